@@ -1,0 +1,116 @@
+"""The files that stages pass to each other: written whole or not at all, checked when read.
+
+Arrays travel as .npz without pickle (NumPy's own format: a zip whose members carry checksums), with two
+entries besides the arrays: `format`, which says what the file is and in which version, and `settings`,
+the JSON text of the settings it was made with. The same content gives the same bytes.
+"""
+
+import csv
+import io
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memory_trials.errors import UserError
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all: into a temporary file beside it, then renamed over it."""
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def read_bytes(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: run dvc repro (or dvc pull) to make it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def write_text(path: str | Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def read_text(path: str | Path) -> str:
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is damaged: run dvc repro to make it anew") from None
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except ValueError:
+        raise UserError(f"{path} is damaged: run dvc repro to make it anew") from None
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """The rows as dictionaries of text, keyed by the header."""
+    rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    if not rows or any(None in row or None in row.values() for row in rows):
+        raise UserError(f"{path} is damaged: run dvc repro to make it anew")
+    return rows
+
+
+def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
+    buffer = io.BytesIO()
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    np.savez(buffer, format=np.array(format), settings=np.array(text), **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: str | Path, format: str, names: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The settings and the arrays of a file that `write_arrays` wrote with the same `format`.
+
+    names: arrays that must be there. `UserError` where the file is missing, damaged or something else.
+    """
+    content = read_bytes(path)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        found = str(arrays.pop("format"))
+        settings = json.loads(str(arrays.pop("settings")))
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, TypeError, NotImplementedError, RuntimeError,
+            zipfile.BadZipFile, zlib.error):  # fmt: skip
+        raise UserError(f"{path} is damaged (cut short or changed): run dvc repro to make it anew") from None
+    if found != format:
+        raise UserError(f"{path} is of the format {found!r}, this code reads {format!r}: run dvc repro to make it anew")
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: run dvc repro to make it anew")
+    return settings, arrays

@@ -1,0 +1,229 @@
+"""What tries to remember: a recurrent cell under a Dense output layer, and the weights a seed gives them.
+
+A model here is a pair of Keras layers for *one* trial; `training` and `evaluation` map it over many.
+Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)`.
+"""
+
+import importlib
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+from memory_trials.backend import keras, tf
+from memory_trials.config import BUILT_IN_CELLS, ModelSettings
+from memory_trials.errors import UserError
+
+
+@keras.saving.register_keras_serializable(package="memory_trials")
+class MLPCell(keras.layers.Layer):
+    """A hidden layer without memory, in a cell's clothes: h = activation(x W + b), no state."""
+
+    def __init__(self, units: int, activation: str = "tanh", **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = []
+        self.output_size = units
+        self.dense = keras.layers.Dense(units, activation=activation)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def call(self, inputs, states, training=None):
+        return self.dense(inputs), []
+
+
+@dataclass(frozen=True)
+class Model:
+    """A cell and its output layer, both built; `weights` of one trial are the cell's, then the layer's."""
+
+    cell: "keras.layers.Layer"
+    dense: "keras.layers.Layer"
+    softmax: bool
+    state_sizes: tuple[int, ...]
+    unused: list[np.ndarray]  # non-trainable variables, such as the seed of a dropout that is not there
+
+    @property
+    def variables(self) -> list:
+        return self.cell.trainable_variables + self.dense.trainable_variables
+
+    @property
+    def names(self) -> list[str]:
+        """Such as cell/kernel and output/bias: the same in every process, unlike Keras's numbered names."""
+        layers = (("cell", self.cell), ("output", self.dense))
+        return [f"{name}/{v.path.partition('/')[2]}" for name, layer in layers for v in layer.trainable_variables]
+
+    def step(self, weights: list, x: "tf.Tensor", states: list) -> tuple["tf.Tensor", list]:
+        """One time step of one trial: x [B, inputs], states [B, size] each -> output [B, units], new states."""
+        count = len(self.cell.trainable_variables)
+        # constants, not variables: a compiled program locks the variables it reads, and shards would run in turn
+        unused = [tf.constant(value) for value in self.unused]
+        (output, states), _ = self.cell.stateless_call(weights[:count], unused, x, states)
+        return output, list(states)
+
+    def readout(self, weights: list, output: "tf.Tensor") -> "tf.Tensor":
+        """The cell's output [B, units] -> the output layer's activations [B, symbols]."""
+        return self.dense.stateless_call(weights[len(self.cell.trainable_variables) :], [], output)[0]
+
+    def loss(self, y: "tf.Tensor", prediction: "tf.Tensor") -> "tf.Tensor":
+        """Keras's own cross-entropy: y, prediction [B, symbols] -> [B]."""
+        crossentropy = keras.losses.categorical_crossentropy if self.softmax else keras.losses.binary_crossentropy
+        return crossentropy(y, prediction)
+
+
+def make_model(settings: ModelSettings, inputs: int, symbols: int) -> Model:
+    """Build the layers, in the order in which Keras's Sequential would, so that a seed means the same in both."""
+    cell, dense = _make_layers(settings, symbols)
+    sizes = getattr(cell, "state_size", None)
+    if sizes is None:
+        raise UserError(f"model.cell is {settings.cell!r}: it has no state_size, so it is not a Keras cell")
+    sizes = tuple(int(size) for size in tf.nest.flatten(sizes))
+    try:
+        cell.build((1, inputs))
+        output, states = cell(tf.zeros((1, inputs)), [tf.zeros((1, size)) for size in sizes])
+        dense.build(output.shape)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a user's cell raises
+        raise UserError(f"model.cell {settings.cell!r} cannot be called: {_first_line(error)}") from error
+    if [tuple(state.shape) for state in states] != [(1, size) for size in sizes]:
+        raise UserError(f"model.cell {settings.cell!r} returns states of other shapes than its state_size says")
+    if cell.non_trainable_weights or getattr(cell, "dropout", 0) or getattr(cell, "recurrent_dropout", 0):
+        raise UserError(f"model.cell {settings.cell!r} has dropout or non-trainable weights, which trials cannot share")
+    unused = [variable.numpy() for variable in cell.non_trainable_variables]
+    return Model(cell, dense, settings.output == "softmax", sizes, unused)
+
+
+def _make_layers(settings: ModelSettings, symbols: int):
+    """The two layers, not yet built. Constructing them is what draws on the seed."""
+    cell_class = _cell_class(settings.cell)
+    try:
+        cell = cell_class(settings.units, **settings.cell_options)
+    except Exception as error:  # whatever a user's cell raises
+        raise UserError(
+            f"model.cell {settings.cell!r} cannot be made with units {settings.units} "
+            f"and cell_options {settings.cell_options}: {_first_line(error)}"
+        ) from error
+    return cell, keras.layers.Dense(symbols, activation=settings.output)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _cell_class(name: str) -> type:
+    if name in BUILT_IN_CELLS:
+        built_in = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell, MLPCell)
+        return dict(zip(BUILT_IN_CELLS, built_in))[name]
+    module_name, _, class_name = name.rpartition(".")
+    try:
+        cell_class = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # importing runs the user's code
+        raise UserError(f"model.cell is {name!r}, which cannot be imported: {_first_line(error)}") from error
+    if not (isinstance(cell_class, type) and issubclass(cell_class, keras.layers.Layer)):
+        raise UserError(f"model.cell is {name!r}, which is not a Keras layer class")
+    return cell_class
+
+
+def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray]:
+    """The weights that Keras draws after `keras.utils.set_random_seed(seed)`: a list of [trials, ...] arrays.
+
+    Building the layers anew for every seed takes Keras some 20 ms each. But all that a seed changes is the
+    integer that each initializer received when it was constructed, so the draws are traced once, as a
+    function of these integers, and run as a graph. Two seeds are also drawn in the plain way; if they
+    differ (a cell that uses randomness in a way of its own), all are drawn in the plain way.
+    """
+    plain = {int(seed): _plain_weights(settings, inputs, symbols, int(seed)) for seed in {seeds[0], seeds[-1]}}
+    fast = _traced_weights(settings, inputs, symbols, seeds)
+    if fast is not None and all(
+        np.array_equal(stacked[i], single)
+        for i in (0, len(seeds) - 1)
+        for stacked, single in zip(fast, plain[int(seeds[i])])
+    ):
+        return fast
+    drawn = [plain.get(int(seed)) or _plain_weights(settings, inputs, symbols, int(seed)) for seed in seeds]
+    return [np.stack(arrays) for arrays in zip(*drawn)]
+
+
+def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int) -> list[np.ndarray]:
+    keras.utils.set_random_seed(seed)
+    cell, dense = _make_layers(settings, symbols)
+    cell.build((1, inputs))
+    dense.build((1, getattr(cell, "output_size", settings.units)))
+    return [variable.numpy() for variable in cell.trainable_variables + dense.trainable_variables]
+
+
+class _TracedSeed(keras.random.SeedGenerator):
+    """Stands where an initializer keeps its integer seed; the integer comes from a tensor."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def next(self, ordered=True):
+        return tf.stack([self.seed, 0])
+
+
+def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray] | None:
+    """As `initial_weights`, all at once; None where the layers do not allow it."""
+    draws = 64  # integers drawn while layers are constructed; the built-in cells draw up to six
+    template = 0
+    keras.utils.set_random_seed(template)
+    cell, dense = _make_layers(settings, symbols)
+    order = {integer: place for place, integer in enumerate(_integers(template, draws))}
+    initializers = [
+        (value, order[value.seed])
+        for layer in (*cell._flatten_layers(), *dense._flatten_layers())
+        for value in vars(layer).values()
+        if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
+    ]
+    try:
+        with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
+            cell.build((1, inputs))
+            dense.build((1, getattr(cell, "output_size", settings.units)))
+            variables = cell.trainable_variables + dense.trainable_variables
+            declared = [(v._initializer, v.shape, v.dtype) for v in variables]
+
+        def draw(integers):
+            for initializer, place in initializers:
+                initializer.seed = _TracedSeed(integers[place])
+            return [tf.convert_to_tensor(initializer(shape, dtype=dtype)) for initializer, shape, dtype in declared]
+
+        @tf.function(autograph=False)
+        def draw_all(integers):
+            return tf.map_fn(draw, integers, fn_output_signature=[tf.TensorSpec(shape, dtype) for _, shape, dtype in declared])
+
+        integers = np.array([_integers(int(seed), draws) for seed in seeds], np.int32)
+        return [array.numpy() for array in draw_all(integers)]
+    except Exception:  # a cell of a kind not foreseen here; the plain way is always right
+        return None
+
+
+def _integers(seed: int, count: int) -> list[int]:
+    """What Keras gives to initializers after set_random_seed(seed): see keras.random.make_default_seed."""
+    generator = random.Random(seed)
+    return [generator.randint(1, int(1e9)) for _ in range(count)]
+
+
+def predict(model: Model, weights: list, x: np.ndarray) -> "tf.Tensor":
+    """Activations [T, K, L, symbols] of T trials for K sequences x [K, L, inputs], each from a fresh state.
+
+    weights: the stacked variables of the model, each [T, ...].
+    """
+    sequences, steps, _ = x.shape
+    trials = weights[0].shape[0]
+    inputs = tf.constant(x.transpose(1, 0, 2))
+
+    def one_step(step, states, predictions):
+        def one_trial(arguments):
+            weights, states = arguments
+            output, states = model.step(weights, inputs[step], states)
+            return model.readout(weights, output), states
+
+        prediction, states = tf.vectorized_map(one_trial, (weights, states))
+        return step + 1, states, predictions.write(step, prediction)
+
+    symbols = model.variables[-1].shape[-1]
+    states = [tf.zeros((trials, sequences, size)) for size in model.state_sizes]
+    predictions = tf.TensorArray(tf.float32, steps, element_shape=[trials, sequences, symbols])
+    start = (tf.constant(0), states, predictions)
+    predictions = tf.while_loop(lambda step, *_: step < steps, one_step, start)[2]
+    return tf.transpose(predictions.stack(), (1, 2, 0, 3))  # from [L, T, K, symbols]

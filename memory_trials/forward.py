@@ -1,0 +1,82 @@
+"""What a trained model computes, written out from the equations in NumPy: no TensorFlow, any number of trials.
+
+This answers "how do I calculate the outputs from the model's weights?", judges trials independently of the
+framework that trained them, and starts in no time. A row of a Keras kernel belongs to an input, a column to
+a unit; a cell's gates stand side by side in the columns, in the order in which they are split below.
+"""
+
+import numpy as np
+
+from memory_trials.config import ModelSettings
+
+# arguments of a Keras cell that change where training starts, but not what the trained cell computes
+_OF_NO_CONSEQUENCE = {"kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "seed"}
+
+
+def knows(model: ModelSettings) -> bool:
+    """Whether the equations below are those of this model."""
+    return model.cell in STEPS and set(model.cell_options) <= _OF_NO_CONSEQUENCE
+
+
+def activations(model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """The output layer's activations [T, K, L, symbols] for K sequences x [K, L, inputs], each from a zero state.
+
+    weights: for each variable of the model (cell/kernel, ..., output/bias) an array [T, ...] over T trials.
+    """
+    cell = {name.removeprefix("cell/"): array for name, array in weights.items() if name.startswith("cell/")}
+    if "bias" in cell:
+        cell["bias"] = cell["bias"][:, np.newaxis]  # [T, 1, ...]: the same for every sequence
+    step = STEPS[model.cell]
+    squash = sigmoid if model.output == "sigmoid" else softmax
+    trials, (sequences, steps, _) = len(weights["output/bias"]), x.shape
+    zeros = np.zeros((trials, sequences, model.units), np.float32)
+    state = (zeros, zeros)
+    outputs = []
+    for t in range(steps):
+        state = step(cell, x[:, t], *state)
+        outputs.append(squash(state[0] @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis]))
+    return np.stack(outputs, axis=2)
+
+
+# A step: weights, x [K, inputs], h and c [T, K, units] -> h and c after it; cells without c leave it as it is.
+
+
+def lstm(cell, x, h, c):
+    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in keras.layers.LSTMCell."""
+    input_gate, forget_gate, candidate, output_gate = np.split(
+        x @ cell["kernel"] + h @ cell["recurrent_kernel"] + cell["bias"], 4, axis=-1
+    )
+    c = sigmoid(forget_gate) * c + sigmoid(input_gate) * np.tanh(candidate)
+    return sigmoid(output_gate) * np.tanh(c), c
+
+
+def gru(cell, x, h, c):
+    """Cho et al. 2014 in cuDNN's form: the reset gate acts after the matrix product (Keras's reset_after)."""
+    input_bias, recurrent_bias = cell["bias"][:, :, 0], cell["bias"][:, :, 1]
+    update_x, reset_x, candidate_x = np.split(x @ cell["kernel"] + input_bias, 3, axis=-1)
+    update_h, reset_h, candidate_h = np.split(h @ cell["recurrent_kernel"] + recurrent_bias, 3, axis=-1)
+    update = sigmoid(update_x + update_h)
+    candidate = np.tanh(candidate_x + sigmoid(reset_x + reset_h) * candidate_h)
+    return update * h + (1 - update) * candidate, c
+
+
+def simple_rnn(cell, x, h, c):
+    """Elman 1990: h = tanh(x W + h U + b)."""
+    return np.tanh(x @ cell["kernel"] + h @ cell["recurrent_kernel"] + cell["bias"]), c
+
+
+def mlp(cell, x, h, c):
+    """A hidden layer that sees the present symbol and nothing else."""
+    return np.tanh(x @ cell["kernel"] + cell["bias"]), c
+
+
+STEPS = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn, "mlp": mlp}
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * z))  # 1 / (1 + exp(-z)), without overflow
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    powers = np.exp(z - z.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

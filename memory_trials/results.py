@@ -1,0 +1,77 @@
+"""What training and evaluation leave in an arm's folder, such as data/tutorial/: names, formats, reading and writing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memory_trials import artifacts
+from memory_trials.errors import UserError
+from memory_trials.problems import Problem
+
+SEQUENCES, TABLE, TRAINED = "sequences.json", "table.npz", "trained.npz"
+METRICS, TRIALS, PREDICTIONS = "metrics.json", "trials.csv", "predictions.csv"
+LOSS, LEARNED, FIGURE = "loss.csv", "learned.csv", "answer.png"
+FORMAT = "memory-trials trained 1"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind, for T trials, E epochs and C checks.
+
+    seeds [T] int64. weights: the model's variables by name, in the model's order, each [T, ...] float32.
+    losses [T, E] float32: per epoch, the mean over its updates of the loss just before the update (what
+    Keras's fit reports). checks [C] int64: the epochs after which the trials were asked; learned [T, C]
+    bool: their verdicts.
+    """
+
+    seeds: np.ndarray
+    weights: dict[str, np.ndarray]
+    losses: np.ndarray
+    checks: np.ndarray
+    learned: np.ndarray
+
+
+def write_trained(folder: Path, trained: Trained, settings: dict) -> None:
+    weights = {f"weights/{name}": array for name, array in trained.weights.items()}
+    history = {name: getattr(trained, name) for name in ("seeds", "losses", "checks", "learned")}
+    artifacts.write_arrays(folder / TRAINED, FORMAT, history | weights, settings)
+
+
+def read_trained(folder: Path) -> tuple[dict, Trained]:
+    """The settings (problem, model, training, evaluation.every) and the result of training."""
+    history = ("seeds", "losses", "checks", "learned")
+    settings, arrays = artifacts.read_arrays(folder / TRAINED, FORMAT, history)
+    weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name.startswith("weights/")}
+    trained = Trained(weights=weights, **{name: arrays[name] for name in history})
+    trials = len(trained.seeds)
+    shapes_agree = (
+        all(len(array) == trials for array in (trained.losses, trained.learned, *weights.values()))
+        and trained.learned.shape[1:] == trained.checks.shape
+        and weights
+    )
+    if not shapes_agree:
+        raise UserError(f"{folder / TRAINED} is damaged (its arrays do not fit together): run dvc repro to make it anew")
+    return settings, trained
+
+
+def write_predictions(folder: Path, problem: Problem, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray) -> None:
+    """predictions.csv: what every trial said at every step. predicted [T, K, L] indices; activations [T, K, L] of them."""
+    header = ("seed", "sequence", "step", "input", "target", "predicted", "activation", "scored", "right")
+    rows = (
+        (seed, k + 1, step + 1, sequence[step], sequence[step + 1], symbol, f"{activations[t, k, step]:.6f}",
+         int(problem.scored[k][step]), int(symbol == sequence[step + 1]))
+        for t, seed in enumerate(seeds)
+        for k, sequence in enumerate(problem.sequences)
+        for step in range(len(sequence) - 1)
+        for symbol in [problem.alphabet[predicted[t, k, step]]]
+    )  # fmt: skip
+    artifacts.write_csv(folder / PREDICTIONS, header, rows)
+
+
+def write_curves(folder: Path, loss_curves: np.ndarray, checks: np.ndarray, shares: np.ndarray, confidence: float) -> None:
+    """loss.csv and learned.csv, which `dvc plots show` draws. loss_curves [E, 3], checks [C], shares [C, 3]."""
+    rows = ((epoch, *row) for epoch, row in enumerate(loss_curves.tolist(), 1))
+    artifacts.write_csv(folder / LOSS, ("epoch", "median", "p10", "p90"), rows)
+    rows = ((check, *row, confidence) for check, row in zip(checks.tolist(), shares.tolist()))
+    artifacts.write_csv(folder / LEARNED, ("epoch", "share_learned", "low", "high", "confidence"), rows)

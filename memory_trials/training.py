@@ -1,0 +1,189 @@
+"""All trials at once: one XLA-compiled loop over epochs and the table of updates.
+
+The model of one trial is mapped over a shard of trials, whose weights are stacked: [trials, ...]. The
+gradient of the sum of the trials' losses with respect to the stacked weights is each trial's own gradient,
+and the optimizers work element by element, so one optimizer step serves all. Shards run side by side.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from memory_trials.backend import CORES, tf
+from memory_trials.cells import Model, initial_weights, make_model, predict
+from memory_trials.config import ComputeSettings, ModelSettings, TrainingSettings
+from memory_trials.encoding import Table
+from memory_trials.optimizers import OPTIMIZERS
+from memory_trials.results import Trained
+
+
+def train(
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    every: int,
+    compute: ComputeSettings,
+    table: Table,
+    progress: Callable[[int, int], None] = lambda epochs, learned: None,
+) -> Trained:
+    """Train every trial; `progress(trial_epochs, newly_learned)` is told after each check of each shard."""
+    seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
+    inputs, symbols = table.x.shape[-1], table.y.shape[-1]
+    model = make_model(model_settings, inputs, symbols)
+    weights = initial_weights(model_settings, inputs, symbols, seeds)
+    checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
+    threads = compute.threads or CORES
+    size = shard_size(len(seeds), compute.shard, threads)
+    program = _Program(model, settings, table, size, every)
+    report = _locked(progress)
+
+    def run(first: int):
+        rows = np.minimum(np.arange(first, first + size), len(seeds) - 1)  # the last shard is filled up, then cut
+        used = min(size, len(seeds) - first)
+        return [part[:used] for part in _run_shard(program, [w[rows] for w in weights], checks, used, report)]
+
+    # the first to be called compiles the program, the others wait for it
+    with ThreadPoolExecutor(threads) as pool:
+        shards = list(pool.map(run, range(0, len(seeds), size)))
+    losses, learned, *trained = (np.concatenate(parts) for parts in zip(*shards))
+    return Trained(seeds, dict(zip(model.names, trained)), losses, checks, learned)
+
+
+def shard_size(trials: int, largest: int, threads: int) -> int:
+    """Trials in each shard: as few shards as fit the bound, but enough for every thread, and evenly filled."""
+    shards = -(-trials // largest)
+    shards = min(-(-shards // threads) * threads, trials)
+    return -(-trials // shards)
+
+
+def _locked(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    lock = threading.Lock()
+
+    def report(epochs: int, learned: int) -> None:
+        with lock:
+            progress(epochs, learned)
+
+    return report
+
+
+def _run_shard(program: "_Program", weights: list, checks: np.ndarray, used: int, report) -> list[np.ndarray]:
+    """Losses [T, E], verdicts [T, C] and final weights of one shard; `used` of its trials are reported.
+
+    Entering the program costs milliseconds, so it is entered for more and more checks at a time,
+    until a call takes long enough for somebody who watches; the results are the same in any case.
+    """
+    carry = program.start(weights)
+    losses, verdicts = [], []
+    done, reported, ask_for = 0, 0, 1
+    while done < checks[-1]:
+        asked = checks[checks > done][: min(ask_for, program.capacity)]
+        started = time.monotonic()
+        carry, epoch_losses, learned = program.run(carry, tf.constant(asked[-1] - done, tf.int32))
+        losses.append(epoch_losses.numpy()[: asked[-1] - done])
+        verdicts.append(learned.numpy()[: len(asked)])
+        if time.monotonic() - started < 0.2:
+            ask_for *= 2
+        learned_now = int(verdicts[-1][-1][:used].sum())
+        report(int(asked[-1] - done) * used, learned_now - reported)
+        done, reported = int(asked[-1]), learned_now
+    return [np.concatenate(losses).T, np.concatenate(verdicts).T, *(w.numpy() for w in carry[0])]
+
+
+class _Program:
+    """The compiled loop for one table, model and shard size: what it needs between calls is in `carry`."""
+
+    def __init__(self, model: Model, settings: TrainingSettings, table: Table, trials: int, every: int):
+        self.model, self.table, self.trials, self.every = model, table, trials, every
+        self.capacity = max(1, min(1000, settings.epochs) // every)  # checks in one call at most
+        self.optimizer, self.slots = OPTIMIZERS[settings.optimizer]
+        self.learning_rate = settings.learning_rate
+        self.run = tf.function(self._run, jit_compile=True, autograph=False)
+
+    def start(self, weights: list[np.ndarray]) -> tuple:
+        """carry = (weights, each weight's optimizer slots, states, optimizer steps taken)."""
+        batch = self.table.x.shape[2]
+        return (
+            [tf.constant(w) for w in weights],
+            [tuple(tf.zeros(w.shape) for _ in range(self.slots)) for w in weights],
+            [tf.zeros((self.trials, batch, size)) for size in self.model.state_sizes],
+            tf.constant(0.0),
+        )
+
+    def _run(self, carry: tuple, epochs: "tf.Tensor") -> tuple:
+        """Train for some epochs, judging after every `every`-th and after the last.
+
+        Returns carry, losses [capacity * every, T] and verdicts [capacity, T]; only the first rows are filled.
+        """
+        updates = len(self.table.x)
+
+        def update_body(u, carry, total):
+            carry, loss = self._update(u, carry)
+            return u + 1, carry, total + loss
+
+        def epoch_body(epoch, carry, losses):
+            start = (tf.constant(0), carry, tf.zeros(self.trials))
+            _, carry, total = tf.while_loop(lambda u, *_: u < updates, update_body, start)
+            return epoch + 1, carry, losses.write(epoch, total / updates)
+
+        def check_body(check, epoch, carry, losses, verdicts):
+            until = tf.minimum(epoch + self.every, epochs)
+            epoch, carry, losses = tf.while_loop(lambda epoch, *_: epoch < until, epoch_body, (epoch, carry, losses))
+            return check + 1, epoch, carry, losses, verdicts.write(check, self._judge(carry[0]))
+
+        losses = tf.TensorArray(tf.float32, self.capacity * self.every, element_shape=[self.trials])
+        verdicts = tf.TensorArray(tf.bool, self.capacity, element_shape=[self.trials])
+        start = (tf.constant(0), tf.constant(0), carry, losses, verdicts)
+        _, _, carry, losses, verdicts = tf.while_loop(lambda _, epoch, *__: epoch < epochs, check_body, start)
+        return carry, losses.stack(), verdicts.stack()
+
+    def _update(self, u: "tf.Tensor", carry: tuple) -> tuple:
+        """One optimizer step for every trial: carry, loss [T] before the step."""
+        weights, slots, states, steps = carry
+        table = self.table
+        x, y = tf.constant(table.x)[u], tf.constant(table.y)[u]
+        loss_weights = table.scored / np.maximum(table.scored.sum(axis=(1, 2), keepdims=True), 1)
+        loss_weights = tf.constant(loss_weights.astype(np.float32))[u]
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+
+            def one_trial(arguments):
+                weights, states = arguments
+                loss = 0.0
+                for step in range(x.shape[0]):
+                    states = self._before_step(u, step, states)
+                    output, new_states = self.model.step(weights, x[step], states)
+                    states = self._after_step(u, step, states, new_states)
+                    loss += tf.reduce_sum(self.model.loss(y[step], self.model.readout(weights, output)) * loss_weights[step])
+                return loss, states
+
+            losses, states = tf.vectorized_map(one_trial, (weights, states))
+        gradients = tape.gradient(losses, weights)
+        step = lambda *of_one_weight: self.optimizer(steps + 1.0, self.learning_rate, *of_one_weight)
+        stepped = [step(*of_one_weight) for of_one_weight in zip(weights, gradients, slots)]
+        new = [w for w, _ in stepped], [s for _, s in stepped], steps + 1.0
+        has_loss = table.scored.any(axis=(1, 2))
+        if not has_loss.all():  # where nothing was scored no step is taken, only the state moves on
+            keep = lambda new, old: tf.where(tf.constant(has_loss)[u], new, old)
+            new = tf.nest.map_structure(keep, new, (weights, slots, steps))
+        new_weights, new_slots, new_steps = new
+        return (new_weights, new_slots, states, new_steps), losses
+
+    def _before_step(self, u, step: int, states: list) -> list:
+        if not self.table.reset[:, step].any():
+            return states
+        keep = 1.0 - tf.cast(tf.constant(self.table.reset)[u, step], tf.float32)
+        return [state * keep for state in states]
+
+    def _after_step(self, u, step: int, states: list, new_states: list) -> list:
+        if self.table.valid[:, step].all():
+            return new_states
+        valid = tf.constant(self.table.valid)[u, step][:, tf.newaxis]
+        return [tf.where(valid, new, old) for new, old in zip(new_states, states)]
+
+    def _judge(self, weights: list) -> "tf.Tensor":
+        """[T] bool: with frozen weights and fresh state, is every scored step of every sequence right?"""
+        predictions = predict(self.model, weights, self.table.judge_x)
+        right = tf.argmax(predictions, axis=-1) == self.table.judge_y
+        return tf.reduce_all(right | ~self.table.judge_scored, axis=(1, 2))
