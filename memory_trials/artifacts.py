@@ -94,7 +94,9 @@ def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray]
     write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path: str | Path, format: str, names: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_arrays(
+    path: str | Path, format: str, names: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The settings and the arrays of a file that `write_arrays` wrote with the same `format`.
 
     names: arrays that must be there. `UserError` where the file is missing, damaged or something else.

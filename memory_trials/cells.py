@@ -189,7 +189,9 @@ def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: n
 
         @tf.function(autograph=False)
         def draw_all(integers):
-            return tf.map_fn(draw, integers, fn_output_signature=[tf.TensorSpec(shape, dtype) for _, shape, dtype in declared])
+            return tf.map_fn(
+                draw, integers, fn_output_signature=[tf.TensorSpec(shape, dtype) for _, shape, dtype in declared]
+            )
 
         integers = np.array([_integers(int(seed), draws) for seed in seeds], np.int32)
         return [array.numpy() for array in draw_all(integers)]

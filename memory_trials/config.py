@@ -1,13 +1,17 @@
-"""params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml."""
+"""params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml.
+
+python -m memory_trials.config params.yaml      (says in one sentence what is wrong, if anything is)
+"""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from memory_trials.errors import UserError
+from memory_trials.errors import UserError, exit_on_user_error
 
 Symbol = int | float | str
 BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
@@ -62,9 +66,7 @@ class TrainingSettings(Section):
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     first_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     epochs: Annotated[int, Field(ge=1, le=10_000_000)] = 250
-    window: Annotated[
-        Annotated[int, Field(ge=1)] | Literal["sequence"], BeforeValidator(_steps_or_sequence)
-    ] = 1
+    window: Annotated[Annotated[int, Field(ge=1)] | Literal["sequence"], BeforeValidator(_steps_or_sequence)] = 1
     reset: Literal["sequence", "window", "never"] = "sequence"
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.001
@@ -117,7 +119,9 @@ class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yam
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -186,3 +190,7 @@ def _first_mistake(error: ValidationError) -> str:
         sentence = f"{field}{value}: {' or '.join(reasons)}"
     more = len({m["loc"][: len(location)] for m in mistakes}) - 1
     return sentence + (f" (and {more} more)" if more else "")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(lambda: load_settings(*sys.argv[1:2]))

@@ -42,7 +42,9 @@ def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Prob
             )
     symbols = {symbol for sequence in sequences for symbol in sequence}
     if len(symbols) < 2:
-        raise UserError(f"{source}: all sequences consist of the one symbol {symbols.pop()!r}: there is nothing to predict")
+        raise UserError(
+            f"{source}: all sequences consist of the one symbol {symbols.pop()!r}: there is nothing to predict"
+        )
     alphabet = tuple(sorted(symbols, key=lambda symbol: (isinstance(symbol, str), symbol)))
     last_only = settings.scored == "last"
     return Problem(
@@ -113,8 +115,15 @@ def _json_lines(path: Path, text: str) -> list[list[Symbol]]:
         if not isinstance(sequence, list):
             raise UserError(f"{path}, line {number} must be an array of symbols, such as [3, 0, 1, 2, 3]")
         for symbol in sequence:
-            if isinstance(symbol, bool) or not isinstance(symbol, Symbol) or symbol != symbol or symbol in (math.inf, -math.inf):
-                raise UserError(f"{path}, line {number}: {json.dumps(symbol)[:60]} is not a symbol; allowed are numbers and strings")
+            if (
+                isinstance(symbol, bool)
+                or not isinstance(symbol, Symbol)
+                or symbol != symbol
+                or symbol in (math.inf, -math.inf)
+            ):
+                raise UserError(
+                    f"{path}, line {number}: {json.dumps(symbol)[:60]} is not a symbol; allowed are numbers and strings"
+                )
         sequences.append(sequence)
     return sequences
 
@@ -149,7 +158,10 @@ def lag(problem: Problem) -> int | None:
 
 def to_json(problem: Problem) -> str:
     """The text of sequences.json: one sequence a line, readable in a diff."""
-    lines = [f'  {json.dumps({"symbols": s, "scored": k}, ensure_ascii=False)}' for s, k in zip(problem.sequences, problem.scored)]
+    lines = [
+        f"  {json.dumps({'symbols': s, 'scored': k}, ensure_ascii=False)}"
+        for s, k in zip(problem.sequences, problem.scored)
+    ]
     alphabet = json.dumps(problem.alphabet, ensure_ascii=False)
     return '{"version": 1,\n "alphabet": ' + alphabet + ',\n "sequences": [\n' + ",\n".join(lines) + "\n]}\n"
 

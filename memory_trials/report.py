@@ -1,6 +1,6 @@
 """The result in words: the answer, the tutorial's table for two trials, and where everything is.
 
-    python -m memory_trials.report [data/tutorial]
+python -m memory_trials.report [data/tutorial] [--answer: the first line only]
 """
 
 import sys
@@ -12,7 +12,9 @@ from memory_trials.errors import exit_on_user_error
 
 def answer(metrics: dict, confidence: float) -> str:
     """One sentence that follows from metrics.json."""
-    rate, low, high = (f"{100 * metrics[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high"))
+    rate, low, high = (
+        f"{100 * metrics[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high")
+    )
     return (
         f"memory learned in {metrics['successes']} of {metrics['trials']} trials: {rate} "
         f"({100 * confidence:g} % interval {low} to {high})"
@@ -55,7 +57,9 @@ def report(folder: Path) -> str:
 
 
 def main() -> None:
-    print(report(Path(sys.argv[1] if len(sys.argv) > 1 else "data/tutorial")))
+    folders = [argument for argument in sys.argv[1:] if argument != "--answer"] or ["data/tutorial"]
+    text = report(Path(folders[0])).strip()
+    print(text.splitlines()[0] if "--answer" in sys.argv else text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What training and evaluation leave in an arm's folder, such as data/tutorial/: names, formats, reading and writing."""
+"""What training and evaluation leave in an arm's folder, such as data/tutorial/: names, reading and writing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,16 @@ def read_trained(folder: Path) -> tuple[dict, Trained]:
         and weights
     )
     if not shapes_agree:
-        raise UserError(f"{folder / TRAINED} is damaged (its arrays do not fit together): run dvc repro to make it anew")
+        raise UserError(
+            f"{folder / TRAINED} is damaged (its arrays do not fit together): run dvc repro to make it anew"
+        )
     return settings, trained
 
 
-def write_predictions(folder: Path, problem: Problem, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray) -> None:
-    """predictions.csv: what every trial said at every step. predicted [T, K, L] indices; activations [T, K, L] of them."""
+def write_predictions(
+    folder: Path, problem: Problem, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray
+) -> None:
+    """predictions.csv: what every trial said at every step; predicted, activations [T, K, L]: indices, and theirs."""
     header = ("seed", "sequence", "step", "input", "target", "predicted", "activation", "scored", "right")
     rows = (
         (seed, k + 1, step + 1, sequence[step], sequence[step + 1], symbol, f"{activations[t, k, step]:.6f}",
@@ -69,7 +73,9 @@ def write_predictions(folder: Path, problem: Problem, seeds: np.ndarray, predict
     artifacts.write_csv(folder / PREDICTIONS, header, rows)
 
 
-def write_curves(folder: Path, loss_curves: np.ndarray, checks: np.ndarray, shares: np.ndarray, confidence: float) -> None:
+def write_curves(
+    folder: Path, loss_curves: np.ndarray, checks: np.ndarray, shares: np.ndarray, confidence: float
+) -> None:
     """loss.csv and learned.csv, which `dvc plots show` draws. loss_curves [E, 3], checks [C], shares [C, 3]."""
     rows = ((epoch, *row) for epoch, row in enumerate(loss_curves.tolist(), 1))
     artifacts.write_csv(folder / LOSS, ("epoch", "median", "p10", "p90"), rows)

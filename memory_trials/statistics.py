@@ -15,7 +15,9 @@ def success_rate(successes: int, trials: int, confidence: float) -> tuple[float,
     return successes / trials, float(interval.low), float(interval.high)
 
 
-def verdicts(predicted: np.ndarray, targets: np.ndarray, scored: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def verdicts(
+    predicted: np.ndarray, targets: np.ndarray, scored: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What T trials got right: learned [T] bool, sequence accuracy [T], step accuracy [T].
 
     predicted [T, K, L] and targets [K, L]: indices of symbols; scored [K, L] bool.

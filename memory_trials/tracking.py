@@ -1,6 +1,7 @@
 """MLflow as a view of the artifacts; nothing else imports mlflow.
 
-    python -m memory_trials.tracking      (make track)
+    python -m memory_trials.tracking           (make track)
+    python -m memory_trials.tracking --ui      (make ui: MLflow's page on this machine)
 
 An arm is a parent run with one child run a trial. A parent is found by the fingerprint of what it shows, so
 publishing again changes nothing, a publication that was cut short is completed, and a result that DVC took
@@ -127,13 +128,17 @@ def _experiment(client, name: str, local: bool) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
-        raise UserError(f"the MLflow experiment {name!r} was deleted: restore it, or set tracking.experiment to another name")
+        raise UserError(
+            f"the MLflow experiment {name!r} was deleted: restore it, or set tracking.experiment to another name"
+        )
     return found.experiment_id
 
 
 def _find(client, experiment: str, arm: _Arm) -> tuple:
     """The parent run of this fingerprint, made where there is none, and whether it is complete."""
-    runs = client.search_runs([experiment], f"tags.fingerprint = '{arm.fingerprint}' and tags.kind = 'arm'", max_results=1)
+    runs = client.search_runs(
+        [experiment], f"tags.fingerprint = '{arm.fingerprint}' and tags.kind = 'arm'", max_results=1
+    )
     if runs:
         return runs[0], runs[0].info.status == "FINISHED"
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
@@ -152,7 +157,11 @@ def _find(client, experiment: str, arm: _Arm) -> tuple:
     run_id = parent.info.run_id
     metrics = [Metric(key, float(value), now, 0) for key, value in arm.metrics.items() if value is not None]
     for epoch, (median, low, high) in enumerate(statistics.loss_curves(arm.trained.losses).tolist(), 1):
-        metrics += [Metric("loss_median", median, now, epoch), Metric("loss_p10", low, now, epoch), Metric("loss_p90", high, now, epoch)]
+        metrics += [
+            Metric("loss_median", median, now, epoch),
+            Metric("loss_p10", low, now, epoch),
+            Metric("loss_p90", high, now, epoch),
+        ]
     metrics += [Metric("share_learned", share, now, epoch) for epoch, share in arm.shares]
     client.log_batch(run_id, params=[Param(key, value) for key, value in arm.parameters().items()])
     _log_metrics(client, run_id, metrics)
@@ -162,7 +171,9 @@ def _find(client, experiment: str, arm: _Arm) -> tuple:
         digest=hashlib.sha256(sequences.encode()).hexdigest()[:8],
         source_type="local",
         source=json.dumps({"uri": str(arm.folder / results.SEQUENCES)}),
-        profile=json.dumps({"sequences": len(json.loads(sequences)["sequences"]), "symbols": len(json.loads(sequences)["alphabet"])}),
+        profile=json.dumps(
+            {"sequences": len(json.loads(sequences)["sequences"]), "symbols": len(json.loads(sequences)["alphabet"])}
+        ),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     for name in (results.FIGURE, results.METRICS, results.TRIALS, results.SEQUENCES):
@@ -175,7 +186,9 @@ def _publish_children(client, experiment: str, arm: _Arm, parent) -> None:
     parent_id = parent.info.run_id
     done, token = set(), None
     while True:
-        page = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent_id}'", max_results=1000, page_token=token)
+        page = client.search_runs(
+            [experiment], f"tags.mlflow.parentRunId = '{parent_id}'", max_results=1000, page_token=token
+        )
         for run in page:
             if run.info.status == "FINISHED":
                 done.add(run.data.params.get("seed"))
@@ -291,7 +304,12 @@ def _revision() -> dict[str, str]:
 
 
 def main() -> None:
-    publish(Path("data/tutorial"), load_settings().tracking)
+    settings = load_settings().tracking
+    if "--ui" in sys.argv:
+        uri = tracking_uri(settings)
+        print("open http://127.0.0.1:5000 (Ctrl-C ends it)", flush=True)
+        os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
+    publish(Path("data/tutorial"), settings)
 
 
 if __name__ == "__main__":

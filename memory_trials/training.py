@@ -155,7 +155,9 @@ class _Program:
                     states = self._before_step(u, step, states)
                     output, new_states = self.model.step(weights, x[step], states)
                     states = self._after_step(u, step, states, new_states)
-                    loss += tf.reduce_sum(self.model.loss(y[step], self.model.readout(weights, output)) * loss_weights[step])
+                    loss += tf.reduce_sum(
+                        self.model.loss(y[step], self.model.readout(weights, output)) * loss_weights[step]
+                    )
                 return loss, states
 
             losses, states = tf.vectorized_map(one_trial, (weights, states))

@@ -29,7 +29,9 @@ def main() -> None:
     artifacts.write_csv(FOLDER / results.TRIALS, header, zip(*columns))
     results.write_predictions(FOLDER, problem, trained.seeds, predicted, activations.max(axis=-1))
     results.write_curves(FOLDER, loss_curves, trained.checks, shares, confidence)
-    figure = figures.answer(report.answer(metrics, confidence), trained.losses, loss_curves, trained.checks, shares, confidence)
+    figure = figures.answer(
+        report.answer(metrics, confidence), trained.losses, loss_curves, trained.checks, shares, confidence
+    )
     artifacts.write_bytes(FOLDER / results.FIGURE, figure)
     artifacts.write_json(FOLDER / results.METRICS, metrics)
     print(report.report(FOLDER))

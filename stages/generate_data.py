@@ -13,7 +13,9 @@ def main() -> None:
     if lag is None:
         print("note: no model can learn this: two sequences are alike up to a scored step where they differ")
     else:
-        print(f"{len(problem.sequences)} sequences of {len(problem.alphabet)} symbols; memory must reach back {lag} steps")
+        print(
+            f"{len(problem.sequences)} sequences of {len(problem.alphabet)} symbols; memory must reach back {lag} steps"
+        )
 
 
 if __name__ == "__main__":

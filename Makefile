@@ -1,0 +1,58 @@
+# What a user needs. `make repro` sets everything up, runs the pipeline and prints the answer; `make test` proves it.
+PYTHON ?= python3
+BIN := .venv/bin
+# stages run `python`, which must be the environment's
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+# `make check REV=main` compares with that revision
+REV ?= HEAD~1
+
+.PHONY: setup repro test lint ui track check bench lock clean
+
+repro: setup
+	@python -m memory_trials.config params.yaml
+	@dvc repro
+	@python -m memory_trials.report data/tutorial --answer
+
+test: setup
+	@python -m pytest
+
+setup: .venv/installed
+# Compiling to bytecode once is what makes every later start quick, also where PYTHONDONTWRITEBYTECODE is set.
+.venv/installed: requirements.txt
+	@echo "setting up .venv (once, a few minutes) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
+	@touch $@
+
+lint: setup
+	@ruff check .
+	@ruff format --check .
+
+ui: setup
+	@python -m memory_trials.tracking --ui
+
+track: setup
+	@python -m memory_trials.tracking
+
+check: setup
+	@python -m memory_trials.check $(REV)
+
+bench: setup .venv-bench/installed
+	@python benchmarks/tutorial.py
+
+.venv-bench/installed: benchmarks/requirements.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
+# needs uv on the PATH
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
+	cd benchmarks && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
+
+clean:
+	rm -rf .venv .venv-bench dvc_plots .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,114 @@
+"""For CI: is the recorded result in step with code and parameters, and good enough? (make check)
+
+    python -m memory_trials.check [REVISION to compare with, HEAD~1 by default]
+
+Prints a Markdown table of the metrics, here and at the other revision, and exits with 1 where a check fails.
+"""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from memory_trials import artifacts, results
+from memory_trials.config import load_settings
+from memory_trials.errors import UserError, exit_on_user_error
+
+METRICS = Path("data/tutorial") / results.METRICS
+
+
+def stale(status: dict, outputs: set[str]) -> list[str]:
+    """What `dvc status --json` says is out of step, a sentence each.
+
+    status: {stage: [{"changed deps": {path: how}}, {"changed outs": ...}, "changed command", ...]}.
+    An output that is merely not here (a fresh clone has only what is in git) is not stale.
+    """
+    sentences = []
+    for stage, changes in status.items():
+        for change in changes:
+            if isinstance(change, str):
+                sentences.append(f"{stage}: {change}")
+                continue
+            for kind, paths in change.items():
+                for path, how in paths.items():
+                    if isinstance(how, dict):  # parameters: {file: {parameter: how}}
+                        sentences += [f"{stage}: {path} {name} {word}" for name, word in how.items()]
+                    elif not (how == "deleted" and path in outputs):
+                        sentences.append(f"{stage}: {path} {how}" if kind != "changed command" else f"{stage}: {kind}")
+    return sentences
+
+
+def recorded_outputs(lock: dict) -> set[str]:
+    """The paths that dvc.lock records as outputs kept by DVC."""
+    return {out["path"] for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])}
+
+
+def table(here: dict, there: dict | None, revision: str) -> str:
+    """The metrics as Markdown, with the change since the other revision."""
+    lines = [f"| metric | here | {revision} | change |", "|---|---:|---:|---:|"]
+    for key, value in here.items():
+        before = (there or {}).get(key)
+        change = f"{value - before:+.4g}" if _number(value) and _number(before) else ""
+        lines.append(f"| {key} | {_text(value)} | {_text(before)} | {change} |")
+    return "\n".join(lines)
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value) -> str:
+    return f"{value:.4g}" if _number(value) else "none"
+
+
+def check_numbers(metrics: dict, floor: float) -> list[str]:
+    """What is wrong with metrics.json, a sentence each: a number that is none, or a rate below the floor."""
+    sentences = [
+        f"{METRICS}: {key} is {value!r}, which is not a finite number"
+        for key, value in metrics.items()
+        if not (_number(value) and math.isfinite(value)) and not (key == "median_epochs_to_learn" and value is None)
+    ]
+    low = metrics.get("success_rate_low")
+    if not _number(low) or not low >= floor:
+        sentences.append(
+            f"the success rate's interval begins at {_text(low)}, below check.success_rate_floor, which is {floor:g}"
+        )
+    return sentences
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise UserError(f"{' '.join(command)} failed: {last}")
+    return done.stdout
+
+
+def main() -> None:
+    revision = sys.argv[1] if len(sys.argv) > 1 else "HEAD~1"
+    settings = load_settings()
+    try:
+        lock = yaml.safe_load(artifacts.read_text("dvc.lock"))
+    except yaml.YAMLError:
+        raise UserError("dvc.lock is not valid YAML: run dvc repro to make it anew") from None
+    metrics = artifacts.read_json(METRICS)
+    try:
+        there = json.loads(_run("git", "show", f"{revision}:{METRICS.as_posix()}"))
+    except (UserError, ValueError):
+        there = None  # that revision does not exist, or has no metrics yet
+    print(table(metrics, there, revision))
+    # `dvc status` exits with 0 even when stale, so what it prints is read
+    mistakes = stale(json.loads(_run("dvc", "status", "--json")), recorded_outputs(lock))
+    if mistakes:
+        mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
+    mistakes += check_numbers(metrics, settings.check.success_rate_floor)
+    if mistakes:
+        raise UserError("\nerror: ".join(mistakes))
+    print("\nThe recorded result is in step with code and parameters and passes the gate.")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
