@@ -5,6 +5,7 @@ Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (o
 """
 
 import importlib
+import itertools
 import random
 from dataclasses import dataclass
 
@@ -16,20 +17,15 @@ from memory_trials.errors import UserError
 
 
 @keras.saving.register_keras_serializable(package="memory_trials")
-class MLPCell(keras.layers.Layer):
-    """A hidden layer without memory, in a cell's clothes: h = activation(x W + b), no state."""
+class MLPCell(keras.layers.Dense):
+    """A hidden layer without memory, in a cell's clothes: h = tanh(x W + b), no state."""
 
     def __init__(self, units: int, activation: str = "tanh", **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(units, activation=activation, **kwargs)
         self.state_size = []
-        self.output_size = units
-        self.dense = keras.layers.Dense(units, activation=activation)
-
-    def build(self, input_shape):
-        self.dense.build(input_shape)
 
     def call(self, inputs, states, training=None):
-        return self.dense(inputs), []
+        return super().call(inputs), []
 
 
 @dataclass(frozen=True)
@@ -169,18 +165,18 @@ def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: n
     keras.utils.set_random_seed(template)
     cell, dense = _make_layers(settings, symbols)
     order = {integer: place for place, integer in enumerate(_integers(template, draws))}
-    initializers = [
-        (value, order[value.seed])
-        for layer in (*cell._flatten_layers(), *dense._flatten_layers())
-        for value in vars(layer).values()
-        if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
-    ]
     try:
         with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
             cell.build((1, inputs))
             dense.build((1, getattr(cell, "output_size", settings.units)))
             variables = cell.trainable_variables + dense.trainable_variables
             declared = [(v._initializer, v.shape, v.dtype) for v in variables]
+        held = [vars(layer).values() for layer in (*cell._flatten_layers(), *dense._flatten_layers())]
+        initializers = [
+            (value, order[value.seed])
+            for value in (*itertools.chain(*held), *(initializer for initializer, _, _ in declared))
+            if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
+        ]
 
         def draw(integers):
             for initializer, place in initializers:
@@ -210,6 +206,8 @@ def predict(model: Model, weights: list, x: np.ndarray) -> "tf.Tensor":
 
     weights: the stacked variables of the model, each [T, ...].
     """
+    if weights[0].shape[0] == 1:  # tf.vectorized_map loses the shape of a single trial
+        return predict(model, [np.repeat(array, 2, axis=0) for array in weights], x)[:1]
     sequences, steps, _ = x.shape
     trials = weights[0].shape[0]
     inputs = tf.constant(x.transpose(1, 0, 2))

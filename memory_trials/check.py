@@ -36,7 +36,7 @@ def stale(status: dict, outputs: set[str]) -> list[str]:
                 for path, how in paths.items():
                     if isinstance(how, dict):  # parameters: {file: {parameter: how}}
                         sentences += [f"{stage}: {path} {name} {word}" for name, word in how.items()]
-                    elif not (how == "deleted" and path in outputs):
+                    elif not (how in ("deleted", "not in cache") and path in outputs):
                         sentences.append(f"{stage}: {path} {how}" if kind != "changed command" else f"{stage}: {kind}")
     return sentences
 

@@ -183,7 +183,7 @@ def _first_mistake(error: ValidationError) -> str:
         sentence = f"{field} is missing"
     else:
         reasons = dict.fromkeys(
-            m["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+            m["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
             for m in same_place
         )
         value = f" is {_shown(first['input'])}" if first["type"] != "value_error" or len(location) > 1 else ""

@@ -52,10 +52,13 @@ def train(
 
 
 def shard_size(trials: int, largest: int, threads: int) -> int:
-    """Trials in each shard: as few shards as fit the bound, but enough for every thread, and evenly filled."""
+    """Trials in each shard: as few shards as fit the bound, but enough for every thread, and evenly filled.
+
+    At least two: tf.vectorized_map loses the shape of a single trial.
+    """
     shards = -(-trials // largest)
     shards = min(-(-shards // threads) * threads, trials)
-    return -(-trials // shards)
+    return max(2, -(-trials // shards))
 
 
 def _locked(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:

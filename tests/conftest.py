@@ -1,0 +1,57 @@
+"""Shared by the tests: the tutorial's settings, small variations of them, and a copy of the repository to run in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory_trials.config import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load_settings(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    """A git repository with this working tree's files, no results, and a quick version of params.yaml."""
+    folder = tmp_path_factory.mktemp("repository")
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    for name in listed.stdout.splitlines():
+        if name != "dvc.lock" and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "data/tutorial/metrics.json").unlink(missing_ok=True)
+    change_params(folder, "trials: 100", "trials: 4")
+    change_params(folder, "epochs: 250", "epochs: 30")
+    change_params(folder, "success_rate_floor: 0.25", "success_rate_floor: 0.0")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "as it is"]):
+        run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", *command)
+    return folder
+
+
+def change_params(folder: Path, old: str, new: str) -> None:
+    path = folder / "params.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1, old
+    path.write_text(text.replace(old, new))
+
+
+def run(folder: Path, *command: str, fails: bool = False, **environment: str) -> str:
+    """Run a command as a user would, in the environment's PATH; its output, both streams."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_TRACKING", "PYTHONPATH"))
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=folder, env=inherited | {"PATH": path} | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout

@@ -1,0 +1,82 @@
+"""Files between stages: whole or not at all, the same bytes for the same content, and damage is noticed."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory_trials import artifacts
+from memory_trials.errors import UserError
+
+ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([True, False])}
+
+
+def write(path):
+    artifacts.write_arrays(path, "test 1", ARRAYS, {"cell": "lstm"})
+    return path
+
+
+def test_round_trip_and_equal_bytes(tmp_path):
+    settings, arrays = artifacts.read_arrays(write(tmp_path / "x.npz"), "test 1", ["a"])
+    assert settings == {"cell": "lstm"}
+    assert all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
+    assert (tmp_path / "x.npz").read_bytes() == write(tmp_path / "y.npz").read_bytes()
+
+
+@given(st.data())
+def test_a_file_cut_short_or_with_a_changed_byte_is_never_taken_for_another_content(tmp_path_factory, data):
+    path = write(tmp_path_factory.getbasetemp() / "damaged.npz")
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[place:]
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    try:
+        settings, arrays = artifacts.read_arrays(path, "test 1", ["a", "b"])
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:  # bytes of the zip's table of contents that no reader needs
+        assert settings == {"cell": "lstm"} and all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
+
+
+def test_another_format_or_version(tmp_path):
+    with pytest.raises(UserError, match="is of the format 'test 1', this code reads 'test 2'"):
+        artifacts.read_arrays(write(tmp_path / "x.npz"), "test 2")
+
+
+def test_a_missing_array_and_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match="lacks c"):
+        artifacts.read_arrays(write(tmp_path / "x.npz"), "test 1", ["c"])
+    with pytest.raises(UserError, match="does not exist: run dvc repro"):
+        artifacts.read_arrays(tmp_path / "y.npz", "test 1")
+
+
+def test_pickles_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", format=np.array("test 1"), settings=np.array("{}"), a=np.array([{}], dtype=object))
+    with pytest.raises(UserError, match="is damaged"):
+        artifacts.read_arrays(tmp_path / "x.npz", "test 1")
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "x.txt"
+    artifacts.write_text(path, "before")
+
+    def full_disk(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(UserError, match="x.txt cannot be written: No space left on device"):
+        artifacts.write_text(path, "after")
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_no_nan_and_csv_must_be_whole(tmp_path):
+    with pytest.raises(ValueError):
+        artifacts.write_json(tmp_path / "x.json", {"rate": float("nan")})
+    artifacts.write_csv(tmp_path / "x.csv", ("a", "b"), [(1, "x,y"), (None, 2.5)])
+    assert artifacts.read_csv(tmp_path / "x.csv") == [{"a": "1", "b": "x,y"}, {"a": "", "b": "2.5"}]
+    (tmp_path / "x.csv").write_text("a,b\n1\n")
+    with pytest.raises(UserError, match="is damaged"):
+        artifacts.read_csv(tmp_path / "x.csv")

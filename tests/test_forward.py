@@ -1,0 +1,42 @@
+"""The equations in NumPy against Keras, for every built-in cell and any weights."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memory_trials import forward
+from memory_trials.cells import make_model, predict
+from memory_trials.config import ModelSettings
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn", "mlp"])
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+@settings(deadline=None, max_examples=5)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 3.0]))
+def test_outputs_equal_those_of_keras(cell, output, seed, scale):
+    random = np.random.default_rng(seed)
+    model_settings = ModelSettings(cell=cell, units=7, output=output)
+    model = make_model(model_settings, 5, 5)
+    weights = [(scale * random.normal(size=(3, *v.shape))).astype(np.float32) for v in model.variables]
+    x = np.eye(5, dtype=np.float32)[random.integers(0, 5, size=(2, 6))]
+    ours = forward.activations(model_settings, dict(zip(model.names, weights)), x)
+    assert ours.shape == (3, 2, 6, 5)
+    assert np.abs(ours - predict(model, weights, x).numpy()).max() < 1e-5
+
+
+def test_one_unit_by_hand():
+    weights = {
+        "cell/kernel": np.array([[[1.0]]]), "cell/recurrent_kernel": np.array([[[0.5]]]), "cell/bias": np.array([[0.0]]),
+        "output/kernel": np.array([[[2.0]]]), "output/bias": np.array([[-1.0]]),
+    }  # fmt: skip
+    activations = forward.activations(ModelSettings(cell="simple_rnn", units=1), weights, np.array([[[1.0], [0.0]]]))
+    first = np.tanh(1.0)
+    second = np.tanh(0.5 * first)
+    assert np.allclose(activations.ravel(), [1 / (1 + np.exp(-(2 * h - 1))) for h in (first, second)])
+
+
+def test_only_models_whose_equations_these_are():
+    assert forward.knows(ModelSettings(cell="gru", cell_options={"recurrent_initializer": "zeros"}))
+    assert not forward.knows(ModelSettings(cell="gru", cell_options={"activation": "relu"}))
+    assert not forward.knows(ModelSettings(cell="tests.plain_keras.MinimalCell"))

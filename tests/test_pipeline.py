@@ -1,0 +1,182 @@
+"""The pipeline as a user runs it: dvc.yaml is honest, results reproduce, and mistakes leave everything as it was."""
+
+import ast
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, change_params, run
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def imported(path: Path) -> set[str]:
+    """The project's files that a file imports, directly or through others."""
+    found, waiting = set(), [path]
+    while waiting:
+        current = waiting.pop()
+        name = current.relative_to(ROOT).as_posix()
+        if name in found or not current.read_text().strip():
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(current.read_text())):
+            modules = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            for module in modules:
+                for candidate in (
+                    ROOT / f"{module.replace('.', '/')}.py",
+                    ROOT / module.replace(".", "/") / "__init__.py",
+                ):
+                    if candidate.is_file():
+                        waiting.append(candidate)
+    # a package's first lines run with any of its modules, but the library's hold nothing but words
+    return found - {"memory_trials/__init__.py"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_modules_it_imports(stage):
+    modules = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    assert modules == imported(ROOT / "stages" / f"{stage}.py")
+
+
+def test_stages_that_need_no_tensorflow_do_not_import_it():
+    for stage in ("generate_data", "encode"):
+        assert "memory_trials/backend.py" not in imported(ROOT / "stages" / f"{stage}.py")
+
+
+def test_what_never_changes_a_result_never_invalidates_one():
+    watched = {name.split(".")[0] for stage in STAGES.values() for name in stage["params"]}
+    assert watched == {"problem", "model", "training", "evaluation"}
+
+
+@pytest.fixture(scope="module")
+def reproduced(repository) -> Path:
+    (repository / "first.log").write_text(run(repository, "dvc", "repro"))
+    return repository
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [*(folder / "data").rglob("*"), folder / "dvc.lock"]
+    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
+
+
+def test_repro_answers_and_leaves_what_it_says(reproduced):
+    said = (reproduced / "first.log").read_text()
+    assert "of 4 trials:" in said and "X=3  y=0  yhat=" in said and "MLflow now shows this result" in said
+    metrics = json.loads((reproduced / "data/tutorial/metrics.json").read_text())
+    assert metrics["trials"] == 4 and 0 <= metrics["success_rate_low"] <= metrics["success_rate"]
+    rows = (reproduced / "data/tutorial/trials.csv").read_text().splitlines()
+    assert rows[0] == "seed,learned,sequence_accuracy,step_accuracy,final_loss,first_learned_epoch" and len(rows) == 5
+    assert (reproduced / "data/tutorial/answer.png").read_bytes().startswith(b"\x89PNG")
+    assert len((reproduced / "data/tutorial/predictions.csv").read_text().splitlines()) == 1 + 4 * 8
+
+
+def test_nothing_to_do_is_nothing_done(reproduced):
+    assert "up to date" in run(reproduced, "dvc", "repro")
+
+
+def test_a_forced_rerun_gives_the_same_bytes(reproduced):
+    before = contents(reproduced)
+    run(reproduced, "dvc", "repro", "--force", "--no-run-cache")
+    assert contents(reproduced) == before
+
+
+def test_publishing_again_changes_nothing(reproduced):
+    assert "has this result already" in run(reproduced, "python", "-m", "memory_trials.tracking")
+
+
+def test_settings_that_cannot_change_a_result_rerun_nothing(reproduced):
+    change_params(reproduced, "shard: 50", "shard: 20")
+    assert "up to date" in run(reproduced, "dvc", "repro")
+    change_params(reproduced, "shard: 20", "shard: 50")
+
+
+def test_plots_and_metrics_are_shown(reproduced):
+    assert "success_rate" in run(reproduced, "dvc", "metrics", "show")
+    run(reproduced, "dvc", "plots", "show")
+    page = (reproduced / "dvc_plots/index.html").read_text()
+    assert "Share of trials that have learned" in page and "answer" in page
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("cell: lstm", "cell: lstn", "model.cell is 'lstn': no such cell; the built-in cells are lstm, gru"),
+        ("epochs: 30", "epochs: -1", "training.epochs is -1"),
+        ("window: 1", "window: 9", "training.window is 9: the longest sequence has 4 steps"),
+        ("file: null", "file: words.csv", "give either sequences or file"),
+        ("cell: lstm", "cell: tests.no_such.Cell", "'tests.no_such.Cell', which cannot be imported"),
+        ("first_seed: 0", "first_sed: 0", "unknown key training.first_sed"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(reproduced, old, new, words):
+    before = contents(reproduced)
+    change_params(reproduced, old, new)
+    try:
+        said = run(reproduced, "dvc", "repro", fails=True)
+    finally:
+        change_params(reproduced, new, old)
+    assert words in said and "Traceback" not in said
+    assert contents(reproduced) == before
+
+
+@pytest.mark.parametrize("how", ["cut short", "another version"])
+def test_a_damaged_artifact_is_told_by_the_stage_that_reads_it(reproduced, how):
+    path = reproduced / "data/tutorial/trained.npz"
+    whole = path.read_bytes()
+    before = contents(reproduced)
+    path.unlink()  # DVC's cache may share the file
+    path.write_bytes(
+        whole[: len(whole) // 2]
+        if how == "cut short"
+        else whole.replace(b"t\0\0\0r\0\0\0a\0\0\0i", b"T\0\0\0r\0\0\0a\0\0\0i")
+    )
+    said = run(reproduced, "python", "-m", "stages.evaluate", fails=True)
+    path.write_bytes(whole)
+    assert "trained.npz is" in said and "run dvc repro" in said and "Traceback" not in said
+    assert contents(reproduced) == before
+
+
+def test_an_experiment_in_a_temporary_copy_reaches_the_same_store_and_table(reproduced):
+    said = run(reproduced, "dvc", "exp", "run", "--temp", "-n", "gru-trial", "-S", "model.cell=gru")
+    assert f"sqlite:///{reproduced}" not in said  # nothing to complain about
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{reproduced / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("memory-trials").experiment_id
+    arms = client.search_runs([experiment], "tags.kind = 'arm'")
+    assert {run.data.tags["cell"] for run in arms} == {"lstm", "gru"}
+    assert "success_rate" in run(reproduced, "dvc", "exp", "show", "--csv", "--no-pager")
+    assert "gru-trial" in run(reproduced, "dvc", "exp", "show", "--csv", "--no-pager")
+
+
+def test_the_check_passes_fresh_results_and_fails_stale_or_poor_ones(reproduced):
+    run(reproduced, "git", "add", "-A")
+    run(reproduced, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "result")
+    check = ("python", "-m", "memory_trials.check")
+    assert "| success_rate |" in run(reproduced, *check, "HEAD")
+    clone = reproduced.parent / "clone"
+    run(reproduced.parent, "git", "clone", "-q", str(reproduced), str(clone))
+    assert "is in step" in run(clone, *check)
+    change_params(clone, "success_rate_floor: 0.0", "success_rate_floor: 0.9")
+    assert "below check.success_rate_floor, which is 0.9" in run(clone, *check, fails=True)
+    change_params(clone, "epochs: 30", "epochs: 31")
+    assert "training modified" in run(clone, *check, fails=True)
+    shutil.rmtree(clone)
+
+
+def test_a_users_own_words(reproduced):
+    change_params(reproduced, "  sequences:\n    - [3, 0, 1, 2, 3]\n    - [4, 0, 1, 2, 4]\n", "  sequences: null\n")
+    change_params(reproduced, "file: null", "file: words.csv")
+    said = run(reproduced, "dvc", "repro")
+    assert "3 sequences of 11 symbols; memory must reach back 5 steps" in said and "X=anna" in said
+    # a change in the file is noticed
+    (reproduced / "data/problems/words.csv").write_text("anna,lives,here,anna\nbert,lives,here,bert\n")
+    assert "2 sequences of 4 symbols" in run(reproduced, "dvc", "repro")

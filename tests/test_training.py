@@ -1,0 +1,177 @@
+"""Training all trials at once, against plain Keras training one."""
+
+import numpy as np
+import pytest
+
+from memory_trials import training
+from memory_trials.config import ComputeSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.encoding import make_table
+from memory_trials.evaluation import activations
+from memory_trials.problems import make_problem
+from memory_trials.statistics import verdicts
+from tests import plain_keras
+
+TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
+OWN = "tests.plain_keras.MinimalCell"
+
+
+def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, **training_settings):
+    problem = make_problem(ProblemSettings(sequences=sequences, scored=scored))
+    settings = TrainingSettings(**training_settings)
+    table = make_table(problem, settings)
+    return training.train(
+        ModelSettings(**(model or {})), settings, every, ComputeSettings(**(compute or {})), table
+    ), table
+
+
+def pairs(table):
+    """x and one-hot y of each (unpadded) sequence."""
+    symbols = table.y.shape[-1]
+    lengths = table.judge_x.sum(axis=(1, 2)).astype(int)
+    return [(x[:n], np.eye(symbols, dtype=np.float32)[y[:n]]) for x, y, n in zip(table.judge_x, table.judge_y, lengths)]
+
+
+def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
+    trained, table = arm(trials=10)
+    for trial in range(10):
+        network = plain_keras.model(trial)
+        losses = plain_keras.train_by_steps(network, pairs(table), 250)
+        assert np.abs(trained.losses[trial] - losses).max() < 1e-4
+        assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
+    predicted = activations(ModelSettings(), trained.weights, table.judge_x, 5).argmax(-1)
+    assert np.array_equal(verdicts(predicted, table.judge_y, table.judge_scored)[0], trained.learned[:, -1])
+
+
+@pytest.mark.parametrize("cell", ["gru", "simple_rnn", OWN, "mlp"])
+def test_other_cells_are_those_of_plain_keras(cell):
+    trained, table = arm(trials=2, epochs=120, first_seed=5, model={"cell": cell})
+    for trial in range(2):
+        network = plain_keras.model(5 + trial, cell)
+        losses = plain_keras.train_by_steps(network, pairs(table), 120)
+        assert np.abs(trained.losses[trial] - losses).max() < 1e-4
+        assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
+
+
+def test_a_memoryless_network_cannot_learn_the_tutorial():
+    trained, _ = arm(trials=20, epochs=500, learning_rate=0.01, model={"cell": "mlp"})
+    assert not trained.learned.any()
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
+def test_other_optimizers_and_softmax(optimizer):
+    trained, table = arm(trials=1, epochs=20, optimizer=optimizer, learning_rate=0.01, model={"output": "softmax"})
+    network = plain_keras.model(0, output="softmax", optimizer=optimizer)
+    network.optimizer.learning_rate = 0.01
+    assert np.abs(trained.losses[0] - plain_keras.train_by_steps(network, pairs(table), 20)).max() < 1e-4
+
+
+def test_never_resetting_keeps_the_state_from_sequence_to_sequence_and_epoch_to_epoch():
+    trained, table = arm(trials=1, epochs=20, reset="never")
+    network = plain_keras.model(0)
+    assert np.abs(trained.losses[0] - plain_keras.train_by_steps(network, pairs(table), 20, resets=False)).max() < 1e-4
+
+
+def window_losses(table, epochs, window, **kwargs):
+    """Plain Keras on windows of several steps: the gradient flows through a window, the state from one to the next."""
+    network = plain_keras.model(0, steps=window, return_sequences=True, **kwargs)
+    losses = []
+    for _ in range(epochs):
+        epoch_losses = []
+        for x, y in pairs(table):
+            for start in range(0, len(x), window):
+                part = slice(start, start + window)
+                epoch_losses.append(float(network.train_on_batch(x[np.newaxis, part], y[np.newaxis, part])))
+            plain_keras.reset(network)
+        losses.append(np.mean(epoch_losses))
+    return losses
+
+
+@pytest.mark.parametrize("window", [2, "sequence"])
+def test_windows_are_those_of_plain_keras(window):
+    trained, table = arm(trials=1, epochs=30, window=window)
+    assert np.abs(trained.losses[0] - window_losses(table, 30, 4 if window == "sequence" else 2)).max() < 1e-4
+
+
+def test_only_the_last_step_scored_is_keras_without_return_sequences():
+    trained, table = arm(trials=1, epochs=30, window="sequence", scored="last")
+    network = plain_keras.model(0, steps=4)
+    losses = []
+    for _ in range(30):
+        epoch_losses = []
+        for x, y in pairs(table):
+            epoch_losses.append(float(network.train_on_batch(x[np.newaxis], y[np.newaxis, -1])))
+            plain_keras.reset(network)
+        losses.append(np.mean(epoch_losses))
+    assert np.abs(trained.losses[0] - losses).max() < 1e-4
+
+
+def test_unscored_updates_take_no_optimizer_step():
+    trained, table = arm(trials=1, epochs=3, every=1, scored="last", window=1)
+    network = plain_keras.model(0)
+    losses = []
+    for _ in range(3):
+        for x, y in pairs(table):
+            for step in range(3):
+                network(x[np.newaxis, step : step + 1], training=False)  # moves the state, nothing else
+            losses.append(float(network.train_on_batch(x[np.newaxis, 3:], y[3:])))
+            plain_keras.reset(network)
+    # the mean over an epoch's 8 updates, 6 of which score nothing
+    assert np.allclose(trained.losses[0], np.reshape(losses, (3, 2)).sum(axis=1) / 8, atol=1e-5)
+
+
+def test_padding_does_not_move_the_state_and_lengths_may_differ():
+    sequences = [["a", "b", "c", "d", "a"], ["b", "d", "b"]]
+    trained, table = arm(sequences, trials=1, epochs=20, window=3, reset="never")
+    network = plain_keras.model(0, symbols=4, steps=None, return_sequences=True)
+    losses = []
+    for _ in range(20):
+        epoch_losses = []
+        for x, y in pairs(table):
+            for start in range(0, len(x), 3):
+                part = slice(start, start + 3)
+                epoch_losses.append(float(network.train_on_batch(x[np.newaxis, part], y[np.newaxis, part])))
+        losses.append(np.mean(epoch_losses))
+    assert np.abs(trained.losses[0] - losses).max() < 1e-4
+
+
+def same(a, b, rows=slice(None)):
+    return (
+        np.array_equal(a.losses[rows], b.losses)
+        and np.array_equal(a.learned[rows], b.learned)
+        and all(np.array_equal(x[rows], y) for x, y in zip(a.weights.values(), b.weights.values()))
+    )
+
+
+def test_a_trial_does_not_depend_on_its_shard_to_the_bit():
+    together, _ = arm(trials=23, epochs=60, compute={"threads": 2, "shard": 23})
+    apart, _ = arm(trials=23, epochs=60, compute={"threads": 1, "shard": 5})
+    alone, _ = arm(trials=1, first_seed=17, epochs=60)
+    assert same(together, apart) and same(together, alone, slice(17, 18))
+
+
+def test_checks_come_every_so_many_epochs_and_at_the_end_and_asking_changes_nothing():
+    often, _ = arm(trials=3, epochs=25, every=4)
+    once, _ = arm(trials=3, epochs=25, every=100)
+    assert often.checks.tolist() == [4, 8, 12, 16, 20, 24, 25] and once.checks.tolist() == [25]
+    assert np.array_equal(often.losses, once.losses) and np.array_equal(often.learned[:, -1], once.learned[:, -1])
+
+
+def test_progress_adds_up():
+    told = []
+    trained, _ = arm_with_progress(lambda epochs, learned: told.append((epochs, learned)))
+    assert sum(epochs for epochs, _ in told) == 7 * 40
+    assert sum(learned for _, learned in told) == trained.learned[:, -1].sum()
+
+
+def arm_with_progress(progress):
+    settings = TrainingSettings(trials=7, epochs=40)
+    table = make_table(make_problem(ProblemSettings(sequences=TUTORIAL)), settings)
+    return training.train(ModelSettings(), settings, 10, ComputeSettings(shard=3), table, progress), table
+
+
+@pytest.mark.parametrize(
+    ("trials", "largest", "threads", "size"),
+    [(100, 50, 2, 50), (10, 50, 2, 5), (1, 50, 8, 2), (101, 50, 2, 26), (7, 3, 1, 3)],
+)
+def test_shards_are_even_and_enough_for_the_threads(trials, largest, threads, size):
+    assert training.shard_size(trials, largest, threads) == size
