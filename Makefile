@@ -19,13 +19,12 @@ test: setup
 	@python -m pytest
 
 setup: .venv/installed
-# Compiling to bytecode once is what makes every later start quick, also where PYTHONDONTWRITEBYTECODE is set.
+# pip compiles what it installs to bytecode, which is what makes every later start quick (uv, for one, does not).
 .venv/installed: requirements.txt
 	@echo "setting up .venv (once, a few minutes) ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@
 
 lint: setup
@@ -42,7 +41,7 @@ check: setup
 	@python -m memory_trials.check $(REV)
 
 bench: setup .venv-bench/installed
-	@python benchmarks/tutorial.py
+	@python -m benchmarks.tutorial
 
 .venv-bench/installed: benchmarks/requirements.txt
 	@$(PYTHON) -m venv .venv-bench

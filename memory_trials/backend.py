@@ -45,6 +45,7 @@ with _quick_and_quiet():
     import keras
     import tensorflow as tf
 
+tf.get_logger().setLevel("ERROR")  # it warns of tracing anew, which each new arm rightly does
 CORES = len(os.sched_getaffinity(0))
 tf.config.threading.set_intra_op_parallelism_threads(CORES)
 tf.config.threading.set_inter_op_parallelism_threads(CORES)

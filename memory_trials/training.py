@@ -30,25 +30,31 @@ def train(
 ) -> Trained:
     """Train every trial; `progress(trial_epochs, newly_learned)` is told after each check of each shard."""
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
-    inputs, symbols = table.x.shape[-1], table.y.shape[-1]
-    model = make_model(model_settings, inputs, symbols)
-    weights = initial_weights(model_settings, inputs, symbols, seeds)
-    checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
+    model = make_model(model_settings, table.x.shape[-1], table.y.shape[-1])
+    weights = initial_weights(model_settings, table.x.shape[-1], table.y.shape[-1], seeds)
     threads = compute.threads or CORES
-    size = shard_size(len(seeds), compute.shard, threads)
-    program = _Program(model, settings, table, size, every)
+    program = Program(model, settings, table, shard_size(len(seeds), compute.shard, threads), every)
+    losses, learned, trained = run_trials(program, weights, threads, progress)
+    return Trained(seeds, dict(zip(model.names, trained)), losses, program.checks, learned)
+
+
+def run_trials(
+    program: "Program", weights: list[np.ndarray], threads: int, progress: Callable[[int, int], None]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Train from these weights [T, ...], shard by shard: losses [T, E], verdicts [T, C], final weights."""
+    trials, size = len(weights[0]), program.trials
     report = _locked(progress)
 
-    def run(first: int):
-        rows = np.minimum(np.arange(first, first + size), len(seeds) - 1)  # the last shard is filled up, then cut
-        used = min(size, len(seeds) - first)
-        return [part[:used] for part in _run_shard(program, [w[rows] for w in weights], checks, used, report)]
+    def run(first: int) -> list[np.ndarray]:
+        rows = np.minimum(np.arange(first, first + size), trials - 1)  # the last shard is filled up, then cut
+        used = min(size, trials - first)
+        return [part[:used] for part in _run_shard(program, [w[rows] for w in weights], used, report)]
 
     # the first to be called compiles the program, the others wait for it
     with ThreadPoolExecutor(threads) as pool:
-        shards = list(pool.map(run, range(0, len(seeds), size)))
+        shards = list(pool.map(run, range(0, trials, size)))
     losses, learned, *trained = (np.concatenate(parts) for parts in zip(*shards))
-    return Trained(seeds, dict(zip(model.names, trained)), losses, checks, learned)
+    return losses, learned, trained
 
 
 def shard_size(trials: int, largest: int, threads: int) -> int:
@@ -71,13 +77,13 @@ def _locked(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
     return report
 
 
-def _run_shard(program: "_Program", weights: list, checks: np.ndarray, used: int, report) -> list[np.ndarray]:
+def _run_shard(program: "Program", weights: list, used: int, report) -> list[np.ndarray]:
     """Losses [T, E], verdicts [T, C] and final weights of one shard; `used` of its trials are reported.
 
     Entering the program costs milliseconds, so it is entered for more and more checks at a time,
     until a call takes long enough for somebody who watches; the results are the same in any case.
     """
-    carry = program.start(weights)
+    carry, checks = program.start(weights), program.checks
     losses, verdicts = [], []
     done, reported, ask_for = 0, 0, 1
     while done < checks[-1]:
@@ -94,11 +100,15 @@ def _run_shard(program: "_Program", weights: list, checks: np.ndarray, used: int
     return [np.concatenate(losses).T, np.concatenate(verdicts).T, *(w.numpy() for w in carry[0])]
 
 
-class _Program:
-    """The compiled loop for one table, model and shard size: what it needs between calls is in `carry`."""
+class Program:
+    """The compiled loop for one table, model and shard size: what it needs between calls is in `carry`.
+
+    trials: how many there are in a shard. checks [C]: the epochs after which they are asked.
+    """
 
     def __init__(self, model: Model, settings: TrainingSettings, table: Table, trials: int, every: int):
         self.model, self.table, self.trials, self.every = model, table, trials, every
+        self.checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
         self.capacity = max(1, min(1000, settings.epochs) // every)  # checks in one call at most
         self.optimizer, self.slots = OPTIMIZERS[settings.optimizer]
         self.learning_rate = settings.learning_rate

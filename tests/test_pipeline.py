@@ -176,7 +176,7 @@ def test_a_users_own_words(reproduced):
     change_params(reproduced, "  sequences:\n    - [3, 0, 1, 2, 3]\n    - [4, 0, 1, 2, 4]\n", "  sequences: null\n")
     change_params(reproduced, "file: null", "file: words.csv")
     said = run(reproduced, "dvc", "repro")
-    assert "3 sequences of 11 symbols; memory must reach back 5 steps" in said and "X=anna" in said
+    assert "3 sequences of 10 symbols; memory must reach back 5 steps" in said and "X=anna" in said
     # a change in the file is noticed
     (reproduced / "data/problems/words.csv").write_text("anna,lives,here,anna\nbert,lives,here,bert\n")
     assert "2 sequences of 4 symbols" in run(reproduced, "dvc", "repro")

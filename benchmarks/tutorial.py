@@ -1,0 +1,114 @@
+"""Seconds per trial of the tutorial: plain Keras, JAX and this project, side by side in one run (make bench).
+
+Every figure is a median; the peers take turns, because the speed of a shared machine drifts. Keras's loops
+are timed over some epochs and scaled to 250. `ours` and `jax` are warm (compiled before); `ours_cold` is all
+that a first run needs, but for importing TensorFlow: initial weights, tracing, compilation, training.
+"""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from memory_trials import artifacts
+from memory_trials.backend import CORES, keras
+from memory_trials.cells import initial_weights, make_model
+from memory_trials.config import load_settings
+from memory_trials.encoding import make_table
+from memory_trials.problems import make_problem
+from memory_trials.training import Program, run_trials, shard_size, train
+
+HERE = Path(__file__).parent
+SIZES = (10, 100, 1000)
+ROUNDS = 3
+EPOCHS = 250
+
+
+def seconds(function, *arguments) -> float:
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+class Keras:
+    """The tutorial's own loop, with fit as it is printed or with the leaner train_on_batch."""
+
+    def __init__(self, table):
+        self.sequences = [
+            (x[:, np.newaxis], np.eye(5, dtype=np.float32)[y]) for x, y in zip(table.judge_x, table.judge_y)
+        ]
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.LSTM(20, stateful=True), keras.layers.Dense(5, activation="sigmoid")]
+        self.model = keras.Sequential([keras.Input(batch_shape=(1, 1, 5)), *layers])
+        self.model.compile(loss="binary_crossentropy", optimizer="adam")
+
+    def fit(self, epochs: int) -> None:
+        for _ in range(epochs):
+            for x, y in self.sequences:
+                self.model.fit(x, y, epochs=1, batch_size=1, verbose=0, shuffle=False)
+                self.model.layers[0].reset_states()
+
+    def train_on_batch(self, epochs: int) -> None:
+        for _ in range(epochs):
+            for x, y in self.sequences:
+                for step in range(len(x)):
+                    self.model.train_on_batch(x[step : step + 1], y[step : step + 1])
+                self.model.layers[0].reset_states()
+
+
+def jax(trials: int) -> float:
+    command = [".venv-bench/bin/python", str(HERE / "jax_tutorial.py"), str(trials), "3"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return median(float(line) for line in printed.split())
+
+
+def main() -> None:
+    settings = load_settings()
+    training = settings.training
+    table = make_table(make_problem(settings.problem), training)
+    plain = Keras(table)
+    model = make_model(settings.model, 5, 5)
+    programs = {n: Program(model, training, table, shard_size(n, settings.compute.shard, CORES), 10) for n in SIZES}
+    weights = {n: initial_weights(settings.model, 5, 5, np.arange(n)) for n in SIZES}
+
+    def ours(n: int) -> float:
+        return seconds(run_trials, programs[n], weights[n], CORES, lambda epochs, learned: None) / n
+
+    def cold(n: int) -> float:
+        some = training.model_copy(update={"trials": n})
+        return seconds(train, settings.model, some, 10, settings.compute, table) / n
+
+    for n in SIZES:
+        ours(n)  # compiles
+    plain.fit(2), plain.train_on_batch(2)
+    figures: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        figures.setdefault("keras_fit", []).append(seconds(plain.fit, 10) * EPOCHS / 10)
+        figures.setdefault("keras_train_on_batch", []).append(seconds(plain.train_on_batch, 50) * EPOCHS / 50)
+        for n in SIZES:
+            figures.setdefault(f"jax {n}", []).append(jax(n))
+            figures.setdefault(f"ours {n}", []).extend(ours(n) for _ in range(3 if n < 1000 else 1))
+        figures.setdefault("ours_cold 100", []).append(cold(100))
+        figures.setdefault("initial_weights", []).append(
+            seconds(initial_weights, settings.model, 5, 5, np.arange(100)) / 100
+        )
+    results: dict = {}
+    for name, values in figures.items():
+        key, _, size = name.partition(" ")
+        if size:
+            results.setdefault(key, {})[size] = round(median(values), 6)
+        else:
+            results[key] = round(median(values), 6)
+    path = HERE / "results.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    artifacts.write_json(path, known | {"tutorial": results})
+    print(json.dumps(results, indent=2))
+    for peer, value in (("Keras's fit", results["keras_fit"]), ("JAX", results["jax"]["100"])):
+        print(f"at 100 trials {value / results['ours']['100']:,.1f} times faster than {peer}")
+
+
+if __name__ == "__main__":
+    main()
