@@ -8,6 +8,7 @@ publishing again changes nothing, a publication that was cut short is completed,
 from its cache or from a remote can be published at any time.
 """
 
+import getpass
 import hashlib
 import json
 import os
@@ -122,7 +123,9 @@ def _experiment(client, name: str, local: bool) -> str:
     if found is None:
         location = (repository() / "mlartifacts").as_uri() if local else None
         try:
-            return client.create_experiment(name, artifact_location=location)
+            # the kind makes MLflow's page open with training runs and charts
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return client.create_experiment(name, artifact_location=location, tags=kind)
         except mlflow.exceptions.MlflowException:  # another process was quicker
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -132,6 +135,18 @@ def _experiment(client, name: str, local: bool) -> str:
             f"the MLflow experiment {name!r} was deleted: restore it, or set tracking.experiment to another name"
         )
     return found.experiment_id
+
+
+def _known_experiment(uri: str, name: str) -> str | None:
+    """The experiment's number, for a link to it."""
+    import mlflow.exceptions
+    from mlflow import MlflowClient
+
+    try:
+        found = MlflowClient(uri).get_experiment_by_name(name)
+    except mlflow.exceptions.MlflowException:
+        return None
+    return found.experiment_id if found else None
 
 
 def _find(client, experiment: str, arm: _Arm) -> tuple:
@@ -150,6 +165,7 @@ def _find(client, experiment: str, arm: _Arm) -> tuple:
         "fingerprint": arm.fingerprint,
         "mlflow.note.content": f"**{arm.answer[0].upper()}{arm.answer[1:]}.**",
         "mlflow.source.name": "dvc repro",
+        "mlflow.user": getpass.getuser(),
         **_revision(),
     }
     now = int(time.time() * 1000)
@@ -244,7 +260,6 @@ def _insert_runs(store, experiment: str, children: list[dict]) -> None:
     Through the API a run with 250 points costs 60 to 120 ms here, in one object for each point; the rows
     that it would write are written at once instead, some 4 ms a run. The tests read them back by the API.
     """
-    import getpass
     import math
     import uuid
 
@@ -307,7 +322,14 @@ def main() -> None:
     settings = load_settings().tracking
     if "--ui" in sys.argv:
         uri = tracking_uri(settings)
-        print("open http://127.0.0.1:5000 (Ctrl-C ends it)", flush=True)
+        page = (
+            "http://127.0.0.1:5000/#/experiments/{}/runs?searchFilter=tags.kind%20%3D%20%27arm%27&compareRunsMode=CHART"
+        )
+        experiment = _known_experiment(uri, settings.experiment)
+        print(
+            f"every arm side by side (Ctrl-C ends it): {page.format(experiment) if experiment else page.split('#')[0]}",
+            flush=True,
+        )
         os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
     publish(Path("data/tutorial"), settings)
 
