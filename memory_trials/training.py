@@ -154,45 +154,121 @@ class Program:
     def _update(self, u: "tf.Tensor", carry: tuple) -> tuple:
         """One optimizer step for every trial: carry, loss [T] before the step."""
         weights, slots, states, steps = carry
-        table = self.table
-        x, y = tf.constant(table.x)[u], tf.constant(table.y)[u]
-        loss_weights = table.scored / np.maximum(table.scored.sum(axis=(1, 2), keepdims=True), 1)
-        loss_weights = tf.constant(loss_weights.astype(np.float32))[u]
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-
-            def one_trial(arguments):
-                weights, states = arguments
-                loss = 0.0
-                for step in range(x.shape[0]):
-                    states = self._before_step(u, step, states)
-                    output, new_states = self.model.step(weights, x[step], states)
-                    states = self._after_step(u, step, states, new_states)
-                    loss += tf.reduce_sum(
-                        self.model.loss(y[step], self.model.readout(weights, output)) * loss_weights[step]
-                    )
-                return loss, states
-
-            losses, states = tf.vectorized_map(one_trial, (weights, states))
-        gradients = tape.gradient(losses, weights)
+        losses, gradients, states = self._losses_and_gradients(u, weights, states)
         step = lambda *of_one_weight: self.optimizer(steps + 1.0, self.learning_rate, *of_one_weight)
         stepped = [step(*of_one_weight) for of_one_weight in zip(weights, gradients, slots)]
         new = [w for w, _ in stepped], [s for _, s in stepped], steps + 1.0
-        has_loss = table.scored.any(axis=(1, 2))
+        has_loss = self.table.scored.any(axis=(1, 2))
         if not has_loss.all():  # where nothing was scored no step is taken, only the state moves on
             keep = lambda new, old: tf.where(tf.constant(has_loss)[u], new, old)
             new = tf.nest.map_structure(keep, new, (weights, slots, steps))
         new_weights, new_slots, new_steps = new
         return (new_weights, new_slots, states, new_steps), losses
 
-    def _before_step(self, u, step: int, states: list) -> list:
-        if not self.table.reset[:, step].any():
+    def _losses_and_gradients(self, u: "tf.Tensor", weights: list, states: list) -> tuple[tf.Tensor, list, list]:
+        """Of update u: the losses [T], their gradients with respect to the weights, and the states after it.
+
+        Back-propagation through time in three passes, so that only what must be done step by step is:
+        forward through the steps, keeping the state that each began with; backward through them, for the
+        gradient with respect to these states alone; then all steps at once, as rows of one batch (a cell
+        treats rows alike), for the losses and the gradient with respect to the weights.
+        Automatic differentiation of the whole loop does the last step by step, with a sum over steps
+        that is as large as the weights, and XLA cannot compile it over `tf.vectorized_map`.
+        """
+        table = self.table
+        x, y = tf.constant(table.x)[u], tf.constant(table.y)[u]
+        scored = table.scored / np.maximum(table.scored.sum(axis=(1, 2), keepdims=True), 1)
+        scored = tf.constant(scored.astype(np.float32))[u]
+        began, final = self._forward(u, x, weights, states)
+        rows = lambda array: tf.reshape(array, (-1, array.shape[-1]))  # [S, B, ...] -> [S * B, ...]
+        by_trial = [tf.reshape(tf.transpose(s, (1, 0, 2, 3)), (self.trials, -1, s.shape[-1])) for s in began]
+
+        def all_steps(weights):
+            """outputs [T, S * B, units], new states, and losses [T]"""
+
+            def one_trial(arguments):
+                weights, states = arguments
+                output, new_states = self.model.step(weights, rows(x), states)
+                losses = self.model.loss(rows(y), self.model.readout(weights, output))
+                return tf.reduce_sum(losses * tf.reshape(scored, [-1])), output, new_states
+
+            return tf.vectorized_map(one_trial, (weights, by_trial))
+
+        if x.shape[0] == 1 or not states:
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                losses, _, _ = all_steps(weights)
+            return losses, tape.gradient(losses, weights), final
+        pulls = self._backward(u, x, y, scored, weights, began)
+        pulls = [tf.reshape(tf.transpose(p, (1, 0, 2, 3)), (self.trials, -1, p.shape[-1])) for p in pulls]
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            losses, _, new_states = all_steps(weights)
+            pulled = tf.add_n([tf.reduce_sum(pull * new, axis=(1, 2)) for pull, new in zip(pulls, new_states)])
+            total = losses + pulled
+        return losses, tape.gradient(total, weights), final
+
+    def _one_step(self, weights, x, states):
+        return tf.vectorized_map(lambda of_one: self.model.step(of_one[0], x, of_one[1]), (weights, states))
+
+    def _forward(self, u, x, weights, states) -> tuple[list, list]:
+        """The states [S, T, B, size] that each step began with (after resets), and those after the last."""
+        count = x.shape[0]
+
+        def body(step, states, began):
+            states = self._before_step(u, step, states)
+            began = [array.write(step, state) for array, state in zip(began, states)]
+            _, new_states = self._one_step(weights, x[step], states)
+            return step + 1, self._after_step(u, step, states, new_states), began
+
+        if count == 1:
+            began = self._before_step(u, 0, states)
+            _, new_states = self._one_step(weights, x[0], began)
+            return [state[tf.newaxis] for state in began], self._after_step(u, 0, began, new_states)
+        began = [tf.TensorArray(tf.float32, count, element_shape=state.shape) for state in states]
+        _, states, began = tf.while_loop(lambda step, *_: step < count, body, (tf.constant(0), states, began))
+        return [array.stack() for array in began], states
+
+    def _backward(self, u, x, y, scored, weights, began) -> list:
+        """The gradient of the later steps' losses with respect to the states [S, T, B, size] after each step."""
+        count = x.shape[0]
+
+        def body(left, pull, pulls):
+            step = left - 1
+            states = [array[step] for array in began]
+            with tf.GradientTape() as tape:
+                tape.watch(states)
+
+                def one_trial(arguments):
+                    weights, states = arguments
+                    output, new_states = self.model.step(weights, x[step], states)
+                    losses = self.model.loss(y[step], self.model.readout(weights, output))
+                    return tf.reduce_sum(losses * scored[step]), new_states
+
+                losses, new_states = tf.vectorized_map(one_trial, (weights, states))
+                new_states = self._after_step(u, step, states, new_states)
+                total = tf.reduce_sum(losses) + tf.add_n([tf.reduce_sum(p * n) for p, n in zip(pull, new_states)])
+            moved = self._after_step(u, step, [tf.zeros_like(p) for p in pull], pull)  # padding passes it on untouched
+            pulls = [array.write(step, p) for array, p in zip(pulls, moved)]
+            gradients = tape.gradient(total, states, unconnected_gradients="zero")
+            return left - 1, self._before_step(u, step, gradients), pulls
+
+        zeros = [tf.zeros(array.shape[1:]) for array in began]
+        pulls = [tf.TensorArray(tf.float32, count, element_shape=zero.shape) for zero in zeros]
+        start = (tf.constant(count), zeros, pulls)
+        pulls = tf.while_loop(lambda left, *_: left > 0, body, start)[2]
+        return [array.stack() for array in pulls]
+
+    def _before_step(self, u, step, states: list) -> list:
+        """States set to zero where the table says so (and, backward, the gradient that would flow past it)."""
+        if not self.table.reset.any():
             return states
         keep = 1.0 - tf.cast(tf.constant(self.table.reset)[u, step], tf.float32)
         return [state * keep for state in states]
 
-    def _after_step(self, u, step: int, states: list, new_states: list) -> list:
-        if self.table.valid[:, step].all():
+    def _after_step(self, u, step, states: list, new_states: list) -> list:
+        """The state does not move where a short sequence is padded."""
+        if self.table.valid.all():
             return new_states
         valid = tf.constant(self.table.valid)[u, step][:, tf.newaxis]
         return [tf.where(valid, new, old) for new, old in zip(new_states, states)]

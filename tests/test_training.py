@@ -149,6 +149,26 @@ def test_a_trial_does_not_depend_on_its_shard_to_the_bit():
     assert same(together, apart) and same(together, alone, slice(17, 18))
 
 
+@pytest.mark.parametrize("cell", ["lstm", "simple_rnn"])
+def test_a_long_sequence_is_that_of_plain_keras_and_of_any_shard(cell):
+    """Back-propagation through 41 steps; written out step by step it would take minutes to compile."""
+    sequences = [[k, *(i % 3 + 2 for i in range(40)), k] for k in (0, 1)]
+    arguments = dict(scored="last", model={"cell": cell, "units": 8}, window="sequence", epochs=15, learning_rate=0.01)
+    trained, table = arm(sequences, trials=5, compute={"threads": 1, "shard": 5}, **arguments)
+    network = plain_keras.model(0, cell, units=8, steps=41)
+    network.optimizer.learning_rate = 0.01
+    losses = []
+    for _ in range(15):
+        epoch_losses = []
+        for x, y in pairs(table):
+            epoch_losses.append(float(network.train_on_batch(x[np.newaxis], y[np.newaxis, -1])))
+            plain_keras.reset(network)
+        losses.append(np.mean(epoch_losses))
+    assert np.abs(trained.losses[0] - losses).max() < 1e-4
+    alone, _ = arm(sequences, trials=1, first_seed=3, **arguments)
+    assert same(trained, alone, slice(3, 4))
+
+
 def test_checks_come_every_so_many_epochs_and_at_the_end_and_asking_changes_nothing():
     often, _ = arm(trials=3, epochs=25, every=4)
     once, _ = arm(trials=3, epochs=25, every=100)
