@@ -30,7 +30,7 @@ def _known_cell(cell: Any) -> Any:
     if "." not in cell or not all(part.isidentifier() for part in cell.split(".")):
         raise ValueError(
             f"no such cell; the built-in cells are {', '.join(BUILT_IN_CELLS)}, "
-            "and a Keras cell of your own is named by its dotted path, such as my_package.my_module.MyCell"
+            "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
         )
     if importlib.util.find_spec(cell.split(".")[0]) is None:
         raise ValueError(f"no module {cell.split('.')[0]!r} can be imported from this folder")

@@ -3,34 +3,14 @@
 import numpy as np
 
 from memory_trials.backend import keras
-
-
-@keras.saving.register_keras_serializable(package="tests")
-class MinimalCell(keras.layers.Layer):
-    """A user's cell, after the example in Keras's own documentation: h = x W + (h U), squashed by a leak of h."""
-
-    def __init__(self, units, leak=0.3, **kwargs):
-        super().__init__(**kwargs)
-        self.units, self.leak, self.state_size = units, leak, units
-
-    def build(self, input_shape):
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="uniform", name="kernel")
-        self.recurrent_kernel = self.add_weight(
-            shape=(self.units, self.units), initializer="uniform", name="recurrent_kernel"
-        )
-
-    def call(self, inputs, states):
-        h = states[0]
-        new = keras.ops.tanh(keras.ops.matmul(inputs, self.kernel) + keras.ops.matmul(h, self.recurrent_kernel))
-        output = self.leak * h + (1 - self.leak) * new
-        return output, [output]
+from my_cells.leaky import LeakyCell
 
 
 def recurrent_layer(cell: str, units: int, **kwargs):
     built_in = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple_rnn": keras.layers.SimpleRNN}
     if cell in built_in:
         return built_in[cell](units, **kwargs)
-    return keras.layers.RNN(MinimalCell(units), **kwargs)
+    return keras.layers.RNN(LeakyCell(units), **kwargs)
 
 
 def model(seed, cell="lstm", units=20, symbols=5, output="sigmoid", batch=1, steps=1, optimizer="adam", **kwargs):

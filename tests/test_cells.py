@@ -7,9 +7,10 @@ from memory_trials.backend import keras, tf
 from memory_trials.cells import _plain_weights, _traced_weights, initial_weights, make_model, predict
 from memory_trials.config import ModelSettings
 from memory_trials.errors import UserError
+from my_cells.leaky import LeakyCell
 from tests import plain_keras
 
-OWN = "tests.plain_keras.MinimalCell"
+OWN = "my_cells.leaky.LeakyCell"
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn", "mlp", OWN])
@@ -29,7 +30,7 @@ def test_drawing_all_at_once_is_possible_for_the_built_in_cells_and_equal_to_dra
             assert all(np.array_equal(a[seed], b) for a, b in zip(traced, _plain_weights(settings, 4, 4, seed)))
 
 
-class UnusualCell(plain_keras.MinimalCell):
+class UnusualCell(LeakyCell):
     """Draws on NumPy's global randomness, which drawing all at once does not foresee."""
 
     def build(self, input_shape):
@@ -71,12 +72,12 @@ class NoState(keras.layers.Layer):
         super().__init__()
 
 
-class BadState(plain_keras.MinimalCell):
+class BadState(LeakyCell):
     def call(self, inputs, states):
         return states[0], [states[0][:, :1]]
 
 
-class Crash(plain_keras.MinimalCell):
+class Crash(LeakyCell):
     def call(self, inputs, states):
         raise RuntimeError("first line\nsecond line")
 

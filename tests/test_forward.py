@@ -39,4 +39,4 @@ def test_one_unit_by_hand():
 def test_only_models_whose_equations_these_are():
     assert forward.knows(ModelSettings(cell="gru", cell_options={"recurrent_initializer": "zeros"}))
     assert not forward.knows(ModelSettings(cell="gru", cell_options={"activation": "relu"}))
-    assert not forward.knows(ModelSettings(cell="tests.plain_keras.MinimalCell"))
+    assert not forward.knows(ModelSettings(cell="my_cells.leaky.LeakyCell"))

@@ -98,6 +98,15 @@ def test_settings_that_cannot_change_a_result_rerun_nothing(reproduced):
     change_params(reproduced, "shard: 20", "shard: 50")
 
 
+def test_a_change_in_a_cell_of_the_users_is_noticed(reproduced):
+    path = reproduced / "my_cells/leaky.py"
+    before = path.read_text()
+    path.write_text(before + "\n")
+    status = json.loads(run(reproduced, "dvc", "status", "--json"))
+    path.write_text(before)
+    assert set(status) == {"train", "evaluate"} and "my_cells" in json.dumps(status)
+
+
 def test_plots_and_metrics_are_shown(reproduced):
     assert "success_rate" in run(reproduced, "dvc", "metrics", "show")
     run(reproduced, "dvc", "plots", "show")

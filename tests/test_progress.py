@@ -1,0 +1,19 @@
+"""Progress in plain lines, where there is no terminal."""
+
+from memory_trials.progress import Progress
+
+
+def test_lines_tell_trials_epoch_learned_and_time_left(capsys):
+    with Progress(trials=10, epochs=100, seconds_between_lines=0.0) as progress:
+        progress(500, 3)
+        progress(500, -1)  # one has forgotten
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("10 trials, epoch 50 of 100, 3 learned so far, ")
+    assert lines[1] == "10 trials, epoch 100 of 100, 2 learned so far, 0 s left"
+
+
+def test_lines_are_not_more_frequent_than_wanted(capsys):
+    with Progress(trials=1, epochs=100, seconds_between_lines=60.0) as progress:
+        for _ in range(100):
+            progress(1, 0)
+    assert capsys.readouterr().out == ""
