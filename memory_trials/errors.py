@@ -16,5 +16,5 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("interrupted: nothing was overwritten", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         sys.exit(130)

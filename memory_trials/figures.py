@@ -35,9 +35,7 @@ def answer(
     )
     right.plot(epochs, loss_curves[:, 0], color=COLOUR, label="median")
     right.set(xlabel="epoch", ylabel="loss (cross-entropy, nats)", xlim=(0, epochs[-1]), ylim=(0, None))
-    right.set_title(
-        "Their loss falls, whether they learn or not" if 0 < shares[-1, 0] < 1 else "Their loss", fontsize=11
-    )
+    right.set_title(f"Their loss, {loss_curves[-1, 0]:.3g} in the end (median)", fontsize=11)
     right.legend(loc="upper right", frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

@@ -95,6 +95,8 @@ def _csv_rows(path: Path, text: str) -> list[list[Symbol]]:
 
 
 def _number_or_text(cell: str) -> Symbol:
+    if "_" in cell:  # Python reads 1_000 as a number, a spreadsheet does not
+        return cell
     for number in (int, float):
         try:
             value = number(cell)

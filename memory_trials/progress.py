@@ -11,22 +11,21 @@ class Progress:
 
     def __init__(self, trials: int, epochs: int, seconds_between_lines: float = 5.0):
         self.trials, self.epochs = trials, epochs
-        self.learned = 0
+        self.done = self.learned = 0
         self.interval = seconds_between_lines
-        self.told = time.monotonic()
+        self.started = self.told = time.monotonic()
         terminal = sys.stderr.isatty()
         bar = "{l_bar}{bar}| {n:.0f}/{total:.0f} epochs, {postfix} [{elapsed}, {remaining} left]"
         self.bar = tqdm(total=epochs, desc=f"{trials} trials", bar_format=bar, disable=not terminal, leave=False)
 
     def __enter__(self) -> "Progress":
-        self.started = time.monotonic()
         return self
 
     def __call__(self, trial_epochs: int, newly_learned: int) -> None:
         self.learned += newly_learned
         self.bar.set_postfix_str(f"{self.learned} learned so far", refresh=False)
         self.bar.update(trial_epochs / self.trials)
-        self.done = getattr(self, "done", 0) + trial_epochs
+        self.done += trial_epochs
         now = time.monotonic()
         if self.bar.disable and now - self.told >= self.interval:
             self.told = now

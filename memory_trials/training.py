@@ -180,32 +180,24 @@ class Program:
         scored = table.scored / np.maximum(table.scored.sum(axis=(1, 2), keepdims=True), 1)
         scored = tf.constant(scored.astype(np.float32))[u]
         began, final = self._forward(u, x, weights, states)
-        rows = lambda array: tf.reshape(array, (-1, array.shape[-1]))  # [S, B, ...] -> [S * B, ...]
-        by_trial = [tf.reshape(tf.transpose(s, (1, 0, 2, 3)), (self.trials, -1, s.shape[-1])) for s in began]
+        as_rows = lambda array: tf.reshape(array, (-1, array.shape[-1]))  # [S, B, ...] -> [S * B, ...]
+        by_trial = lambda arrays: [  # [S, T, B, size] -> [T, S * B, size]
+            tf.reshape(tf.transpose(array, (1, 0, 2, 3)), (self.trials, -1, array.shape[-1])) for array in arrays
+        ]
 
-        def all_steps(weights):
-            """outputs [T, S * B, units], new states, and losses [T]"""
+        def all_steps(arguments):
+            weights, states = arguments
+            output, new_states = self.model.step(weights, as_rows(x), states)
+            losses = self.model.loss(as_rows(y), self.model.readout(weights, output))
+            return tf.reduce_sum(losses * tf.reshape(scored, [-1])), new_states
 
-            def one_trial(arguments):
-                weights, states = arguments
-                output, new_states = self.model.step(weights, rows(x), states)
-                losses = self.model.loss(rows(y), self.model.readout(weights, output))
-                return tf.reduce_sum(losses * tf.reshape(scored, [-1])), output, new_states
-
-            return tf.vectorized_map(one_trial, (weights, by_trial))
-
-        if x.shape[0] == 1 or not states:
-            with tf.GradientTape() as tape:
-                tape.watch(weights)
-                losses, _, _ = all_steps(weights)
-            return losses, tape.gradient(losses, weights), final
-        pulls = self._backward(u, x, y, scored, weights, began)
-        pulls = [tf.reshape(tf.transpose(p, (1, 0, 2, 3)), (self.trials, -1, p.shape[-1])) for p in pulls]
+        through_time = x.shape[0] > 1 and states
+        pulls = by_trial(self._backward(u, x, y, scored, weights, began)) if through_time else []
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            losses, _, new_states = all_steps(weights)
-            pulled = tf.add_n([tf.reduce_sum(pull * new, axis=(1, 2)) for pull, new in zip(pulls, new_states)])
-            total = losses + pulled
+            losses, new_states = tf.vectorized_map(all_steps, (weights, by_trial(began)))
+            pulled = [tf.reduce_sum(pull * new, axis=(1, 2)) for pull, new in zip(pulls, new_states)]
+            total = tf.add_n([losses, *pulled])
         return losses, tape.gradient(total, weights), final
 
     def _one_step(self, weights, x, states):

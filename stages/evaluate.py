@@ -1,5 +1,7 @@
 """DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, the picture; then the runs in MLflow."""
 
+import sys
+
 from memory_trials import artifacts, encoding, evaluation, figures, problems, report, results, statistics
 from memory_trials.config import load_settings
 from memory_trials.errors import UserError, exit_on_user_error
@@ -38,7 +40,10 @@ def main() -> None:
     if settings.tracking.enabled:
         from memory_trials import tracking
 
-        tracking.publish(FOLDER, settings.tracking)
+        try:
+            tracking.publish(FOLDER, settings.tracking)
+        except UserError as error:  # the result is what counts, and it is complete
+            print(f"warning: {error}; the results are kept: publish them later with make track", file=sys.stderr)
 
 
 if __name__ == "__main__":

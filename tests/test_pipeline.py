@@ -92,6 +92,12 @@ def test_publishing_again_changes_nothing(reproduced):
     assert "has this result already" in run(reproduced, "python", "-m", "memory_trials.tracking")
 
 
+def test_a_tracking_server_that_is_away_costs_no_result(reproduced):
+    command = ("dvc", "repro", "--single-item", "--force", "evaluate")
+    said = run(reproduced, *command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert "warning: MLflow cannot be reached at http://127.0.0.1:9" in said and "make track" in said
+
+
 def test_settings_that_cannot_change_a_result_rerun_nothing(reproduced):
     change_params(reproduced, "shard: 50", "shard: 20")
     assert "up to date" in run(reproduced, "dvc", "repro")

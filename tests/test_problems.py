@@ -108,8 +108,8 @@ def test_sequences_that_leave_nothing_to_predict(sequences, words):
 
 
 def test_csv(write):
-    problem = write("mine.csv", "\ufeffx,1,2.5,x\r\n 4 , 5,,\n")  # a spreadsheet's byte order mark and padding
-    assert problem.sequences == (("x", 1, 2.5, "x"), (4, 5))
+    problem = write("mine.csv", "\ufeffx,1,2.5,x\r\n 4 , 1_0,,\n")  # a spreadsheet's byte order mark and padding
+    assert problem.sequences == (("x", 1, 2.5, "x"), (4, "1_0"))
 
 
 def test_json_lines(write):

@@ -180,7 +180,7 @@ def test_a_server_gets_the_same(arm, tmp_path):
     log = open(tmp_path / "server.log", "w")
     server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        for _ in range(120):
+        for _ in range(240):
             try:
                 urllib.request.urlopen(f"{uri}/health", timeout=1)
                 break
