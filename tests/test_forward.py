@@ -12,7 +12,7 @@ from memory_trials.config import ModelSettings
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn", "mlp"])
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 3.0]))
 def test_outputs_equal_those_of_keras(cell, output, seed, scale):
     random = np.random.default_rng(seed)

@@ -44,10 +44,10 @@ def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn", OWN, "mlp"])
 def test_other_cells_are_those_of_plain_keras(cell):
-    trained, table = arm(trials=2, epochs=120, first_seed=5, model={"cell": cell})
+    trained, table = arm(trials=2, epochs=80, first_seed=5, model={"cell": cell})
     for trial in range(2):
         network = plain_keras.model(5 + trial, cell)
-        losses = plain_keras.train_by_steps(network, pairs(table), 120)
+        losses = plain_keras.train_by_steps(network, pairs(table), 80)
         assert np.abs(trained.losses[trial] - losses).max() < 1e-4
         assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
 
