@@ -32,12 +32,12 @@ def stale(status: dict, outputs: set[str]) -> list[str]:
             if isinstance(change, str):
                 sentences.append(f"{stage}: {change}")
                 continue
-            for kind, paths in change.items():
+            for paths in change.values():
                 for path, how in paths.items():
                     if isinstance(how, dict):  # parameters: {file: {parameter: how}}
                         sentences += [f"{stage}: {path} {name} {word}" for name, word in how.items()]
                     elif not (how in ("deleted", "not in cache") and path in outputs):
-                        sentences.append(f"{stage}: {path} {how}" if kind != "changed command" else f"{stage}: {kind}")
+                        sentences.append(f"{stage}: {path} {how}")
     return sentences
 
 
