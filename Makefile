@@ -8,12 +8,25 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # `make check REV=main` compares with that revision
 REV ?= HEAD~1
 
-.PHONY: setup repro test lint ui track check bench lock clean
+# `make study NAME=cells` runs one study
+NAME ?=
+
+.PHONY: setup repro studies study test lint ui track check bench lock clean
 
 repro: setup
 	@python -m memory_trials.config params.yaml
 	@dvc repro
 	@python -m memory_trials.report data/tutorial --answer
+
+studies: setup
+	@python -m memory_trials.studies
+	@dvc repro studies/dvc.yaml
+	@echo "every answer: RESULTS.md"
+
+study: setup
+	@python -m memory_trials.studies "$(NAME)"
+	@dvc repro studies/dvc.yaml:evaluate@$(NAME)
+	@dvc repro --single-item studies/dvc.yaml:results
 
 test: setup
 	@python -m pytest

@@ -13,6 +13,7 @@ import numpy as np
 
 from memory_trials.backend import keras, tf
 from memory_trials.config import BUILT_IN_CELLS, ModelSettings
+from memory_trials.encoding import one_hot
 from memory_trials.errors import UserError
 
 
@@ -129,11 +130,33 @@ def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: n
     differs (a cell that uses randomness in a way of its own), all are drawn in the plain way.
     """
     last = _plain_weights(settings, inputs, symbols, int(seeds[-1]))
-    fast = _traced_weights(settings, inputs, symbols, seeds)
-    if fast is not None and all(np.array_equal(stacked[-1], single) for stacked, single in zip(fast, last)):
-        return fast
-    drawn = [_plain_weights(settings, inputs, symbols, int(seed)) for seed in seeds[:-1]] + [last]
-    return [np.stack(arrays) for arrays in zip(*drawn)]
+    weights = _traced_weights(settings, inputs, symbols, seeds)
+    if weights is None or not all(np.array_equal(stacked[-1], single) for stacked, single in zip(weights, last)):
+        drawn = [_plain_weights(settings, inputs, symbols, int(seed)) for seed in seeds[:-1]] + [last]
+        weights = [np.stack(arrays) for arrays in zip(*drawn)]
+    if settings.forget_bias is not None:
+        _set_forget_bias(settings, weights[2], seeds)
+    return weights
+
+
+def _set_forget_bias(settings: ModelSettings, bias: np.ndarray, seeds: np.ndarray) -> None:
+    """What each unit's forgetting begins with, in place: a number, or drawn so that units keep for 1 to T steps.
+
+    Chrono initialisation (Tallec & Ollivier 2018, section 3): forget bias log(u), u uniform in [1, T-1], and the
+    input bias its negative. A GRU has one gate for both; in Keras it is the update gate, which keeps when open.
+    bias: lstm [trials, 4 units] in the order i, f, c, o; gru [trials, 2, 3 units] in the order z, r, h.
+    """
+    units, chrono = settings.units, getattr(settings.forget_bias, "chrono", None)
+    for place, seed in enumerate(seeds):
+        value = settings.forget_bias
+        if chrono:
+            value = np.log(np.random.default_rng(seed).uniform(1, chrono - 1, units))
+        if settings.cell == "gru":
+            bias[place, 0, :units] = value
+        else:
+            bias[place, units : 2 * units] = value
+            if chrono:
+                bias[place, :units] = -value
 
 
 def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int) -> list[np.ndarray]:
@@ -197,21 +220,22 @@ def _integers(seed: int, count: int) -> list[int]:
     return [generator.randint(1, int(1e9)) for _ in range(count)]
 
 
-def predict(model: Model, weights: list, x: np.ndarray) -> "tf.Tensor":
-    """Activations [T, K, L, symbols] of T trials for K sequences x [K, L, inputs], each from a fresh state.
+def predict(model: Model, weights: list, x: np.ndarray, inputs: int) -> "tf.Tensor":
+    """Activations [T, K, L, symbols] of T trials for K sequences, each from a fresh state.
 
-    weights: the stacked variables of the model, each [T, ...].
+    weights: the stacked variables of the model, each [T, ...]. x [K, L, F]: where the input vector,
+    of length inputs, is 1.
     """
     if weights[0].shape[0] == 1:  # tf.vectorized_map loses the shape of a single trial
-        return predict(model, [np.repeat(array, 2, axis=0) for array in weights], x)[:1]
+        return predict(model, [np.repeat(array, 2, axis=0) for array in weights], x, inputs)[:1]
     sequences, steps, _ = x.shape
     trials = weights[0].shape[0]
-    inputs = tf.constant(x.transpose(1, 0, 2))
+    vectors = tf.constant(one_hot(x, inputs).transpose(1, 0, 2))
 
     def one_step(step, states, predictions):
         def one_trial(arguments):
             weights, states = arguments
-            output, states = model.step(weights, inputs[step], states)
+            output, states = model.step(weights, vectors[step], states)
             return model.readout(weights, output), states
 
         prediction, states = tf.vectorized_map(one_trial, (weights, states))

@@ -6,7 +6,7 @@ python -m memory_trials.config params.yaml      (says in one sentence what is wr
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from memory_trials.errors import UserError, exit_on_user_error
 
 Symbol = int | float | str
+SomeSection = TypeVar("SomeSection", bound="Section")
 BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
 
 
@@ -43,23 +44,56 @@ def _steps_or_sequence(window: Any) -> Any:
     return window
 
 
+class GeneratedSettings(Section):
+    """Sequences that begin and end with the same key, and `lag` symbols between."""
+
+    lag: Annotated[int, Field(ge=1, le=100_000)]
+    middle: Literal["counting", "fixed", "random"] = "counting"
+    keys: Annotated[int, Field(ge=2, le=10_000)] = 2
+    # of random middles: how many different symbols, how many sequences to train on, how many unseen ones are asked
+    symbols: Annotated[int, Field(ge=2, le=10_000)] = 3
+    train: Annotated[int, Field(ge=2, le=10_000)] = 2
+    unseen: Annotated[int, Field(ge=0, le=10_000)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
 class ProblemSettings(Section):
     sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     file: str | None = None
+    generate: GeneratedSettings | None = None
+    asked: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     scored: Literal["all", "last"] = "all"
 
     @model_validator(mode="after")
     def _one_source(self) -> "ProblemSettings":
-        if (self.sequences is None) == (self.file is None):
-            raise ValueError("give either sequences or file and set the other to null")
+        if [self.sequences, self.file, self.generate].count(None) != 2:
+            raise ValueError("give one of sequences, file and generate, and set the others to null")
+        if self.generate is not None and self.asked is not None:
+            raise ValueError("generated sequences are asked as problem.generate says: set asked to null")
         return self
+
+
+class EncodingSettings(Section):
+    history: Annotated[int, Field(ge=1, le=1000)] = 1
+    history_as: Literal["features", "steps"] = "features"
+
+
+class ChronoSettings(Section):
+    chrono: Annotated[int, Field(ge=3, le=10_000_000)]
 
 
 class ModelSettings(Section):
     cell: Annotated[str, BeforeValidator(_known_cell)] = "lstm"
     units: Annotated[int, Field(ge=1, le=4096)] = 20
     output: Literal["sigmoid", "softmax"] = "sigmoid"
+    forget_bias: float | ChronoSettings | None = None
     cell_options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _has_a_forget_gate(self) -> "ModelSettings":
+        if self.forget_bias is not None and self.cell not in ("lstm", "gru"):
+            raise ValueError(f"forget_bias is for the cells lstm and gru; {self.cell} has no gate to forget with")
+        return self
 
 
 class TrainingSettings(Section):
@@ -67,9 +101,14 @@ class TrainingSettings(Section):
     first_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     epochs: Annotated[int, Field(ge=1, le=10_000_000)] = 250
     window: Annotated[Annotated[int, Field(ge=1)] | Literal["sequence"], BeforeValidator(_steps_or_sequence)] = 1
-    reset: Literal["sequence", "window", "never"] = "sequence"
+    update: Literal["window", "sequence", "epoch"] = "window"
+    reset: Literal["sequence", "window", "epoch", "never"] = "sequence"
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 1
+    batch_of: Literal["sequences", "steps"] = "sequences"
+    shuffle: bool = False
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.001
+    engine: Literal["auto", "tensorflow"] = "auto"
 
     @model_validator(mode="after")
     def _seeds_fit(self) -> "TrainingSettings":
@@ -78,10 +117,25 @@ class TrainingSettings(Section):
             raise ValueError("first_seed + trials must not exceed 4294967296")
         return self
 
+    @model_validator(mode="after")
+    def _batches_make_sense(self) -> "TrainingSettings":
+        if self.batch_of == "steps" and (self.window != 1 or self.update != "window"):
+            raise ValueError("batch_of: steps lays single steps side by side, so window must be 1 and update window")
+        if self.shuffle and self.update == "epoch":
+            raise ValueError("shuffle has nothing to reorder where update is epoch")
+        return self
+
+
+class FreeRunSettings(Section):
+    prefix: Annotated[int, Field(ge=1, le=100_000)] = 1
+    beyond: Annotated[int, Field(ge=0, le=100_000)] = 5
+
 
 class EvaluationSettings(Section):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     every: Annotated[int, Field(ge=1)] = 10
+    as_trained: bool = False
+    free_run: FreeRunSettings | None = None
 
 
 class CheckSettings(Section):
@@ -103,6 +157,7 @@ class Settings(Section):
     """Everything one run depends on. The defaults are the tutorial's."""
 
     problem: ProblemSettings
+    encoding: EncodingSettings = EncodingSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -129,6 +184,11 @@ class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yam
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:
     """Read and validate a parameter file; `UserError` names the file, the field, the value and what is allowed."""
+    return validated(Settings, read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The sections of a parameter file; `UserError` where it is missing or not YAML."""
     path = Path(path)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # a subclass of SafeLoader
@@ -146,11 +206,16 @@ def load_settings(path: str | Path = "params.yaml") -> Settings:
     except (ValueError, RecursionError, TypeError) as error:  # impossible dates, bottomless nesting, odd keys
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} must hold sections such as problem, model and training, not {_shown(content)}")
+        raise UserError(f"{path} must hold named sections, not {_shown(content)}")
+    return content
+
+
+def validated(model: type[SomeSection], content: Any, where: str) -> SomeSection:
+    """The content as a model; `UserError` tells the first mistake in it, after `where`."""
     try:
-        return Settings.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_mistake(error)}") from None
+        raise UserError(f"{where}: {_first_mistake(error, model)}") from None
 
 
 def _shown(value: Any) -> str:
@@ -158,26 +223,30 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _first_mistake(error: ValidationError) -> str:
+def _section(annotation: Any) -> Any:
+    """The section that a field holds, also where it may be null, a list of sections, or something else."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    return next((found for option in get_args(annotation) if (found := _section(option))), None)
+
+
+def _first_mistake(error: ValidationError, model: type[Section]) -> str:
     """One sentence for the first mistake (and how many more there are)."""
     mistakes = error.errors(include_url=False)
     first = mistakes[0]
     # pydantic adds the names of union members to the location; a path of keys and indices is what users know
     location: list[str] = []
-    known = Settings
+    section, known = model, model
     for part in first["loc"]:
-        fields = getattr(known, "model_fields", None)
-        if fields is not None:
-            known = fields[part].annotation if part in fields else None
-            location.append(str(part))
-        elif isinstance(part, int):
+        if isinstance(part, int):
             location.append(f"[{part}]")
+        elif known is not None and part != known.__name__:
+            section, fields = known, known.model_fields
+            known = _section(fields[part].annotation) if part in fields else None
+            location.append(part if part.isprintable() else repr(part))
     field = ".".join(location).replace(".[", "[")
     same_place = [m for m in mistakes if m["loc"][: len(location)] == first["loc"][: len(location)]]
     if first["type"] == "extra_forbidden":
-        section: Any = Settings
-        for part in location[:-1]:
-            section = section.model_fields[part].annotation
         sentence = f"unknown key {field}; allowed here are {', '.join(section.model_fields)}"
     elif first["type"] == "missing":
         sentence = f"{field} is missing"
@@ -187,7 +256,7 @@ def _first_mistake(error: ValidationError) -> str:
             for m in same_place
         )
         value = f" is {_shown(first['input'])}" if first["type"] != "value_error" or len(location) > 1 else ""
-        sentence = f"{field}{value}: {' or '.join(reasons)}"
+        sentence = f"{field}{value}: {' or '.join(reasons)}".removeprefix(": ")
     more = len({m["loc"][: len(location)] for m in mistakes}) - 1
     return sentence + (f" (and {more} more)" if more else "")
 

@@ -1,7 +1,8 @@
-"""Sequences -> one-hot vectors -> the table of updates that an epoch consists of.
+"""Sequences -> one-hot indices -> the table of updates that an epoch consists of.
 
-An epoch is a table: row u says which inputs update u sees, which targets it is scored on, and when the
-cell's state is set to zero. Every way of training is another table; the training loop stays the same.
+An epoch is a table: row u says which inputs update u sees, which targets it is scored on, when the cell's
+state is set to zero, and where the gradient stops. Every way of training is another table; the training
+loop stays the same.
 """
 
 from dataclasses import dataclass
@@ -10,84 +11,251 @@ from pathlib import Path
 import numpy as np
 
 from memory_trials import artifacts
-from memory_trials.config import TrainingSettings
+from memory_trials.config import EncodingSettings, TrainingSettings
 from memory_trials.errors import UserError
 from memory_trials.problems import Problem
 
-FORMAT = "memory-trials table 1"
+FORMAT = "memory-trials table 2"
+NOTHING = -1
 
 
 @dataclass(frozen=True)
 class Table:
-    """What training and judging see. U updates, S steps in each, B rows side by side; K sequences of L steps.
+    """What training sees (U updates of S steps, B rows side by side) and what is asked (K flows of L steps).
 
-    x [U, S, B, inputs] float32, y [U, S, B, symbols] float32: one-hot.
-    scored [U, S, B] bool: the steps whose loss counts. reset [U, S] bool: state set to zero before the step.
+    inputs, symbols: lengths of the input and of the output vector.
+    x [U, S, B, F] int32: where the input vector is 1 (F places, -1: nowhere). y [U, S, B] int32: the target's place.
+    scored [U, S, B] bool: the steps whose loss counts.
     valid [U, S, B] bool: false where a short sequence is padded; the state does not move there.
-    judge_x [K, L, inputs] float32, judge_y [K, L] int64, judge_scored [K, L] bool: what learned is decided on.
+    reset [U, S] bool: state set to zero before the step. cut [U, S] bool: the state goes on, the gradient does not.
+    block [U] int32: updates of one block stay together when epochs are shuffled.
+    judge_x [K, L, F], judge_y [K, L] int32, judge_scored [K, L] bool: what *learned* is decided on, each flow
+    from a state of zero. judge_at [K, L, 2] int32: which asked sequence and step that is, -1 where padded.
     """
+
+    inputs: int
+    symbols: int
+    x: np.ndarray
+    y: np.ndarray
+    scored: np.ndarray
+    valid: np.ndarray
+    reset: np.ndarray
+    cut: np.ndarray
+    block: np.ndarray
+    judge_x: np.ndarray
+    judge_y: np.ndarray
+    judge_scored: np.ndarray
+    judge_at: np.ndarray
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps in an epoch: updates in which nothing is scored only move the state."""
+        return int(self.scored.any(axis=(1, 2)).sum())
+
+
+def one_hot(indices: np.ndarray, size: int) -> np.ndarray:
+    """[..., F] integers -> [..., size] float32: the sum of F one-hot vectors; -1 adds nothing."""
+    padded = np.eye(size + 1, size, dtype=np.float32)  # the last row, which -1 picks, is zero
+    return padded[indices].sum(axis=-2)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Consecutive time steps: x [L, B, F], y, scored, valid [L, B], at [L, B, 2]; starts [L]: a sample begins."""
 
     x: np.ndarray
     y: np.ndarray
     scored: np.ndarray
-    reset: np.ndarray
     valid: np.ndarray
-    judge_x: np.ndarray
-    judge_y: np.ndarray
-    judge_scored: np.ndarray
+    at: np.ndarray
+    starts: np.ndarray
 
 
-def one_hot(indices: np.ndarray, size: int) -> np.ndarray:
-    """[...] integers -> [..., size] float32."""
-    return np.eye(size, dtype=np.float32)[indices]
-
-
-def make_table(problem: Problem, training: TrainingSettings) -> Table:
-    """The table for a problem: each sequence cut into windows, one update a window, batch 1."""
-    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
-    size = len(problem.alphabet)
-    longest = max(len(sequence) - 1 for sequence in problem.sequences)
-    window = longest if training.window == "sequence" else training.window
-    if window > longest:
+def make_table(problem: Problem, encoding: EncodingSettings, training: TrainingSettings, as_trained: bool) -> Table:
+    """The table for a problem. `UserError` where history or window is longer than every sequence."""
+    longest = max(len(sequence) - 1 for sequence in (*problem.sequences, *problem.asked))
+    as_steps = encoding.history_as == "steps"
+    shortest = min(len(sequence) - 1 for sequence in (*problem.sequences, *problem.asked))
+    if as_steps and encoding.history > shortest:
         raise UserError(
-            f"training.window is {window}: the longest sequence has {longest} steps, "
-            f"so allowed are 1 to {longest}, or the word sequence"
+            f"encoding.history is {encoding.history}: as steps, every sequence needs one full window, "
+            f"so allowed are 1 to {shortest}"
         )
-    x, y, scored, reset, valid = [], [], [], [], []
-    judge_x = np.zeros((len(problem.sequences), longest, size), np.float32)
-    judge_y = np.zeros((len(problem.sequences), longest), np.int64)
-    judge_scored = np.zeros((len(problem.sequences), longest), bool)
-    for k, (sequence, sequence_scored) in enumerate(zip(problem.sequences, problem.scored)):
-        indices = np.array([place[symbol] for symbol in sequence])
-        inputs, targets = one_hot(indices[:-1], size), one_hot(indices[1:], size)
-        steps = len(inputs)
-        judge_x[k, :steps], judge_y[k, :steps], judge_scored[k, :steps] = inputs, indices[1:], sequence_scored
-        for start in range(0, steps, window):
-            part = slice(start, min(start + window, steps))
-            padding = window - (part.stop - part.start)
-            x.append(np.pad(inputs[part], ((0, padding), (0, 0))))
-            y.append(np.pad(targets[part], ((0, padding), (0, 0))))
-            scored.append(np.pad(np.array(sequence_scored[part]), (0, padding)))
-            valid.append(np.arange(window) < window - padding)
-            first = training.reset == "window" or (training.reset == "sequence" and start == 0)
-            reset.append(np.arange(window) == 0 if first else np.zeros(window, bool))
-    row = lambda parts: np.stack(parts)[:, :, np.newaxis]  # one row: batch 1
-    return Table(row(x), row(y), row(scored), np.stack(reset), row(valid), judge_x, judge_y, judge_scored)
+    samples = longest - (encoding.history - 1 if as_steps else 0)  # of the longest sequence
+    window = samples if training.window == "sequence" else training.window
+    if window > samples:
+        raise UserError(
+            f"training.window is {window}: the longest sequence has {samples} steps, "
+            f"so allowed are 1 to {samples}, or the word sequence"
+        )
+    trained = [_steps(problem, sequence, k, encoding) for k, sequence in enumerate(problem.sequences)]
+    if training.batch_of == "steps":
+        blocks = [_rows_of_steps(steps, training.batch) for steps in trained]
+    else:
+        blocks = [_side_by_side(trained[k : k + training.batch]) for k in range(0, len(trained), training.batch)]
+
+    updates, reset, cut, block = [], [], [], []
+    for number, steps in enumerate(blocks):
+        samples_before = np.cumsum(steps.starts) - 1
+        window_starts = steps.starts & (samples_before % window == 0)
+        block_start = np.arange(len(steps.starts)) == 0
+        block_reset = {
+            "window": window_starts,
+            "sequence": block_start,
+            "epoch": block_start & (number == 0),
+            "never": np.zeros_like(block_start),
+        }[training.reset]
+        bounds = np.flatnonzero(window_starts) if training.update == "window" else [0]
+        for part in np.split(np.arange(len(steps.starts)), bounds[1:]):
+            updates.append(_part(steps, part))
+            reset.append(block_reset[part])
+            cut.append(window_starts[part])
+            block.append(number)
+    if training.update == "epoch":
+        updates, reset, cut, block = [_joined(updates)], [np.concatenate(reset)], [np.concatenate(cut)], [0]
+
+    size = max(len(update.starts) for update in updates)
+    rows = max(update.y.shape[1] for update in updates)
+    updates = [_padded(update, size, rows) for update in updates]
+    flags = lambda rows: np.stack([np.pad(row, (0, size - len(row))) for row in rows])
+    stacked = lambda name: np.stack([getattr(update, name) for update in updates])
+    places = encoding.history if not as_steps else 1
+    return Table(
+        inputs=len(problem.alphabet) * places,
+        symbols=len(problem.alphabet),
+        x=stacked("x"), y=stacked("y"), scored=stacked("scored"), valid=stacked("valid"),
+        reset=flags(reset), cut=flags(cut), block=np.array(block, np.int32),
+        **_judged(problem, encoding, training, as_trained),
+    )  # fmt: skip
+
+
+def _steps(problem: Problem, sequence: tuple, number: int, encoding: EncodingSettings) -> _Steps:
+    """One sequence, B = 1. History as features: the present symbol's place, then the one before it in a further
+    stretch of the input vector, and so on; as steps: each symbol to predict has a run of time steps of its own."""
+    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
+    indices = np.array([place[symbol] for symbol in sequence], np.int32)
+    scored, history = np.array(problem.scored(sequence)), encoding.history
+    count = len(indices) - 1
+    if encoding.history_as == "features":
+        padded = np.concatenate([np.full(history - 1, NOTHING, np.int32), indices[:-1]])
+        back = np.arange(history)
+        x = padded[np.arange(count)[:, np.newaxis] + history - 1 - back]  # [L, F]
+        x = np.where(x == NOTHING, NOTHING, x + back * len(problem.alphabet)).astype(np.int32)
+        target, starts, is_last = np.arange(count), np.ones(count, bool), np.ones(count, bool)
+    else:
+        first = np.repeat(np.arange(count - history + 1), history)
+        offset = np.tile(np.arange(history), count - history + 1)
+        x = indices[first + offset][:, np.newaxis]
+        target, starts, is_last = first + history - 1, offset == 0, offset == history - 1
+    row = lambda array: array[:, np.newaxis]
+    at = np.stack([np.full(len(target), number), target], axis=-1).astype(np.int32)
+    at[~is_last] = NOTHING
+    return _Steps(
+        x=row(x), y=row(np.where(is_last, indices[target + 1], 0).astype(np.int32)),
+        scored=row(scored[target] & is_last), valid=row(np.ones(len(target), bool)), at=row(at), starts=starts,
+    )  # fmt: skip
+
+
+def _part(steps: _Steps, which: np.ndarray) -> _Steps:
+    return _Steps(**{name: array[which] for name, array in vars(steps).items()})
+
+
+def _padded(steps: _Steps, size: int, rows: int | None = None) -> _Steps:
+    """With steps at the end, and rows, in which nothing happens."""
+    rows = rows or steps.y.shape[1]
+    nothing = {"x": NOTHING, "at": NOTHING}
+    padded = {}
+    for name, array in vars(steps).items():
+        widths = [(0, size - len(array))]
+        if array.ndim > 1:
+            widths.append((0, rows - array.shape[1]))
+        widths += [(0, 0)] * (array.ndim - len(widths))
+        padded[name] = np.pad(array, widths, constant_values=nothing.get(name, 0))
+    return _Steps(**padded)
+
+
+def _joined(parts: list[_Steps]) -> _Steps:
+    """One after the other in time."""
+    rows = max(part.y.shape[1] for part in parts)
+    parts = [_padded(part, len(part.starts), rows) for part in parts]
+    return _Steps(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+def _side_by_side(sequences: list[_Steps]) -> _Steps:
+    """Sequences as the rows of a batch, the shorter ones padded."""
+    size = max(len(steps.starts) for steps in sequences)
+    padded = [_padded(steps, size) for steps in sequences]
+    rows = {
+        name: np.concatenate([getattr(p, name) for p in padded], axis=1) for name in vars(padded[0]) if name != "starts"
+    }
+    longest = max(padded, key=lambda steps: steps.valid.sum())
+    return _Steps(**rows, starts=longest.starts)
+
+
+def _rows_of_steps(steps: _Steps, batch: int) -> _Steps:
+    """Keras's batches of a sequence's samples: sample i goes to row i % batch, and each row has a state of its own.
+
+    What the tutorial's code does when its n_batch is changed.
+    """
+    length = int(steps.starts.sum())
+    run = len(steps.starts) // length  # time steps of a sample
+    groups = -(-length // batch)
+    padded = _padded(steps, groups * batch * run)
+    # [group, row, time step of the sample] -> [group, time step, row]
+    laid = lambda array: array.reshape(groups, batch, run, *array.shape[2:]).swapaxes(1, 2)
+    rows = {
+        name: laid(array).reshape(groups * run, batch, *array.shape[2:])
+        for name, array in vars(padded).items()
+        if name != "starts"
+    }
+    return _Steps(**rows, starts=np.arange(groups * run) % run == 0)
+
+
+def _judged(problem: Problem, encoding: EncodingSettings, training: TrainingSettings, as_trained: bool) -> dict:
+    """Each asked sequence is a flow from a fresh state; `as_trained`, in the batches and without the resets that
+    training leaves out."""
+    asked = [_steps(problem, sequence, k, encoding) for k, sequence in enumerate(problem.asked)]
+    if as_trained and training.batch_of == "steps":
+        asked = [_rows_of_steps(steps, training.batch) for steps in asked]
+    if as_trained and training.reset in ("epoch", "never"):
+        asked = [_joined(asked)]
+    if as_trained and training.reset == "window":
+        asked = [
+            _part(steps, part)
+            for steps in asked
+            for part in np.split(np.arange(len(steps.starts)), _window_bounds(steps, training))
+        ]
+    size = max(len(steps.starts) for steps in asked)
+    by_row = {
+        name: np.concatenate([getattr(_padded(steps, size), name).swapaxes(0, 1) for steps in asked])
+        for name in ("x", "y", "scored", "at")
+    }
+    return {f"judge_{name}": array for name, array in by_row.items()}
+
+
+def _window_bounds(steps: _Steps, training: TrainingSettings) -> np.ndarray:
+    if training.window == "sequence":
+        return np.array([], int)
+    samples_before = np.cumsum(steps.starts) - 1
+    return np.flatnonzero(steps.starts & (samples_before % training.window == 0))[1:]
 
 
 def write_table(path: str | Path, table: Table) -> None:
-    artifacts.write_arrays(path, FORMAT, vars(table), settings={})
+    artifacts.write_arrays(path, FORMAT, {name: np.asarray(value) for name, value in vars(table).items()}, settings={})
 
 
 def read_table(path: str | Path) -> Table:
     """`UserError` where the file is missing, damaged or something else."""
-    _, arrays = artifacts.read_arrays(path, FORMAT, list(Table.__dataclass_fields__))
-    table = Table(**{name: arrays[name] for name in Table.__dataclass_fields__})
-    updates, steps, batch = table.x.shape[:3]
+    names = list(Table.__dataclass_fields__)
+    _, arrays = artifacts.read_arrays(path, FORMAT, names)
+    sizes = {name: int(arrays.pop(name)) for name in ("inputs", "symbols")}
+    table = Table(**sizes, **{name: arrays[name] for name in names if name not in sizes})
+    flow = table.judge_x.shape[:2]
     if not (
-        table.y.shape[:3] == table.scored.shape == table.valid.shape == (updates, steps, batch)
-        and table.reset.shape == (updates, steps)
-        and table.judge_x.shape[:2] == table.judge_y.shape == table.judge_scored.shape
+        table.x.shape[:3] == table.y.shape == table.scored.shape == table.valid.shape
+        and table.reset.shape == table.cut.shape == table.y.shape[:2]
+        and table.block.shape == table.y.shape[:1]
+        and flow == table.judge_y.shape == table.judge_scored.shape == table.judge_at.shape[:2]
     ):
         raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew")
     return table

@@ -1,19 +1,72 @@
 """What trained trials predict, from their weights: the ground of every verdict."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from memory_trials import forward
-from memory_trials.config import ModelSettings
+from memory_trials.config import FreeRunSettings, ModelSettings
+from memory_trials.encoding import Table
+from memory_trials.errors import UserError
+from memory_trials.problems import Problem
 
 
-def activations(settings: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray, symbols: int) -> np.ndarray:
-    """Output activations [T, K, L, symbols] of T trials for K sequences x [K, L, inputs], each from a fresh state.
+def predictions(settings: ModelSettings, weights: dict[str, np.ndarray], table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Of T trials, for each step of the K asked flows: the predicted symbol's place, and its activation [T, K, L].
 
     weights: the model's variables by name, each [T, ...]. The built-in cells are computed by `forward`;
     a cell of the user's, or one with other activations, by Keras (seconds slower, for its import).
     """
+    shape = (len(weights["output/bias"]), *table.judge_y.shape)
+    predicted, activation = np.empty(shape, np.int64), np.empty(shape, np.float32)
+    for step, output in enumerate(_outputs(settings, weights, table)):  # all at once would not fit a large alphabet
+        predicted[:, :, step], activation[:, :, step] = output.argmax(axis=-1), output.max(axis=-1)
+    return predicted, activation
+
+
+def _outputs(settings: ModelSettings, weights: dict[str, np.ndarray], table: Table) -> Iterator[np.ndarray]:
     if forward.knows(settings):
-        return forward.activations(settings, weights, x)
+        return forward.outputs(settings, weights, table.judge_x, table.inputs)
     from memory_trials import cells
 
-    return cells.predict(cells.make_model(settings, x.shape[-1], symbols), list(weights.values()), x).numpy()
+    model = cells.make_model(settings, table.inputs, table.symbols)
+    return iter(cells.predict(model, list(weights.values()), table.judge_x, table.inputs).numpy().transpose(2, 0, 1, 3))
+
+
+def free_run(
+    settings: ModelSettings, weights: dict[str, np.ndarray], problem: Problem, run: FreeRunSettings
+) -> np.ndarray:
+    """What each of T trials says after the first `run.prefix` symbols of each asked sequence, when it is fed its
+    own predictions: places [T, K, the longest sequence - prefix + run.beyond]. `UserError` where it cannot be."""
+    shortest, longest = min(map(len, problem.asked)), max(map(len, problem.asked))
+    if run.prefix >= shortest:
+        raise UserError(
+            f"evaluation.free_run.prefix is {run.prefix}: the shortest sequence has {shortest} symbols, "
+            f"so allowed are 1 to {shortest - 1}"
+        )
+    if not forward.knows(settings) or len(weights["cell/kernel"][0]) != len(problem.alphabet):
+        raise UserError("evaluation.free_run is computed for the built-in cells with encoding.history 1 only")
+    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
+    prefix = np.array([[place[symbol] for symbol in sequence[: run.prefix]] for sequence in problem.asked])
+    return forward.free_run(settings, weights, prefix, longest - run.prefix + run.beyond)
+
+
+def recited(following: np.ndarray, problem: Problem, prefix: int, learned: np.ndarray) -> dict[str, int]:
+    """How many trials, of those that learned and of the others, recite the rest of every sequence when running freely;
+    and what those that learned say next, after the last symbol, over all their runs.
+
+    following [T, K, steps]: from `free_run`. learned [T] bool.
+    """
+    right = np.ones(len(following), bool)
+    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
+    next_symbols = np.zeros(len(problem.alphabet), int)
+    for k, sequence in enumerate(problem.asked):
+        rest = [place[symbol] for symbol in sequence[prefix:]]
+        right &= (following[:, k, : len(rest)] == rest).all(axis=1)
+        if following.shape[2] > len(rest):
+            next_symbols += np.bincount(following[learned, k, len(rest)], minlength=len(problem.alphabet))
+    said = {f"free_run_next/{symbol}": int(n) for symbol, n in zip(problem.alphabet, next_symbols) if n}
+    return {
+        "free_run_learned_right": int((right & learned).sum()),
+        "free_run_unlearned_right": int((right & ~learned).sum()),
+    } | said

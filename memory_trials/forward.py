@@ -5,9 +5,12 @@ framework that trained them, and starts in no time. A row of a Keras kernel belo
 a unit; a cell's gates stand side by side in the columns, in the order in which they are split below.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from memory_trials.config import ModelSettings
+from memory_trials.encoding import one_hot
 
 # arguments of a Keras cell that change where training starts, but not what the trained cell computes
 _OF_NO_CONSEQUENCE = {"kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "seed"}
@@ -18,27 +21,55 @@ def knows(model: ModelSettings) -> bool:
     return model.cell in STEPS and set(model.cell_options) <= _OF_NO_CONSEQUENCE
 
 
-def activations(model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """The output layer's activations [T, K, L, symbols] for K sequences x [K, L, inputs], each from a zero state.
+def outputs(model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray, inputs: int) -> Iterator[np.ndarray]:
+    """Step by step, the output layer's activations [T, K, symbols] for K sequences, each from a zero state.
 
     weights: for each variable of the model (cell/kernel, ..., output/bias) an array [T, ...] over T trials.
+    x [K, L, F]: the places where the input vector, of length inputs, is 1.
     """
+    step = _stepper(model, weights, len(x))
+    for t in range(x.shape[1]):
+        yield step(one_hot(x[:, t], inputs))
+
+
+def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.ndarray, steps: int) -> np.ndarray:
+    """The symbols [T, K, steps] that follow when each prediction is fed back as the next input.
+
+    prefix [K, P]: the places of the symbols that each of the K runs is shown first.
+    """
+    trials, symbols = weights["output/bias"].shape
+    step = _stepper(model, weights, len(prefix))
+    following = np.empty((trials, len(prefix), steps), np.int64)
+    shown = [one_hot(column[:, np.newaxis], symbols) for column in prefix.T]
+    for x in shown:
+        output = step(x)
+    for t in range(steps):
+        following[:, :, t] = output.argmax(axis=-1)
+        if t + 1 < steps:
+            output = step(one_hot(following[:, :, t, np.newaxis], symbols))
+    return following
+
+
+def _stepper(model: ModelSettings, weights: dict[str, np.ndarray], sequences: int):
+    """x [K, inputs], or [T, K, inputs] -> the output layer's activations [T, K, symbols] after this step."""
     cell = {name.removeprefix("cell/"): array for name, array in weights.items() if name.startswith("cell/")}
     if "bias" in cell:
         cell["bias"] = cell["bias"][:, np.newaxis]  # [T, 1, ...]: the same for every sequence
-    step = STEPS[model.cell]
+    equations = STEPS[model.cell]
     squash = sigmoid if model.output == "sigmoid" else softmax
-    trials, (sequences, steps, _) = len(weights["output/bias"]), x.shape
-    zeros = np.zeros((trials, sequences, model.units), np.float32)
+    zeros = np.zeros((len(weights["output/bias"]), sequences, model.units), np.float32)
     state = (zeros, zeros)
-    outputs = []
-    for t in range(steps):
-        state = step(cell, x[:, t], *state)
-        outputs.append(squash(state[0] @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis]))
-    return np.stack(outputs, axis=2)
+
+    def step(x):
+        nonlocal state
+        state = equations(cell, x, *state)
+        return squash(state[0] @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis])
+
+    return step
 
 
-# A step: weights, x [K, inputs], h and c [T, K, units] -> h and c after it; cells without c leave it as it is.
+# A step: weights, x [K, inputs] or [T, K, inputs], h and c [T, K, units] -> h and c after it.
+# Cells without c leave it as it is.
 
 
 def lstm(cell, x, h, c):

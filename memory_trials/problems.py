@@ -1,4 +1,4 @@
-"""What must be remembered: the sequences, their alphabet, and which steps are scored."""
+"""What must be remembered: the sequences, their alphabet, and which steps count."""
 
 import csv
 import io
@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory_trials.config import ProblemSettings, Symbol
+import numpy as np
+
+from memory_trials.config import GeneratedSettings, ProblemSettings, Symbol
 from memory_trials.errors import UserError
 
 FOLDER = Path("data/problems")  # where users' sequence files live, and where the pipeline watches them
@@ -19,42 +21,79 @@ class Problem:
 
     alphabet: the distinct symbols, numbers before strings, each in ascending order; a symbol's
     one-hot index is its place here (for the tutorial's integers 0 to 4, the integer itself).
-    sequences: at least two symbols each. scored: for each sequence, length - 1 booleans, one a step.
+    sequences: what is trained on, at least two symbols each. asked: what *learned* is decided on, which is
+    the same unless the settings say otherwise. last_only: only the last step of each sequence counts.
     """
 
     alphabet: tuple[Symbol, ...]
     sequences: tuple[tuple[Symbol, ...], ...]
-    scored: tuple[tuple[bool, ...], ...]
+    asked: tuple[tuple[Symbol, ...], ...]
+    last_only: bool = False
+
+    def scored(self, sequence: tuple[Symbol, ...]) -> list[bool]:
+        """For each step of a sequence (one fewer than its symbols): does it count?"""
+        steps = len(sequence) - 1
+        return [not self.last_only or step == steps - 1 for step in range(steps)]
 
 
 def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Problem:
     """The problem that the settings describe; `UserError` names the sequence that cannot be used."""
-    if settings.file is not None:
+    asked = settings.asked
+    if settings.generate is not None:
+        sequences, asked = _generate(settings.generate, source)
+    elif settings.file is not None:
         source = str(FOLDER / settings.file)
         sequences = read_sequences(settings.file)
     else:
         sequences = settings.sequences
-    for number, sequence in enumerate(sequences, 1):
-        if len(sequence) < 2:
-            raise UserError(
-                f"{source}: sequence {number} is {sequence!r}: it must have at least 2 symbols, "
-                "one to show and one to predict"
-            )
-    symbols = {symbol for sequence in sequences for symbol in sequence}
+    for name, given in (("sequence", sequences), ("asked sequence", asked or [])):
+        for number, sequence in enumerate(given, 1):
+            if len(sequence) < 2:
+                raise UserError(
+                    f"{source}: {name} {number} is {sequence!r}: it must have at least 2 symbols, "
+                    "one to show and one to predict"
+                )
+    symbols = {symbol for sequence in [*sequences, *(asked or [])] for symbol in sequence}
     if len(symbols) < 2:
         raise UserError(
             f"{source}: all sequences consist of the one symbol {symbols.pop()!r}: there is nothing to predict"
         )
-    alphabet = tuple(sorted(symbols, key=lambda symbol: (isinstance(symbol, str), symbol)))
-    last_only = settings.scored == "last"
+    sequences = tuple(tuple(sequence) for sequence in sequences)
     return Problem(
-        alphabet=alphabet,
-        sequences=tuple(tuple(sequence) for sequence in sequences),
-        scored=tuple(
-            tuple(not last_only or step == len(sequence) - 2 for step in range(len(sequence) - 1))
-            for sequence in sequences
-        ),
+        alphabet=tuple(sorted(symbols, key=lambda symbol: (isinstance(symbol, str), symbol))),
+        sequences=sequences,
+        asked=tuple(tuple(sequence) for sequence in asked) if asked else sequences,
+        last_only=settings.scored == "last",
     )
+
+
+def _generate(settings: GeneratedSettings, source: str) -> tuple[list[list[int]], list[list[int]] | None]:
+    """Sequences key, middle of `lag` symbols, key; and those asked instead of them, if any.
+
+    counting: the middle is 0, 1, 2, ... (the tutorial is lag 3 with 2 keys); fixed: one symbol over and over;
+    random: the middles differ, drawn from `symbols` symbols, no sequence twice, the keys in turn.
+    """
+    lag, keys = settings.lag, settings.keys
+    if settings.middle != "random":
+        middle = list(range(lag)) if settings.middle == "counting" else [0] * lag
+        first = max(middle) + 1
+        return [[key, *middle, key] for key in range(first, first + keys)], None
+    wanted = settings.train + settings.unseen
+    # middles of any length can be counted, but a few thousand symbols' worth of them is more than anybody needs
+    there_are = settings.symbols**lag if lag < 60 else math.inf
+    if -(-wanted // keys) > there_are:
+        raise UserError(
+            f"{source}: problem.generate asks for {wanted} different sequences, but with lag {lag}, "
+            f"{settings.symbols} symbols and {keys} keys there are only {int(there_are) * keys}"
+        )
+    rng = np.random.default_rng(settings.seed)
+    made: dict[tuple[int, ...], None] = {}
+    while len(made) < wanted:
+        key = settings.symbols + len(made) % keys
+        middle = rng.integers(settings.symbols, size=lag).tolist()
+        made.setdefault((key, *middle, key))
+    sequences = [list(sequence) for sequence in made]
+    return sequences[: settings.train], sequences[settings.train :] or None
 
 
 def read_sequences(name: str) -> list[list[Symbol]]:
@@ -138,9 +177,9 @@ def lag(problem: Problem) -> int | None:
     """
     # a step's past, newest symbol first; None stands for "before the sequence began"
     steps = [
-        (tuple(reversed(sequence[: step + 1])), sequence[step + 1], scored[step])
-        for sequence, scored in zip(problem.sequences, problem.scored)
-        for step in range(len(sequence) - 1)
+        (tuple(reversed(sequence[: step + 1])), sequence[step + 1], scored)
+        for sequence in dict.fromkeys((*problem.sequences, *problem.asked))
+        for step, scored in enumerate(problem.scored(sequence))
     ]
     undecided = [(past, target) for past, target, is_scored in steps if is_scored]
     for needed in range(1, max(len(past) for past, _ in undecided) + 2):
@@ -160,12 +199,12 @@ def lag(problem: Problem) -> int | None:
 
 def to_json(problem: Problem) -> str:
     """The text of sequences.json: one sequence a line, readable in a diff."""
-    lines = [
-        f"  {json.dumps({'symbols': s, 'scored': k}, ensure_ascii=False)}"
-        for s, k in zip(problem.sequences, problem.scored)
-    ]
-    alphabet = json.dumps(problem.alphabet, ensure_ascii=False)
-    return '{"version": 1,\n "alphabet": ' + alphabet + ',\n "sequences": [\n' + ",\n".join(lines) + "\n]}\n"
+    written = lambda sequences: ",\n".join(f"  {json.dumps(sequence, ensure_ascii=False)}" for sequence in sequences)
+    return (
+        f'{{"version": 2,\n "alphabet": {json.dumps(problem.alphabet, ensure_ascii=False)},\n'
+        f' "last_only": {json.dumps(problem.last_only)},\n "sequences": [\n{written(problem.sequences)}\n],\n'
+        f' "asked": [\n{written(problem.asked)}\n]}}\n'
+    )
 
 
 def from_json(text: str, path: Path) -> Problem:
@@ -174,12 +213,13 @@ def from_json(text: str, path: Path) -> Problem:
     try:
         content = json.loads(text)
         version = content["version"]
-        if version == 1:
+        if version == 2:
             return Problem(
                 alphabet=tuple(content["alphabet"]),
-                sequences=tuple(tuple(row["symbols"]) for row in content["sequences"]),
-                scored=tuple(tuple(row["scored"]) for row in content["sequences"]),
+                sequences=tuple(tuple(sequence) for sequence in content["sequences"]),
+                asked=tuple(tuple(sequence) for sequence in content["asked"]),
+                last_only=content["last_only"],
             )
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged: {again}") from None
-    raise UserError(f"{path} is of version {version!r}, this code reads version 1: {again}")
+    raise UserError(f"{path} is of version {version!r}, this code reads version 2: {again}")

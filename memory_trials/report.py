@@ -56,6 +56,55 @@ def report(folder: Path) -> str:
     return "\n".join(parts)
 
 
+HEAD = """# Results
+
+Each study is a question, its arms, and an answer that follows by rule from the numbers below it. This page is
+written by `make studies`; `make study NAME=cells` reruns one. *Learned* means that every scored step of every asked
+sequence is predicted right in the end. Rates are with their Wilson interval; p compares an arm with the first one on
+the same seeds (exact McNemar test, adjusted by Holm for the number of arms); the epochs to learn are the
+Kaplan-Meier median over all trials, with its interval, where half of them ever learned; *forgot* counts trials that
+had learned at some check, but not in the end.
+"""
+
+
+def results_page(summaries: list[dict], pictures: Path) -> str:
+    """RESULTS.md: each study's question, answer and arms, from its summary."""
+    parts = [HEAD, *(f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries)]
+    for summary in summaries:
+        name, with_p = summary["study"], any(row["p"] is not None for row in summary["arms"])
+        columns = ["arm", "learned", "rate", f"{100 * summary['confidence']:g} % interval"]
+        columns += ["p"] * with_p + ["epochs to learn", "forgot"]
+        parts += [
+            f"\n## {name}\n",
+            f"**{summary['question']}** ({summary['source']})\n",
+            f"{summary['answer']}\n",
+            f"![{name}: the arms with their intervals]({(pictures / name).as_posix()}.png)\n",
+            f"| {' | '.join(columns)} |",
+            f"|---|{'---:|' * (len(columns) - 1)}",
+        ]
+        for row in summary["arms"]:
+            numbers = row["metrics"]
+            low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
+            cells = [row["name"], f"{numbers['successes']} of {numbers['trials']}"]
+            cells += [f"{100 * numbers['success_rate']:.1f} %", f"{low:.1f} to {high:.1f} %"]
+            cells += [_p(row["p"])] * with_p + [_to_learn(numbers), str(numbers["forgotten"])]
+            parts.append(f"| {' | '.join(cells)} |")
+    return "\n".join(parts) + "\n"
+
+
+def _to_learn(numbers: dict) -> str:
+    median, low, high = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
+    return "not half" if median is None else f"{median:g} ({_epochs(low)} to {_epochs(high)})"
+
+
+def _epochs(value: float | None) -> str:
+    return "?" if value is None else f"{value:g}"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def main() -> None:
     folders = [argument for argument in sys.argv[1:] if argument != "--answer"] or ["data/tutorial"]
     text = report(Path(folders[0])).strip()

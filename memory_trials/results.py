@@ -1,4 +1,4 @@
-"""What training and evaluation leave in an arm's folder, such as data/tutorial/: names, reading and writing."""
+"""What training and evaluation leave of an arm: names of files, reading and writing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from memory_trials import artifacts
+from memory_trials.encoding import Table
 from memory_trials.errors import UserError
 from memory_trials.problems import Problem
 
-SEQUENCES, TABLE, TRAINED = "sequences.json", "table.npz", "trained.npz"
 METRICS, TRIALS, PREDICTIONS = "metrics.json", "trials.csv", "predictions.csv"
 LOSS, LEARNED, FIGURE = "loss.csv", "learned.csv", "answer.png"
+FREE_RUN = "free_run.csv"
 FORMAT = "memory-trials trained 1"
+LONG = 50
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,16 @@ class Trained:
     learned: np.ndarray
 
 
-def write_trained(folder: Path, trained: Trained, settings: dict) -> None:
+def write_trained(path: Path, trained: Trained, settings: dict) -> None:
     weights = {f"weights/{name}": array for name, array in trained.weights.items()}
     history = {name: getattr(trained, name) for name in ("seeds", "losses", "checks", "learned")}
-    artifacts.write_arrays(folder / TRAINED, FORMAT, history | weights, settings)
+    artifacts.write_arrays(path, FORMAT, history | weights, settings)
 
 
-def read_trained(folder: Path) -> tuple[dict, Trained]:
-    """The settings (problem, model, training, evaluation.every) and the result of training."""
+def read_trained(path: Path) -> tuple[dict, Trained]:
+    """The settings (problem, encoding, model, training, evaluation.every) and the result of training."""
     history = ("seeds", "losses", "checks", "learned")
-    settings, arrays = artifacts.read_arrays(folder / TRAINED, FORMAT, history)
+    settings, arrays = artifacts.read_arrays(path, FORMAT, history)
     weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name.startswith("weights/")}
     trained = Trained(weights=weights, **{name: arrays[name] for name in history})
     trials = len(trained.seeds)
@@ -51,26 +53,43 @@ def read_trained(folder: Path) -> tuple[dict, Trained]:
         and weights
     )
     if not shapes_agree:
-        raise UserError(
-            f"{folder / TRAINED} is damaged (its arrays do not fit together): run dvc repro to make it anew"
-        )
+        raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew")
     return settings, trained
 
 
 def write_predictions(
-    folder: Path, problem: Problem, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray
+    folder: Path, problem: Problem, table: Table, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray
 ) -> None:
-    """predictions.csv: what every trial said at every step; predicted, activations [T, K, L]: indices, and theirs."""
+    """predictions.csv: what every trial said at every step; predicted, activations [T, K, L]: indices, and theirs.
+
+    Of sequences of more than LONG steps only what counts, where that is only the last step.
+    """
     header = ("seed", "sequence", "step", "input", "target", "predicted", "activation", "scored", "right")
+    asked = [problem.scored(sequence) for sequence in problem.asked]
+    places = []
+    for flow, t in np.argwhere(table.judge_at[:, :, 0] >= 0):
+        k, step = table.judge_at[flow, t]
+        if asked[k][step] or len(asked[k]) <= LONG:
+            places.append((k, step, flow, t))
     rows = (
-        (seed, k + 1, step + 1, sequence[step], sequence[step + 1], symbol, f"{activations[t, k, step]:.6f}",
-         int(problem.scored[k][step]), int(symbol == sequence[step + 1]))
-        for t, seed in enumerate(seeds)
-        for k, sequence in enumerate(problem.sequences)
-        for step in range(len(sequence) - 1)
-        for symbol in [problem.alphabet[predicted[t, k, step]]]
+        (seed, k + 1, step + 1, problem.asked[k][step], problem.asked[k][step + 1], symbol,
+         f"{activations[trial, flow, t]:.6f}", int(asked[k][step]), int(symbol == problem.asked[k][step + 1]))
+        for trial, seed in enumerate(seeds)
+        for k, step, flow, t in sorted(places)
+        for symbol in [problem.alphabet[predicted[trial, flow, t]]]
     )  # fmt: skip
     artifacts.write_csv(folder / PREDICTIONS, header, rows)
+
+
+def write_free_run(folder: Path, problem: Problem, seeds: np.ndarray, following: np.ndarray, prefix: int) -> None:
+    """free_run.csv: following [T, K, steps], the places of the symbols that each trial says after the prefix."""
+    written = lambda symbols: " ".join(str(symbol) for symbol in symbols)
+    rows = (
+        (seed, k + 1, written(sequence[:prefix]), written(problem.alphabet[place] for place in following[trial, k]))
+        for trial, seed in enumerate(seeds)
+        for k, sequence in enumerate(problem.asked)
+    )
+    artifacts.write_csv(folder / FREE_RUN, ("seed", "sequence", "prefix", "following"), rows)
 
 
 def write_curves(

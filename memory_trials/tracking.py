@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,13 +27,17 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-from memory_trials import artifacts, report, results, statistics
+import numpy as np
+
+from memory_trials import artifacts, report, results, statistics, studies
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 
-VERSION = "1"  # of what is shown and how: a new one publishes anew
+VERSION = "2"  # of what is shown and how: a new one publishes anew
 LARGEST = sys.float_info.max  # what MLflow stores for infinity
 BATCH = 1000  # metrics in one request, the most that MLflow takes
+WRITTEN = ("dvc.lock", "studies/dvc.lock", "data", "docs/studies", "RESULTS.md")  # by the pipeline itself
+POINTS = 100  # of a curve of more than 250: at so many epochs, evenly spread, the first and the last included
 
 
 def tracking_uri(settings: TrackingSettings) -> str:
@@ -52,26 +57,30 @@ def repository() -> Path:
     return here
 
 
-def publish(folder: Path, settings: TrackingSettings) -> None:
-    """Publish an arm's folder, whole and once; `UserError` when the store cannot be reached."""
-    arm = _Arm(folder)
+def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
+    """Publish arms, each whole and once; `UserError` when the store cannot be reached."""
     import mlflow.exceptions
     import sqlalchemy.exc
     from mlflow import MlflowClient
 
     uri = tracking_uri(settings)
+    known = 0
+    shown = [_Shown(arm) for arm in arms]
     try:
         client = MlflowClient(uri)
         experiment = _experiment(client, settings.experiment, local=uri.startswith("sqlite:"))
-        parent, finished = _find(client, experiment, arm)
-        if not finished:
-            _publish_children(client, experiment, arm, parent)
-            client.set_terminated(parent.info.run_id)
+        for arm in shown:
+            parent, finished = _find(client, experiment, arm)
+            if not finished:
+                _publish_children(client, experiment, arm, parent)
+                client.set_terminated(parent.info.run_id)
+            known += finished
     except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"MLflow cannot be reached at {_without_secrets(uri)}: {_without_secrets(reason)}") from None
-    state = "has this result already" if finished else "now shows this result"
-    print(f"MLflow {state}: run {arm.name!r} and its {len(arm.trials)} trials, experiment {settings.experiment!r}")
+    state = "has this result already" if known == len(shown) else "now shows this result"
+    what = f"run {shown[0].name!r} and its {len(shown[0].trials)} trials" if len(shown) == 1 else f"{len(shown)} arms"
+    print(f"MLflow {state}: {what}, experiment {settings.experiment!r}")
 
 
 def _without_secrets(text: str) -> str:
@@ -79,28 +88,28 @@ def _without_secrets(text: str) -> str:
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
-class _Arm:
-    """What an arm's folder says, as MLflow shall show it."""
+class _Shown:
+    """What an arm's artifacts say, as MLflow shall show it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.settings, self.trained = results.read_trained(folder)
-        self.metrics = artifacts.read_json(folder / results.METRICS)
-        self.trials = artifacts.read_csv(folder / results.TRIALS)
-        learned = artifacts.read_csv(folder / results.LEARNED)
+    def __init__(self, arm: studies.Arm):
+        self.arm, self.folder, self.study = arm, arm.folder, arm.study
+        self.settings, self.trained = results.read_trained(arm.trained)
+        self.metrics = artifacts.read_json(arm.folder / results.METRICS)
+        self.trials = artifacts.read_csv(arm.folder / results.TRIALS)
+        learned = artifacts.read_csv(arm.folder / results.LEARNED)
         self.shares = [(int(row["epoch"]), float(row["share_learned"])) for row in learned]
         self.answer = report.answer(self.metrics, float(learned[0]["confidence"]))
-        self.fingerprint = hashlib.sha256(
-            b"\0".join([VERSION.encode(), str(folder).encode()]
-            + [artifacts.read_bytes(folder / name) for name in (results.TRAINED, results.METRICS, results.TRIALS)])
-        ).hexdigest()  # fmt: skip
-
-    @property
-    def study(self) -> str:
-        return self.folder.name
+        epochs = len(self.trained.losses[0])
+        self.epochs = np.unique(np.linspace(1, epochs, epochs if epochs <= 250 else POINTS).round().astype(int))
+        contents = (artifacts.read_bytes(path) for path in
+                    (arm.trained, arm.folder / results.METRICS, arm.folder / results.TRIALS))  # fmt: skip
+        identity = (VERSION.encode(), arm.study.encode(), arm.name.encode())
+        self.fingerprint = hashlib.sha256(b"\0".join([*identity, *contents])).hexdigest()
 
     @property
     def name(self) -> str:
+        if self.arm.name:
+            return f"{self.arm.study}: {self.arm.name}"
         model, training = self.settings["model"], self.settings["training"]
         return (
             f"{model['cell']} {model['units']}, {model['output']}, window {training['window']}, "
@@ -149,7 +158,7 @@ def _known_experiment(uri: str, name: str) -> str | None:
     return found.experiment_id if found else None
 
 
-def _find(client, experiment: str, arm: _Arm) -> tuple:
+def _find(client, experiment: str, arm: _Shown) -> tuple:
     """The parent run of this fingerprint, made where there is none, and whether it is complete."""
     runs = client.search_runs(
         [experiment], f"tags.fingerprint = '{arm.fingerprint}' and tags.kind = 'arm'", max_results=1
@@ -172,7 +181,8 @@ def _find(client, experiment: str, arm: _Arm) -> tuple:
     parent = client.create_run(experiment, tags=tags, run_name=arm.name)
     run_id = parent.info.run_id
     metrics = [Metric(key, float(value), now, 0) for key, value in arm.metrics.items() if value is not None]
-    for epoch, (median, low, high) in enumerate(statistics.loss_curves(arm.trained.losses).tolist(), 1):
+    curves = statistics.loss_curves(arm.trained.losses[:, arm.epochs - 1])
+    for epoch, (median, low, high) in zip(arm.epochs.tolist(), curves.tolist()):
         metrics += [
             Metric("loss_median", median, now, epoch),
             Metric("loss_p10", low, now, epoch),
@@ -181,23 +191,23 @@ def _find(client, experiment: str, arm: _Arm) -> tuple:
     metrics += [Metric("share_learned", share, now, epoch) for epoch, share in arm.shares]
     client.log_batch(run_id, params=[Param(key, value) for key, value in arm.parameters().items()])
     _log_metrics(client, run_id, metrics)
-    sequences = artifacts.read_text(arm.folder / results.SEQUENCES)
+    sequences = artifacts.read_text(arm.arm.sequences)
     dataset = Dataset(
         name=f"{arm.study} sequences",
         digest=hashlib.sha256(sequences.encode()).hexdigest()[:8],
         source_type="local",
-        source=json.dumps({"uri": str(arm.folder / results.SEQUENCES)}),
+        source=json.dumps({"uri": str(arm.arm.sequences)}),
         profile=json.dumps(
             {"sequences": len(json.loads(sequences)["sequences"]), "symbols": len(json.loads(sequences)["alphabet"])}
         ),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    for name in (results.FIGURE, results.METRICS, results.TRIALS, results.SEQUENCES):
-        client.log_artifact(run_id, str(arm.folder / name))
+    for path in (*(arm.folder / name for name in (results.FIGURE, results.METRICS, results.TRIALS)), arm.arm.sequences):
+        client.log_artifact(run_id, str(path))
     return parent, False
 
 
-def _publish_children(client, experiment: str, arm: _Arm, parent) -> None:
+def _publish_children(client, experiment: str, arm: _Shown, parent) -> None:
     """One finished run for each trial; those that an earlier, cut publication finished are kept."""
     parent_id = parent.info.run_id
     done, token = set(), None
@@ -223,9 +233,9 @@ def _publish_children(client, experiment: str, arm: _Arm, parent) -> None:
             list(pool.map(lambda child: _create_run(client, experiment, child), children))
 
 
-def _children(arm: _Arm, parent_id: str):
+def _children(arm: _Shown, parent_id: str):
     """name, tags, params and metrics [(key, value, step)] of each trial's run."""
-    for row, losses in zip(arm.trials, arm.trained.losses.tolist()):
+    for row, losses in zip(arm.trials, arm.trained.losses[:, arm.epochs - 1].tolist()):
         learned = row["learned"] == "1"
         numbers = ("learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
         yield {
@@ -238,7 +248,7 @@ def _children(arm: _Arm, parent_id: str):
                 "learned": "yes" if learned else "no",
             },
             "params": {"seed": row["seed"]},
-            "metrics": [("loss", loss, epoch) for epoch, loss in enumerate(losses, 1)]
+            "metrics": [("loss", loss, epoch) for epoch, loss in zip(arm.epochs.tolist(), losses)]
             + [(key, float(row[key]), 0) for key in numbers if row[key]],
         }
 
@@ -312,7 +322,7 @@ def _revision() -> dict[str, str]:
 
     try:
         commit = git("rev-parse", "HEAD").strip()
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!data/*/metrics.json")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in WRITTEN))
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"mlflow.source.git.commit": commit, "git.dirty": "yes" if changed.strip() else "no"}
@@ -331,7 +341,23 @@ def main() -> None:
             flush=True,
         )
         os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
-    publish(Path("data/tutorial"), settings)
+    arms = [studies.pipeline_arm()]
+    if arms[0].trained.exists() or not studies.FOLDER.exists():
+        publish(arms, settings)
+    for study_arms in _trained_studies():
+        publish(study_arms, study_arms[0].settings.tracking)
+
+
+def _trained_studies() -> Iterator[list[studies.Arm]]:
+    """The arms of each study that is here, whole."""
+    for name in studies.load_studies()[1] if studies.FILE.exists() else []:
+        study, arms = studies.study_arms(name)
+        if study.search and arms[0].trained.parent.exists():
+            from memory_trials import tuning
+
+            arms = tuning.found(study, arms[0])
+        if all(arm.trained.exists() and (arm.folder / results.METRICS).exists() for arm in arms):
+            yield arms
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""All trials at once: one XLA-compiled loop over epochs and the table of updates.
+"""All trials at once: shards of trials, side by side in threads, each in an engine that trains it.
 
-The model of one trial is mapped over a shard of trials, whose weights are stacked: [trials, ...]. The
-gradient of the sum of the trials' losses with respect to the stacked weights is each trial's own gradient,
-and the optimizers work element by element, so one optimizer step serves all. Shards run side by side.
+Two engines have the same interface: `native` (a small program in C, for the built-in cells) and `xla` (any
+Keras cell). A trial's result does not depend on the shard, the threads, or how its epochs are cut into calls.
 """
 
 import threading
@@ -12,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from memory_trials.backend import CORES, tf
-from memory_trials.cells import Model, initial_weights, make_model, predict
+from memory_trials import forward, native
+from memory_trials.backend import CORES
+from memory_trials.cells import initial_weights, make_model
 from memory_trials.config import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.encoding import Table
-from memory_trials.optimizers import OPTIMIZERS
 from memory_trials.results import Trained
 
 
@@ -28,29 +27,49 @@ def train(
     table: Table,
     progress: Callable[[int, int], None] = lambda epochs, learned: None,
 ) -> Trained:
-    """Train every trial; `progress(trial_epochs, newly_learned)` is told after each check of each shard."""
+    """Train every trial; `progress(trial_epochs, newly_learned)` is told after each call of each shard."""
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
-    model = make_model(model_settings, table.x.shape[-1], table.y.shape[-1])
-    weights = initial_weights(model_settings, table.x.shape[-1], table.y.shape[-1], seeds)
+    model = make_model(model_settings, table.inputs, table.symbols)
+    weights = initial_weights(model_settings, table.inputs, table.symbols, seeds)
     threads = compute.threads or CORES
-    program = Program(model, settings, table, shard_size(len(seeds), compute.shard, threads), every)
-    losses, learned, trained = run_trials(program, weights, threads, progress)
-    return Trained(seeds, dict(zip(model.names, trained)), losses, program.checks, learned)
+    size = shard_size(len(seeds), compute.shard, threads)
+    program = make_program(model_settings, settings, every, table, model, size)
+    checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
+    losses, learned, trained = run_trials(program, weights, seeds, checks, size, threads, progress, settings.shuffle)
+    return Trained(seeds, dict(zip(model.names, trained)), losses, checks, learned)
+
+
+def make_program(model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table, model, size: int):
+    """The engine: native for the cells it knows where a C compiler is, else xla (or where the settings ask for it)."""
+    if settings.engine == "auto" and forward.knows(model_settings) and native.available():
+        of_model = (model_settings.cell, model_settings.units, model_settings.output)
+        return native.Program(*of_model, settings.optimizer, settings.learning_rate, table)
+    from memory_trials import xla
+
+    return xla.Program(model, settings, table, size, every)
 
 
 def run_trials(
-    program: "Program", weights: list[np.ndarray], threads: int, progress: Callable[[int, int], None]
+    program,
+    weights: list[np.ndarray],
+    seeds: np.ndarray,
+    checks: np.ndarray,
+    size: int,
+    threads: int,
+    progress: Callable[[int, int], None] = lambda epochs, learned: None,
+    shuffle: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Train from these weights [T, ...], shard by shard: losses [T, E], verdicts [T, C], final weights."""
-    trials, size = len(weights[0]), program.trials
+    """Train from these weights [T, ...], in shards of a size: losses [T, E], verdicts [T, C], final weights."""
+    trials = len(seeds)
     report = _locked(progress)
 
     def run(first: int) -> list[np.ndarray]:
         rows = np.minimum(np.arange(first, first + size), trials - 1)  # the last shard is filled up, then cut
         used = min(size, trials - first)
-        return [part[:used] for part in _run_shard(program, [w[rows] for w in weights], used, report)]
+        shard = _run_shard(program, [w[rows] for w in weights], seeds[rows], checks, used, report, shuffle)
+        return [part[:used] for part in shard]
 
-    # the first to be called compiles the program, the others wait for it
+    # xla: the first to be called compiles the program, the others wait for it
     with ThreadPoolExecutor(threads) as pool:
         shards = list(pool.map(run, range(0, trials, size)))
     losses, learned, *trained = (np.concatenate(parts) for parts in zip(*shards))
@@ -77,196 +96,37 @@ def _locked(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
     return report
 
 
-def _run_shard(program: "Program", weights: list, used: int, report) -> list[np.ndarray]:
+def _run_shard(program, weights: list, seeds, checks, used: int, report, shuffle: bool) -> list[np.ndarray]:
     """Losses [T, E], verdicts [T, C] and final weights of one shard; `used` of its trials are reported.
 
-    Entering the program costs milliseconds, so it is entered for more and more checks at a time,
+    Entering a program costs up to milliseconds, so it is entered for more and more checks at a time,
     until a call takes long enough for somebody who watches; the results are the same in any case.
     """
-    carry, checks = program.start(weights), program.checks
+    state = program.start(weights)
+    streams = [np.random.default_rng(seed) for seed in seeds] if shuffle else []
     losses, verdicts = [], []
     done, reported, ask_for = 0, 0, 1
     while done < checks[-1]:
-        asked = checks[checks > done][: min(ask_for, program.capacity)]
+        asked = checks[checks > done][: min(ask_for, program.capacity)] - done
+        order = np.stack([_orders(stream, program.table.block, asked[-1]) for stream in streams]) if shuffle else None
         started = time.monotonic()
-        carry, epoch_losses, learned = program.run(carry, tf.constant(asked[-1] - done, tf.int32))
-        losses.append(epoch_losses.numpy()[: asked[-1] - done])
-        verdicts.append(learned.numpy()[: len(asked)])
+        call_losses, learned = program.run(state, asked, order)
+        losses.append(call_losses)
+        verdicts.append(learned)
         if time.monotonic() - started < 0.2:
             ask_for *= 2
-        learned_now = int(verdicts[-1][-1][:used].sum())
-        report(int(asked[-1] - done) * used, learned_now - reported)
-        done, reported = int(asked[-1]), learned_now
-    return [np.concatenate(losses).T, np.concatenate(verdicts).T, *(w.numpy() for w in carry[0])]
+        learned_now = int(learned[:used, -1].sum())
+        report(int(asked[-1]) * used, learned_now - reported)
+        done, reported = done + int(asked[-1]), learned_now
+    return [np.concatenate(losses, axis=1), np.concatenate(verdicts, axis=1), *program.weights(state)]
 
 
-class Program:
-    """The compiled loop for one table, model and shard size: what it needs between calls is in `carry`.
+def _orders(stream: np.random.Generator, block: np.ndarray, epochs: int) -> np.ndarray:
+    """[epochs, U] int32: the updates in a new order each epoch, those of one block staying together.
 
-    trials: how many there are in a shard. checks [C]: the epochs after which they are asked.
+    block [U]: ascending from 0. The stream gives the same orders however epochs are cut into calls.
     """
-
-    def __init__(self, model: Model, settings: TrainingSettings, table: Table, trials: int, every: int):
-        self.model, self.table, self.trials, self.every = model, table, trials, every
-        self.checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
-        self.capacity = max(1, min(1000, settings.epochs) // every)  # checks in one call at most
-        self.optimizer, self.slots = OPTIMIZERS[settings.optimizer]
-        self.learning_rate = settings.learning_rate
-        self.run = tf.function(self._run, jit_compile=True, autograph=False)
-
-    def start(self, weights: list[np.ndarray]) -> tuple:
-        """carry = (weights, each weight's optimizer slots, states, optimizer steps taken)."""
-        batch = self.table.x.shape[2]
-        return (
-            [tf.constant(w) for w in weights],
-            [tuple(tf.zeros(w.shape) for _ in range(self.slots)) for w in weights],
-            [tf.zeros((self.trials, batch, size)) for size in self.model.state_sizes],
-            tf.constant(0.0),
-        )
-
-    def _run(self, carry: tuple, epochs: "tf.Tensor") -> tuple:
-        """Train for some epochs, judging after every `every`-th and after the last.
-
-        Returns carry, losses [capacity * every, T] and verdicts [capacity, T]; only the first rows are filled.
-        """
-        updates = len(self.table.x)
-
-        def update_body(u, carry, total):
-            carry, loss = self._update(u, carry)
-            return u + 1, carry, total + loss
-
-        def epoch_body(epoch, carry, losses):
-            start = (tf.constant(0), carry, tf.zeros(self.trials))
-            _, carry, total = tf.while_loop(lambda u, *_: u < updates, update_body, start)
-            return epoch + 1, carry, losses.write(epoch, total / updates)
-
-        def check_body(check, epoch, carry, losses, verdicts):
-            until = tf.minimum(epoch + self.every, epochs)
-            epoch, carry, losses = tf.while_loop(lambda epoch, *_: epoch < until, epoch_body, (epoch, carry, losses))
-            return check + 1, epoch, carry, losses, verdicts.write(check, self._judge(carry[0]))
-
-        losses = tf.TensorArray(tf.float32, self.capacity * self.every, element_shape=[self.trials])
-        verdicts = tf.TensorArray(tf.bool, self.capacity, element_shape=[self.trials])
-        start = (tf.constant(0), tf.constant(0), carry, losses, verdicts)
-        _, _, carry, losses, verdicts = tf.while_loop(lambda _, epoch, *__: epoch < epochs, check_body, start)
-        return carry, losses.stack(), verdicts.stack()
-
-    def _update(self, u: "tf.Tensor", carry: tuple) -> tuple:
-        """One optimizer step for every trial: carry, loss [T] before the step."""
-        weights, slots, states, steps = carry
-        losses, gradients, states = self._losses_and_gradients(u, weights, states)
-        step = lambda *of_one_weight: self.optimizer(steps + 1.0, self.learning_rate, *of_one_weight)
-        stepped = [step(*of_one_weight) for of_one_weight in zip(weights, gradients, slots)]
-        new = [w for w, _ in stepped], [s for _, s in stepped], steps + 1.0
-        has_loss = self.table.scored.any(axis=(1, 2))
-        if not has_loss.all():  # where nothing was scored no step is taken, only the state moves on
-            keep = lambda new, old: tf.where(tf.constant(has_loss)[u], new, old)
-            new = tf.nest.map_structure(keep, new, (weights, slots, steps))
-        new_weights, new_slots, new_steps = new
-        return (new_weights, new_slots, states, new_steps), losses
-
-    def _losses_and_gradients(self, u: "tf.Tensor", weights: list, states: list) -> tuple[tf.Tensor, list, list]:
-        """Of update u: the losses [T], their gradients with respect to the weights, and the states after it.
-
-        Back-propagation through time in three passes, so that only what must be done step by step is:
-        forward through the steps, keeping the state that each began with; backward through them, for the
-        gradient with respect to these states alone; then all steps at once, as rows of one batch (a cell
-        treats rows alike), for the losses and the gradient with respect to the weights.
-        Automatic differentiation of the whole loop does the last step by step, with a sum over steps
-        that is as large as the weights, and XLA cannot compile it over `tf.vectorized_map`.
-        """
-        table = self.table
-        x, y = tf.constant(table.x)[u], tf.constant(table.y)[u]
-        scored = table.scored / np.maximum(table.scored.sum(axis=(1, 2), keepdims=True), 1)
-        scored = tf.constant(scored.astype(np.float32))[u]
-        began, final = self._forward(u, x, weights, states)
-        as_rows = lambda array: tf.reshape(array, (-1, array.shape[-1]))  # [S, B, ...] -> [S * B, ...]
-        by_trial = lambda arrays: [  # [S, T, B, size] -> [T, S * B, size]
-            tf.reshape(tf.transpose(array, (1, 0, 2, 3)), (self.trials, -1, array.shape[-1])) for array in arrays
-        ]
-
-        def all_steps(arguments):
-            weights, states = arguments
-            output, new_states = self.model.step(weights, as_rows(x), states)
-            losses = self.model.loss(as_rows(y), self.model.readout(weights, output))
-            return tf.reduce_sum(losses * tf.reshape(scored, [-1])), new_states
-
-        through_time = x.shape[0] > 1 and states
-        pulls = by_trial(self._backward(u, x, y, scored, weights, began)) if through_time else []
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            losses, new_states = tf.vectorized_map(all_steps, (weights, by_trial(began)))
-            pulled = [tf.reduce_sum(pull * new, axis=(1, 2)) for pull, new in zip(pulls, new_states)]
-            total = tf.add_n([losses, *pulled])
-        return losses, tape.gradient(total, weights), final
-
-    def _one_step(self, weights, x, states):
-        return tf.vectorized_map(lambda of_one: self.model.step(of_one[0], x, of_one[1]), (weights, states))
-
-    def _forward(self, u, x, weights, states) -> tuple[list, list]:
-        """The states [S, T, B, size] that each step began with (after resets), and those after the last."""
-        count = x.shape[0]
-
-        def body(step, states, began):
-            states = self._before_step(u, step, states)
-            began = [array.write(step, state) for array, state in zip(began, states)]
-            _, new_states = self._one_step(weights, x[step], states)
-            return step + 1, self._after_step(u, step, states, new_states), began
-
-        if count == 1:
-            began = self._before_step(u, 0, states)
-            _, new_states = self._one_step(weights, x[0], began)
-            return [state[tf.newaxis] for state in began], self._after_step(u, 0, began, new_states)
-        began = [tf.TensorArray(tf.float32, count, element_shape=state.shape) for state in states]
-        _, states, began = tf.while_loop(lambda step, *_: step < count, body, (tf.constant(0), states, began))
-        return [array.stack() for array in began], states
-
-    def _backward(self, u, x, y, scored, weights, began) -> list:
-        """The gradient of the later steps' losses with respect to the states [S, T, B, size] after each step."""
-        count = x.shape[0]
-
-        def body(left, pull, pulls):
-            step = left - 1
-            states = [array[step] for array in began]
-            with tf.GradientTape() as tape:
-                tape.watch(states)
-
-                def one_trial(arguments):
-                    weights, states = arguments
-                    output, new_states = self.model.step(weights, x[step], states)
-                    losses = self.model.loss(y[step], self.model.readout(weights, output))
-                    return tf.reduce_sum(losses * scored[step]), new_states
-
-                losses, new_states = tf.vectorized_map(one_trial, (weights, states))
-                new_states = self._after_step(u, step, states, new_states)
-                total = tf.reduce_sum(losses) + tf.add_n([tf.reduce_sum(p * n) for p, n in zip(pull, new_states)])
-            moved = self._after_step(u, step, [tf.zeros_like(p) for p in pull], pull)  # padding passes it on untouched
-            pulls = [array.write(step, p) for array, p in zip(pulls, moved)]
-            gradients = tape.gradient(total, states, unconnected_gradients="zero")
-            return left - 1, self._before_step(u, step, gradients), pulls
-
-        zeros = [tf.zeros(array.shape[1:]) for array in began]
-        pulls = [tf.TensorArray(tf.float32, count, element_shape=zero.shape) for zero in zeros]
-        start = (tf.constant(count), zeros, pulls)
-        pulls = tf.while_loop(lambda left, *_: left > 0, body, start)[2]
-        return [array.stack() for array in pulls]
-
-    def _before_step(self, u, step, states: list) -> list:
-        """States set to zero where the table says so (and, backward, the gradient that would flow past it)."""
-        if not self.table.reset.any():
-            return states
-        keep = 1.0 - tf.cast(tf.constant(self.table.reset)[u, step], tf.float32)
-        return [state * keep for state in states]
-
-    def _after_step(self, u, step, states: list, new_states: list) -> list:
-        """The state does not move where a short sequence is padded."""
-        if self.table.valid.all():
-            return new_states
-        valid = tf.constant(self.table.valid)[u, step][:, tf.newaxis]
-        return [tf.where(valid, new, old) for new, old in zip(new_states, states)]
-
-    def _judge(self, weights: list) -> "tf.Tensor":
-        """[T] bool: with frozen weights and fresh state, is every scored step of every sequence right?"""
-        predictions = predict(self.model, weights, self.table.judge_x)
-        right = tf.argmax(predictions, axis=-1) == self.table.judge_y
-        return tf.reduce_all(right | ~self.table.judge_scored, axis=(1, 2))
+    updates = [np.flatnonzero(block == b) for b in range(block[-1] + 1)]
+    return np.array(
+        [np.concatenate([updates[b] for b in stream.permutation(len(updates))]) for _ in range(epochs)], np.int32
+    )

@@ -1,19 +1,22 @@
-"""DVC stage encode: sequences.json -> table.npz, the one-hot table of updates that an epoch consists of."""
+"""DVC stage encode: sequences.json -> table.npz, the table of updates that an epoch consists of."""
 
-from memory_trials import artifacts, encoding, problems, results
-from memory_trials.config import load_settings
+from memory_trials import artifacts, encoding, problems, studies
 from memory_trials.errors import exit_on_user_error
-from stages import FOLDER
+from stages import chosen, keep_only
 
 
 def main() -> None:
-    training = load_settings().training
-    path = FOLDER / results.SEQUENCES
-    problem = problems.from_json(artifacts.read_text(path), path)
-    table = encoding.make_table(problem, training)
-    encoding.write_table(FOLDER / results.TABLE, table)
-    updates, steps, batch, symbols = table.x.shape
-    print(f"an epoch is {updates} updates of {steps} steps, batch {batch}, {symbols} symbols")
+    study, arms = chosen()
+    tables = [
+        studies.table_of(arm, problems.from_json(artifacts.read_text(arm.sequences), arm.sequences)) for arm in arms
+    ]
+    for arm, table in zip(arms, tables):
+        encoding.write_table(arm.table, table)
+    if study:
+        keep_only(arms[0].table.parent, {arm.table.name for arm in arms})
+        return
+    updates, steps, batch, _ = tables[0].x.shape
+    print(f"an epoch is {updates} updates of {steps} steps, batch {batch}, {tables[0].symbols} symbols")
 
 
 if __name__ == "__main__":

@@ -1,49 +1,89 @@
-"""DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, the picture; then the runs in MLflow."""
+"""DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, pictures; then the runs in MLflow."""
 
 import sys
 
-from memory_trials import artifacts, encoding, evaluation, figures, problems, report, results, statistics
-from memory_trials.config import load_settings
+from memory_trials import (
+    answers,
+    artifacts,
+    encoding,
+    evaluation,
+    figures,
+    problems,
+    report,
+    results,
+    statistics,
+    studies,
+)
 from memory_trials.errors import UserError, exit_on_user_error
-from stages import FOLDER
+from stages import chosen, keep_only
 
 
 def main() -> None:
-    settings = load_settings()
-    confidence = settings.evaluation.confidence
-    path = FOLDER / results.SEQUENCES
-    problem = problems.from_json(artifacts.read_text(path), path)
-    table = encoding.read_table(FOLDER / results.TABLE)
-    made_with, trained = results.read_trained(FOLDER)
+    study, arms = chosen()
+    if study is None:
+        evaluate(arms[0])
+        print(report.report(arms[0].folder))
+    else:
+        if study.search:
+            from memory_trials import tuning
+
+            arms = tuning.found(study, arms[0])
+        results_of = [evaluate(arm) for arm in arms]
+        keep_only(studies.FOLDER / arms[0].study / "arms", {arm.folder.name for arm in arms})
+        metrics, learned = zip(*results_of)
+        confidence = arms[0].settings.evaluation.confidence
+        summary = answers.summarize(arms[0].study, study, arms, list(metrics), list(learned), confidence)
+        artifacts.write_bytes(studies.PICTURES / f"{arms[0].study}.png", figures.study(summary))
+        artifacts.write_json(studies.SUMMARIES / f"{arms[0].study}.json", summary)
+        print(f"{study.question}\n{summary['answer']}")
+    tracking_settings = arms[0].settings.tracking
+    if tracking_settings.enabled:
+        from memory_trials import tracking
+
+        try:
+            tracking.publish(arms, tracking_settings)
+        except UserError as error:  # the result is what counts, and it is complete
+            print(f"warning: {error}; the results are kept: publish them later with make track", file=sys.stderr)
+
+
+def evaluate(arm: studies.Arm) -> tuple[dict, dict[int, bool]]:
+    """Write an arm's results; its metrics, and each seed's verdict."""
+    settings, confidence = arm.settings, arm.settings.evaluation.confidence
+    problem = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences)
+    table = encoding.read_table(arm.table) if arm.table.exists() else studies.table_of(arm, problem)
+    made_with, trained = results.read_trained(arm.trained)
     if made_with["model"] != settings.model.model_dump():
-        raise UserError(f"{FOLDER / results.TRAINED} holds another model than params.yaml describes: run dvc repro")
-    activations = evaluation.activations(settings.model, trained.weights, table.judge_x, len(problem.alphabet))
-    predicted = activations.argmax(axis=-1)
-    learned, sequence_accuracy, step_accuracy = statistics.verdicts(predicted, table.judge_y, table.judge_scored)
+        raise UserError(f"{arm.trained} holds another model than the parameters describe: run dvc repro")
+    predicted, activations = evaluation.predictions(settings.model, trained.weights, table)
+    learned, sequence_accuracy, step_accuracy = statistics.verdicts(
+        predicted, table.judge_y, table.judge_scored, table.judge_at[:, :, 0]
+    )
     epochs_to_learn = statistics.first_learned(trained.checks, trained.learned)
     final_loss = trained.losses[:, -1]
-    metrics = statistics.summary(learned, sequence_accuracy, step_accuracy, final_loss, epochs_to_learn, confidence)
+    epochs = trained.losses.shape[1]
+    metrics = statistics.summary(
+        learned, sequence_accuracy, step_accuracy, final_loss, epochs_to_learn, epochs, confidence
+    )
+    metrics["parameters"] = sum(array[0].size for array in trained.weights.values())
+    metrics["updates"] = epochs * table.updates
+    if settings.evaluation.free_run:
+        following = evaluation.free_run(settings.model, trained.weights, problem, settings.evaluation.free_run)
+        metrics |= evaluation.recited(following, problem, settings.evaluation.free_run.prefix, learned)
+        results.write_free_run(arm.folder, problem, trained.seeds, following, settings.evaluation.free_run.prefix)
     loss_curves = statistics.loss_curves(trained.losses)
     shares = statistics.share_learned(trained.learned, confidence)
 
     columns = (trained.seeds, learned.astype(int), sequence_accuracy, step_accuracy, final_loss, epochs_to_learn)
     header = ("seed", "learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
-    artifacts.write_csv(FOLDER / results.TRIALS, header, zip(*columns))
-    results.write_predictions(FOLDER, problem, trained.seeds, predicted, activations.max(axis=-1))
-    results.write_curves(FOLDER, loss_curves, trained.checks, shares, confidence)
+    artifacts.write_csv(arm.folder / results.TRIALS, header, zip(*columns))
+    results.write_predictions(arm.folder, problem, table, trained.seeds, predicted, activations)
+    results.write_curves(arm.folder, loss_curves, trained.checks, shares, confidence)
     figure = figures.answer(
         report.answer(metrics, confidence), trained.losses, loss_curves, trained.checks, shares, confidence
     )
-    artifacts.write_bytes(FOLDER / results.FIGURE, figure)
-    artifacts.write_json(FOLDER / results.METRICS, metrics)
-    print(report.report(FOLDER))
-    if settings.tracking.enabled:
-        from memory_trials import tracking
-
-        try:
-            tracking.publish(FOLDER, settings.tracking)
-        except UserError as error:  # the result is what counts, and it is complete
-            print(f"warning: {error}; the results are kept: publish them later with make track", file=sys.stderr)
+    artifacts.write_bytes(arm.folder / results.FIGURE, figure)
+    artifacts.write_json(arm.folder / results.METRICS, metrics)
+    return metrics, dict(zip(trained.seeds.tolist(), learned.tolist()))
 
 
 if __name__ == "__main__":

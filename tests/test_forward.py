@@ -19,10 +19,25 @@ def test_outputs_equal_those_of_keras(cell, output, seed, scale):
     model_settings = ModelSettings(cell=cell, units=7, output=output)
     model = make_model(model_settings, 5, 5)
     weights = [(scale * random.normal(size=(3, *v.shape))).astype(np.float32) for v in model.variables]
-    x = np.eye(5, dtype=np.float32)[random.integers(0, 5, size=(2, 6))]
-    ours = forward.activations(model_settings, dict(zip(model.names, weights)), x)
+    x = random.integers(-1, 5, size=(2, 6, 1))
+    ours = np.stack(list(forward.outputs(model_settings, dict(zip(model.names, weights)), x, 5)), axis=2)
     assert ours.shape == (3, 2, 6, 5)
-    assert np.abs(ours - predict(model, weights, x).numpy()).max() < 1e-5
+    assert np.abs(ours - predict(model, weights, x, 5).numpy()).max() < 1e-5
+
+
+def test_running_freely_is_asking_again_with_what_was_said():
+    random = np.random.default_rng(1)
+    model_settings = ModelSettings(cell="gru", units=4)
+    model = make_model(model_settings, 5, 5)
+    weights = dict(zip(model.names, [2 * random.normal(size=(3, *v.shape)) for v in model.variables]))
+    prefix = np.array([[3, 1], [4, 0]])
+    said = forward.free_run(model_settings, weights, prefix, 6)
+    for trial in range(3):
+        of_one = {name: array[trial : trial + 1] for name, array in weights.items()}
+        for k in range(2):
+            x = np.concatenate([prefix[k], said[trial, k]])[np.newaxis, :, np.newaxis]
+            asked = [output.argmax() for output in forward.outputs(model_settings, of_one, x, 5)]
+            assert asked[1:-1] == said[trial, k].tolist()
 
 
 def test_one_unit_by_hand():
@@ -30,7 +45,8 @@ def test_one_unit_by_hand():
         "cell/kernel": np.array([[[1.0]]]), "cell/recurrent_kernel": np.array([[[0.5]]]), "cell/bias": np.array([[0.0]]),
         "output/kernel": np.array([[[2.0]]]), "output/bias": np.array([[-1.0]]),
     }  # fmt: skip
-    activations = forward.activations(ModelSettings(cell="simple_rnn", units=1), weights, np.array([[[1.0], [0.0]]]))
+    x = np.array([[[0], [-1]]])  # 1, then nothing
+    activations = np.array(list(forward.outputs(ModelSettings(cell="simple_rnn", units=1), weights, x, 1)))
     first = np.tanh(1.0)
     second = np.tanh(0.5 * first)
     assert np.allclose(activations.ravel(), [1 / (1 + np.exp(-(2 * h - 1))) for h in (first, second)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_trials.config import ProblemSettings
+from memory_trials.config import GeneratedSettings, ProblemSettings
 from memory_trials.errors import UserError
 from memory_trials.problems import FOLDER, Problem, from_json, lag, make_problem, to_json
 
@@ -33,12 +33,13 @@ def test_the_tutorial():
     problem = problem_of(*TUTORIAL)
     assert problem.alphabet == (0, 1, 2, 3, 4)
     assert problem.sequences == ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4))
-    assert problem.scored == ((True,) * 4,) * 2
+    assert problem.asked == problem.sequences and problem.scored(problem.sequences[0]) == [True] * 4
     assert lag(problem) == 3
 
 
 def test_only_the_last_step_scored():
-    assert problem_of([1, 2, 3], [4, 5], scored="last").scored == ((False, True), (True,))
+    problem = problem_of([1, 2, 3], [4, 5], scored="last")
+    assert [problem.scored(sequence) for sequence in problem.sequences] == [[False, True], [True]]
 
 
 def test_numbers_come_before_strings():
@@ -163,7 +164,7 @@ def test_any_file_is_read_or_refused_in_one_sentence(tmp_path_factory, name, con
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"version": 1}', '{"version": 1, "alphabet": 3, "sequences": []}']
+    "text", ["", "{", "[]", "{}", '{"version": 2}', '{"version": 2, "alphabet": 3, "sequences": []}']
 )
 def test_a_damaged_sequences_json(text):
     with pytest.raises(UserError, match="is damaged"):
@@ -171,5 +172,39 @@ def test_a_damaged_sequences_json(text):
 
 
 def test_a_sequences_json_of_another_version():
-    with pytest.raises(UserError, match="of version 2, this code reads version 1"):
-        from_json(json.dumps({"version": 2}), FOLDER)
+    with pytest.raises(UserError, match="of version 1, this code reads version 2"):
+        from_json(json.dumps({"version": 1}), FOLDER)
+
+
+def generated(**settings) -> Problem:
+    return make_problem(ProblemSettings(generate=GeneratedSettings(**settings)))
+
+
+def test_the_tutorial_is_lag_3_counting():
+    assert generated(lag=3).sequences == problem_of(*TUTORIAL).sequences
+    assert lag(generated(lag=3)) == 3
+    assert generated(lag=2, middle="fixed", keys=3).sequences == ((1, 0, 0, 1), (2, 0, 0, 2), (3, 0, 0, 3))
+
+
+@given(st.integers(1, 4), st.integers(2, 4), st.integers(2, 6), st.integers(0, 6), st.integers(0, 9))
+def test_random_middles_are_different_and_the_unseen_unseen(length, symbols, train, unseen, seed):
+    settings = dict(lag=length, middle="random", symbols=symbols, train=train, unseen=unseen, seed=seed)
+    if train + unseen > 2 * symbols**length:
+        with pytest.raises(UserError, match="problem.generate asks for .* different sequences, but .* there are only"):
+            generated(**settings)
+        return
+    problem = generated(**settings)
+    asked = problem.asked if unseen else ()
+    assert len(problem.sequences) == train and len(asked) == unseen
+    assert len({*problem.sequences, *asked}) == train + unseen
+    for sequence in (*problem.sequences, *asked):
+        assert len(sequence) == length + 2 and sequence[0] == sequence[-1] in (symbols, symbols + 1)
+        assert all(0 <= symbol < symbols for symbol in sequence[1:-1])
+    assert problem == generated(**settings)
+
+
+def test_asked_sequences_share_the_alphabet():
+    problem = make_problem(ProblemSettings(sequences=TUTORIAL, asked=[[7, 0, 7]]))
+    assert problem.alphabet == (0, 1, 2, 3, 4, 7) and problem.asked == ((7, 0, 7),)
+    with pytest.raises(UserError, match="asked sequence 1 is .7.: it must have at least 2 symbols"):
+        make_problem(ProblemSettings(sequences=TUTORIAL, asked=[[7]]))

@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory_trials.statistics import first_learned, loss_curves, share_learned, success_rate, summary, verdicts
+from memory_trials.statistics import (
+    compare,
+    first_learned,
+    loss_curves,
+    share_learned,
+    success_rate,
+    summary,
+    time_to_learn,
+    verdicts,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +46,14 @@ def test_verdicts_by_hand():
         [[0, 1, 2, 3], [0, 1, 2, 3]],
         [[9, 1, 2, 3], [9, 1, 2, 9]],
     ])  # fmt: skip
-    learned, sequence_accuracy, step_accuracy = verdicts(predicted, targets, scored)
+    sequence = np.array([[0] * 4, [1] * 4])
+    learned, sequence_accuracy, step_accuracy = verdicts(predicted, targets, scored, sequence)
     assert learned.tolist() == [True, False, False]
     assert sequence_accuracy.tolist() == [1.0, 0.5, 0.0]
     assert step_accuracy.tolist() == [1.0, 6 / 7, 4 / 7]
+    # one flow that holds both sequences, one after the other
+    one_flow = (predicted.reshape(3, 1, 8), targets.reshape(1, 8), scored.reshape(1, 8), sequence.reshape(1, 8))
+    assert all(np.array_equal(a, b) for a, b in zip(verdicts(*one_flow), (learned, sequence_accuracy, step_accuracy)))
 
 
 def test_first_learned_is_the_first_check_also_when_it_was_forgotten():
@@ -57,13 +70,50 @@ def test_curves():
 def test_summary():
     learned = np.array([True, False, True, False])
     metrics = summary(
-        learned, np.array([1, 0.5, 1, 0]), np.array([1, 0.9, 1, 0.5]), np.full(4, 0.1), [30, None, 10, 20], 0.95
+        learned, np.array([1, 0.5, 1, 0]), np.array([1, 0.9, 1, 0.5]), np.full(4, 0.1), [30, None, 10, 20], 40, 0.95
     )
-    assert list(metrics) == [
-        "trials", "successes", "success_rate", "success_rate_low", "success_rate_high", "mean_sequence_accuracy",
-        "mean_step_accuracy", "mean_final_loss", "median_epochs_to_learn",
-    ]  # fmt: skip
+    assert metrics["ever_learned"] == 3 and metrics["forgotten"] == 1
     assert metrics["trials"] == 4 and metrics["successes"] == 2 and metrics["success_rate"] == 0.5
     assert metrics["mean_sequence_accuracy"] == 0.625 and metrics["median_epochs_to_learn"] == 20
-    never = summary(np.zeros(2, bool), np.zeros(2), np.zeros(2), np.array([np.nan, 1]), [None, None], 0.95)
+    never = summary(np.zeros(2, bool), np.zeros(2), np.zeros(2), np.array([np.nan, 1]), [None] * 2, 40, 0.95)
     assert never["median_epochs_to_learn"] is None and never["mean_final_loss"] is None
+
+
+def test_time_to_learn_is_the_published_kaplan_meier_curve():
+    """Freireich et al. 1963, 6-mercaptopurine: the 21 patients of the usual textbook example, censored ones at 35 here
+    as trials are (all at the end), so against the product formula; and uncensored against the plain share."""
+    times = [6, 6, 6, 7, 10, 13, 16, 22, 23] + [None] * 12
+    curve, median, low, high = time_to_learn(times, 35, 0.95)
+    survival, at_risk, expected = 1.0, 21, []
+    for time in sorted({t for t in times if t}):
+        survival *= 1 - times.count(time) / at_risk
+        at_risk -= times.count(time)
+        expected.append((time, 1 - survival))
+    assert np.allclose(curve[:-1, :2], expected)
+    assert median is None and low is not None and high is None  # 9 of 21 is less than half
+    assert (curve[:, 2] <= curve[:, 1]).all() and (curve[:, 1] <= curve[:, 3]).all()
+    assert time_to_learn([10, 20, 30], 40, 0.95)[1] == 20
+    assert time_to_learn([None, None], 40, 0.95)[1:] == (None, None, None)
+
+
+def brute_force_mcnemar(a, b):
+    """The share of all ways to relabel the discordant seeds that are at least as uneven as this one."""
+    discordant = [(x, y) for x, y in zip(a, b) if x != y]
+    n, k = len(discordant), sum(x for x, _ in discordant)
+    uneven = abs(2 * k - n)
+    return sum(abs(2 * bin(ways).count("1") - n) >= uneven for ways in range(2**n)) / 2**n
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=9))
+def test_one_comparison_is_the_exact_mcnemar_test(pairs):
+    a, b = (np.array(column) for column in zip(*pairs))
+    assert compare(a, [b])[0] == pytest.approx(brute_force_mcnemar(a, b))
+
+
+def test_comparisons_are_adjusted_by_holm():
+    a = np.zeros(10, bool)
+    others = [np.arange(10) < n for n in (10, 7, 6)]  # p = 2 / 2^10, 2 / 2^7, 2 / 2^6
+    expected = [3 * 2 / 2**10, 2 * 2 / 2**7, 2 / 2**6]
+    assert compare(a, others) == pytest.approx([expected[0], expected[1], max(expected[1:])])
+    assert compare(a, []) == []

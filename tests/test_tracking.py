@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, problems, results, statistics, tracking
+from memory_trials import artifacts, problems, results, statistics, studies, tracking
 from memory_trials.config import ProblemSettings, TrackingSettings
 from memory_trials.errors import UserError
 
@@ -21,8 +21,8 @@ TRIALS, EPOCHS = 5, 40
 
 
 @pytest.fixture
-def arm(tmp_path, monkeypatch) -> Path:
-    """A folder as the evaluate stage leaves it, made from numbers instead of training."""
+def arm(tmp_path, monkeypatch) -> studies.Arm:
+    """An arm as the evaluate stage leaves it, made from numbers instead of training."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = Path("data/mine")
@@ -38,13 +38,15 @@ def arm(tmp_path, monkeypatch) -> Path:
         "model": {"cell": "gru", "units": 4, "output": "sigmoid"},
         "training": {"window": 1, "epochs": EPOCHS, "optimizer": "adam", "learning_rate": 0.001},
     }
-    results.write_trained(folder, trained, settings)
-    artifacts.write_text(folder / results.SEQUENCES, problems.to_json(problem))
+    files = [folder / name for name in ("sequences.json", "table.npz", "trained.npz")]
+    arm = studies.Arm("mine", "", None, {}, *files, folder)
+    results.write_trained(arm.trained, trained, settings)
+    artifacts.write_text(arm.sequences, problems.to_json(problem))
     final = learned[:, -1]
     accuracy = final.astype(float)
     first = statistics.first_learned(checks, learned)
     artifacts.write_json(
-        folder / results.METRICS, statistics.summary(final, accuracy, accuracy, losses[:, -1], first, 0.95)
+        folder / results.METRICS, statistics.summary(final, accuracy, accuracy, losses[:, -1], first, EPOCHS, 0.95)
     )
     header = ("seed", "learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
     rows = zip(trained.seeds, final.astype(int), accuracy, accuracy, losses[:, -1], first)
@@ -53,7 +55,7 @@ def arm(tmp_path, monkeypatch) -> Path:
         folder, statistics.loss_curves(np.nan_to_num(losses)), checks, statistics.share_learned(learned, 0.95), 0.95
     )
     artifacts.write_bytes(folder / results.FIGURE, b"a picture")
-    return folder
+    return arm
 
 
 def runs(uri: str, kind: str) -> list:
@@ -64,7 +66,7 @@ def runs(uri: str, kind: str) -> list:
     return client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["attributes.run_name"])
 
 
-def check_what_is_there(uri: str, folder: Path) -> None:
+def check_what_is_there(uri: str, arm: studies.Arm) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
@@ -76,7 +78,7 @@ def check_what_is_there(uri: str, folder: Path) -> None:
     assert parent.data.tags["study"] == "mine" and parent.data.tags["cell"] == "gru"
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
-    metrics = artifacts.read_json(folder / results.METRICS)
+    metrics = artifacts.read_json(arm.folder / results.METRICS)
     for key in (
         "trials",
         "successes",
@@ -105,7 +107,7 @@ def check_what_is_there(uri: str, folder: Path) -> None:
     assert [run.info.run_name for run in children] == [
         "seed 3, learned", "seed 4, not learned", "seed 5, learned", "seed 6, not learned", "seed 7, learned",
     ]  # fmt: skip
-    _, trained = results.read_trained(folder)
+    _, trained = results.read_trained(arm.trained)
     for number, run in enumerate(children):
         assert run.info.status == "FINISHED" and run.info.lifecycle_stage == "active"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -127,7 +129,7 @@ def runs_with(client, filter_string):
 
 def test_everything_is_there_once(arm, capsys):
     for _ in range(2):
-        tracking.publish(arm, TrackingSettings())
+        tracking.publish([arm], TrackingSettings())
     said = capsys.readouterr().out
     assert "now shows this result" in said and "has this result already" in said
     check_what_is_there(f"sqlite:///{Path.cwd() / 'mlflow.db'}", arm)
@@ -146,25 +148,25 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
     # one child at a time, as a server gets them, with one left unfinished
     monkeypatch.setattr(tracking, "_children", cut)
     with pytest.raises(KeyboardInterrupt):
-        tracking.publish(arm, TrackingSettings())
+        tracking.publish([arm], TrackingSettings())
     uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     (parent,) = runs(uri, "arm")
     assert parent.info.status == "RUNNING"
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    child = next(iter(real(tracking._Arm(arm), parent.info.run_id)))
+    child = next(iter(real(tracking._Shown(arm), parent.info.run_id)))
     tracking._create_run(client, parent.info.experiment_id, child)
     client.create_run(parent.info.experiment_id, tags={"mlflow.parentRunId": parent.info.run_id, "kind": "trial"})
-    tracking.publish(arm, TrackingSettings())
+    tracking.publish([arm], TrackingSettings())
     check_what_is_there(uri, arm)
 
 
 def test_another_result_is_another_run(arm):
-    tracking.publish(arm, TrackingSettings())
-    metrics = artifacts.read_json(arm / results.METRICS)
-    artifacts.write_json(arm / results.METRICS, metrics | {"successes": 2})
-    tracking.publish(arm, TrackingSettings())
+    tracking.publish([arm], TrackingSettings())
+    metrics = artifacts.read_json(arm.folder / results.METRICS)
+    artifacts.write_json(arm.folder / results.METRICS, metrics | {"successes": 2})
+    tracking.publish([arm], TrackingSettings())
     assert len(runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")) == 2
 
 
@@ -187,8 +189,8 @@ def test_a_server_gets_the_same(arm, tmp_path):
             except OSError:
                 assert server.poll() is None, (tmp_path / "server.log").read_text()
                 time.sleep(0.5)
-        tracking.publish(arm, TrackingSettings(uri=uri))
-        tracking.publish(arm, TrackingSettings(uri=uri))
+        tracking.publish([arm], TrackingSettings(uri=uri))
+        tracking.publish([arm], TrackingSettings(uri=uri))
         check_what_is_there(uri, arm)
     finally:
         os.killpg(server.pid, 15)
@@ -198,16 +200,16 @@ def test_a_server_gets_the_same(arm, tmp_path):
 def test_an_unreachable_server_is_told_in_one_sentence_without_its_password(arm):
     started = time.monotonic()
     with pytest.raises(UserError) as caught:
-        tracking.publish(arm, TrackingSettings(uri="http://me:secret@127.0.0.1:9"))
+        tracking.publish([arm], TrackingSettings(uri="http://me:secret@127.0.0.1:9"))
     assert "MLflow cannot be reached at http://***@127.0.0.1:9" in str(caught.value)
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
     assert time.monotonic() - started < 30
 
 
 def test_nothing_to_publish(arm):
-    shutil.rmtree(arm)
+    shutil.rmtree(arm.folder)
     with pytest.raises(UserError, match="trained.npz does not exist"):
-        tracking.publish(arm, TrackingSettings())
+        tracking.publish([arm], TrackingSettings())
 
 
 def test_the_environment_comes_before_the_parameters_and_temporary_experiments_reach_the_repository(arm, monkeypatch):
@@ -231,10 +233,10 @@ def test_the_dirty_flag_ignores_what_the_pipeline_writes(arm):
     git("init")
     for name in ("dvc.lock", "params.yaml"):
         Path(name).write_text("a")
-    git("add", "dvc.lock", "params.yaml", str(arm / results.METRICS))
+    git("add", "dvc.lock", "params.yaml", str(arm.folder / results.METRICS))
     git("commit", "-m", "x")
     Path("dvc.lock").write_text("b")
-    (arm / results.METRICS).write_text("{}")
+    (arm.folder / results.METRICS).write_text("{}")
     assert tracking._revision()["git.dirty"] == "no"
     Path("params.yaml").write_text("b")
     assert tracking._revision()["git.dirty"] == "yes"

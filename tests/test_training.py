@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from memory_trials import training
-from memory_trials.config import ComputeSettings, ModelSettings, ProblemSettings, TrainingSettings
-from memory_trials.encoding import make_table
-from memory_trials.evaluation import activations
+from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.encoding import make_table, one_hot
+from memory_trials.evaluation import predictions
 from memory_trials.problems import make_problem
 from memory_trials.statistics import verdicts
 from tests import plain_keras
@@ -15,10 +15,14 @@ TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
 OWN = "my_cells.leaky.LeakyCell"
 
 
-def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, **training_settings):
+ENGINES = ["auto", "tensorflow"]
+
+
+def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, history=1, as_steps=False, **settings):
     problem = make_problem(ProblemSettings(sequences=sequences, scored=scored))
-    settings = TrainingSettings(**training_settings)
-    table = make_table(problem, settings)
+    settings = TrainingSettings(**settings)
+    encoding = EncodingSettings(history=history, history_as="steps" if as_steps else "features")
+    table = make_table(problem, encoding, settings, False)
     return training.train(
         ModelSettings(**(model or {})), settings, every, ComputeSettings(**(compute or {})), table
     ), table
@@ -26,9 +30,9 @@ def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, **
 
 def pairs(table):
     """x and one-hot y of each (unpadded) sequence."""
-    symbols = table.y.shape[-1]
-    lengths = table.judge_x.sum(axis=(1, 2)).astype(int)
-    return [(x[:n], np.eye(symbols, dtype=np.float32)[y[:n]]) for x, y, n in zip(table.judge_x, table.judge_y, lengths)]
+    lengths = (table.judge_at[:, :, 0] >= 0).sum(axis=1)
+    x, y = one_hot(table.judge_x, table.inputs), one_hot(table.judge_y[..., np.newaxis], table.symbols)
+    return [(x[k, :n], y[k, :n]) for k, n in enumerate(lengths)]
 
 
 def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
@@ -38,8 +42,11 @@ def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
         losses = plain_keras.train_by_steps(network, pairs(table), 250)
         assert np.abs(trained.losses[trial] - losses).max() < 1e-4
         assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
-    predicted = activations(ModelSettings(), trained.weights, table.judge_x, 5).argmax(-1)
-    assert np.array_equal(verdicts(predicted, table.judge_y, table.judge_scored)[0], trained.learned[:, -1])
+    predicted, _ = predictions(ModelSettings(), trained.weights, table)
+    verdict, _, _ = verdicts(predicted, table.judge_y, table.judge_scored, table.judge_at[:, :, 0])
+    assert np.array_equal(verdict, trained.learned[:, -1])
+    other, _ = arm(trials=10, engine="tensorflow")
+    assert np.array_equal(other.learned, trained.learned) and np.abs(other.losses - trained.losses).max() < 1e-4
 
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn", OWN, "mlp"])
@@ -183,7 +190,7 @@ def test_progress_adds_up():
 
 def arm_with_progress(progress):
     settings = TrainingSettings(trials=7, epochs=40)
-    table = make_table(make_problem(ProblemSettings(sequences=TUTORIAL)), settings)
+    table = make_table(make_problem(ProblemSettings(sequences=TUTORIAL)), EncodingSettings(), settings, False)
     return training.train(ModelSettings(), settings, 10, ComputeSettings(shard=3), table, progress), table
 
 

@@ -1,0 +1,222 @@
+"""The built-in cells without TensorFlow: native.c, compiled once for this processor and called through ctypes.
+
+XLA compiles a program for every setting, which takes seconds, and spends microseconds on every step of a long
+sequence; native.c is compiled once in a few seconds, for all settings, and trains one trial after another in
+the processor's nearest cache. Its equations are those of `memory_trials.forward` and `memory_trials.optimizers`.
+"""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memory_trials.errors import UserError
+
+SOURCE = Path(__file__).with_name("native.c")
+# Contraction and the like change the last bit, but NaN stays NaN: -ffast-math would promise that there is none.
+FLAGS = "-O3 -std=c11 -shared -fPIC -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast".split()
+# for this very processor, where the compiler knows how; it takes whole vectors of 512 bits only when told to
+TUNINGS = (["-march=native", "-mprefer-vector-width=512"], ["-march=native"], ["-mcpu=native"], [])
+
+CELLS = ("lstm", "gru", "simple_rnn", "mlp")  # in the order of native.c's enumerations
+OUTPUTS = ("sigmoid", "softmax")
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
+STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1, "mlp": 0}  # vectors of the size of `units`
+SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
+
+_INTS = (
+    "cell", "output", "optimizer", "units", "inputs", "symbols",
+    "updates", "steps", "batch", "features", "sequences", "length",
+)  # fmt: skip
+_ARRAYS = {
+    "x": np.int32, "y": np.int32, "scored": np.bool_, "valid": np.bool_, "reset": np.bool_, "cut": np.bool_,
+    "judge_x": np.int32, "judge_y": np.int32, "judge_scored": np.bool_,
+}  # fmt: skip
+
+
+class _Task(ctypes.Structure):
+    """As in native.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in _INTS),
+        ("learning_rate", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+    ]
+
+
+@dataclass
+class State:
+    """T trials on their way; a slice of the trials in every array is a State too.
+
+    parameters [T, P]: each trial's weights one after another. slots [T, n, P]: the optimizer's.
+    states [T, B, n * units]: the cell's state in each row. steps [T]: optimizer steps taken.
+    """
+
+    parameters: np.ndarray
+    slots: np.ndarray
+    states: np.ndarray
+    steps: np.ndarray
+
+
+class Program:
+    """What to train, and on which table. Nothing here changes, so threads may run it side by side."""
+
+    capacity = 1000  # checks in one call at most: it keeps the arrays of a call small
+
+    def __init__(self, cell: str, units: int, output: str, optimizer: str, learning_rate: float, table):
+        self._library = _library()
+        self.table = table
+        self._arrays = {name: np.ascontiguousarray(getattr(table, name), kind) for name, kind in _ARRAYS.items()}
+        _check_table(table.inputs, table.symbols, **self._arrays)
+        updates, steps, batch, features = table.x.shape
+        sizes = (units, table.inputs, table.symbols, updates, steps, batch, features, *table.judge_y.shape)
+        kinds = (CELLS.index(cell), OUTPUTS.index(output), OPTIMIZERS.index(optimizer))
+        pointers = (array.ctypes.data for array in self._arrays.values())
+        self._task = _Task(*kinds, *sizes, learning_rate, *pointers)
+        self.updates, self.state_shape = updates, (batch, STATES[cell] * units)
+        self.slots = SLOTS[optimizer]
+        gates = GATES[cell] * units
+        recurrent = [] if cell == "mlp" else [(units, gates)]
+        bias = (2, gates) if cell == "gru" else (gates,)
+        self.shapes = [(table.inputs, gates), *recurrent, bias, (units, table.symbols), (table.symbols,)]
+
+    def start(self, weights: list[np.ndarray]) -> State:
+        """weights: kernel, recurrent kernel, bias, output kernel, output bias, each [T, ...]."""
+        trials = len(weights[0])
+        if [array.shape for array in weights] != [(trials, *shape) for shape in self.shapes]:
+            raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {self.shapes}")
+        parameters = np.concatenate([np.reshape(array, (trials, -1)) for array in weights], axis=1, dtype=np.float32)
+        return State(
+            parameters,
+            np.zeros((trials, self.slots, parameters.shape[1]), np.float32),
+            np.zeros((trials, *self.state_shape), np.float32),
+            np.zeros(trials, np.int64),
+        )
+
+    def run(self, state: State, checks: np.ndarray, order: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Train checks[-1] epochs, judging after each that `checks` names; `state` is changed in place.
+
+        order: None, or in which order each trial takes the updates in each epoch [T, checks[-1], updates].
+        Returns losses [T, checks[-1]] and verdicts [T, len(checks)].
+        """
+        checks = np.ascontiguousarray(checks, np.int64)
+        if not len(checks) or checks[0] < 1 or (np.diff(checks) < 1).any():
+            raise ValueError(f"checks are {checks}, not ascending numbers of epochs")
+        trials, epochs = len(state.parameters), int(checks[-1])
+        if order is not None:
+            order = np.ascontiguousarray(order, np.int32)
+            if order.shape != (trials, epochs, self.updates) or order.min() < 0 or order.max() >= self.updates:
+                raise ValueError(f"order is {order.shape}, not places in the table [T, epochs, updates]")
+        arrays = (state.parameters, state.slots, state.states, state.steps)
+        for array, kind in zip(arrays, (np.float32, np.float32, np.float32, np.int64)):
+            if array.dtype != kind or not array.flags.c_contiguous or len(array) != trials:
+                raise ValueError("state is not as start made it")
+        losses = np.empty((trials, epochs), np.float32)
+        verdicts = np.empty((trials, len(checks)), np.bool_)
+        enough_memory = self._library.memory_trials_run(
+            ctypes.byref(self._task), trials, *(array.ctypes.data for array in arrays), len(checks),
+            checks.ctypes.data, None if order is None else order.ctypes.data, losses.ctypes.data, verdicts.ctypes.data,
+        )  # fmt: skip
+        if not enough_memory:
+            raise MemoryError("not enough memory for the steps of an update")
+        return losses, verdicts
+
+    def weights(self, state: State) -> list[np.ndarray]:
+        """The trained weights, as `start` takes them."""
+        ends = np.cumsum([np.prod(shape) for shape in self.shapes])
+        parts = np.split(state.parameters, ends[:-1], axis=1)
+        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes)]
+
+
+def _check_table(inputs: int, symbols: int, x, y, scored, valid, reset, cut, judge_x, judge_y, judge_scored) -> None:
+    """C reads wherever an index points to, so a wrong table must not get there."""
+    shapes_agree = (
+        x.shape[:3] == y.shape == scored.shape == valid.shape
+        and x.shape[:2] == reset.shape == cut.shape
+        and judge_x.shape[:2] == judge_y.shape == judge_scored.shape
+        and x.shape[3] == judge_x.shape[2]
+    )
+    if not shapes_agree or not x.size:
+        raise ValueError("the table's arrays do not fit together")
+    within = lambda array, first, end: not array.size or (array.min() >= first and array.max() < end)
+    targets = (y[scored], judge_y[judge_scored])
+    if not all([within(a, -1, inputs) for a in (x, judge_x)] + [within(a, 0, symbols) for a in targets]):
+        raise ValueError("the table has an index outside its inputs or symbols")
+    if (scored & ~valid).any():
+        raise ValueError("the table scores padding")
+
+
+def available() -> bool:
+    """Whether native.c can be used: it is compiled already, or there is a compiler."""
+    return _compiler() is not None or _path_in(SOURCE.parent / "__pycache__").exists()
+
+
+def _compiler() -> list[str] | None:
+    """$CC may name arguments too."""
+    for command in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        words = shlex.split(command)
+        if words and shutil.which(words[0]):
+            return words
+    return None
+
+
+def _path_in(folder: Path) -> Path:
+    """Another source, other flags or another processor have another library."""
+    try:
+        processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):  # not Linux, or not x86
+        processor = f"{platform.machine()} {platform.processor()}"
+    parts = (SOURCE.read_bytes(), repr((FLAGS, TUNINGS)).encode(), processor.encode())
+    return folder / f"native-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = _path_in(SOURCE.parent / "__pycache__")
+    with contextlib.ExitStack() as stack:
+        if not path.exists():
+            try:
+                path.parent.mkdir(exist_ok=True)
+                _compile(path)
+            except OSError:  # may not be written to; once it is loaded, a library's file may go
+                path = _path_in(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+                _compile(path)
+        library = ctypes.CDLL(str(path))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.memory_trials_run.restype = ctypes.c_int32
+    library.memory_trials_run.argtypes = [
+        pointer, number, pointer, pointer, pointer, pointer, number, pointer, pointer, pointer, pointer,
+    ]  # fmt: skip
+    return library
+
+
+def _compile(path: Path) -> None:
+    """Into a file beside it and then renamed, since another process may be doing the same."""
+    compiler = _compiler()
+    if compiler is None:
+        raise UserError("no C compiler was found (set CC, or install gcc or clang)")
+    handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
+    os.close(handle)
+    try:
+        for tuning in TUNINGS:
+            command = [*compiler, *FLAGS, *tuning, str(SOURCE), "-o", temporary, "-lm"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                os.chmod(temporary, 0o755)  # mkstemp's are for their owner alone
+                os.replace(temporary, path)
+                return
+        said = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
+        raise UserError(f"{compiler[0]} cannot compile {SOURCE.name}: {said.strip()}")
+    finally:
+        Path(temporary).unlink(missing_ok=True)

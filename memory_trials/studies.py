@@ -1,0 +1,257 @@
+"""Studies: questions, and the arms that answer them, as data.
+
+    python -m memory_trials.studies         (checks studies/params.yaml, and lists the studies)
+
+An arm is one full setting, run for many seeds. The pipeline of params.yaml has one; a study has many.
+"""
+
+import itertools
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from memory_trials import encoding, problems
+from memory_trials.config import Section, Settings, load_settings, read_yaml, validated
+from memory_trials.errors import UserError, exit_on_user_error
+
+FILE = Path("studies/params.yaml")
+FOLDER = Path("data/studies")
+SUMMARIES = FOLDER / "summaries"  # each study's answer and numbers, in git
+PICTURES = Path("docs/studies")
+PIPELINE = "pipeline"  # how the one arm of params.yaml is called where studies have names
+SOURCES = ("sequences", "file", "generate")
+
+
+@dataclass(frozen=True, eq=False)  # an arm is itself, not its values
+class Arm:
+    """One full setting, and where its artifacts are: sequences, table and trained are files, folder holds the rest.
+
+    changes: what it changes from the tutorial, as the study's grid or list says it.
+    """
+
+    study: str
+    name: str
+    settings: Settings
+    changes: dict[str, Any]
+    sequences: Path
+    table: Path
+    trained: Path
+    folder: Path
+
+
+def _multipliable(grid: dict[str, list]) -> dict[str, list]:
+    if not grid:
+        raise ValueError("the grid is empty: give it at least one key with values, or leave it out")
+    for keys, values in grid.items():
+        if not values:
+            raise ValueError(f"the grid is empty: {keys} has no values")
+        count = len(keys.split(","))
+        if count > 1 and any(not isinstance(value, list) or len(value) != count for value in values):
+            raise ValueError(f"{keys} are {count} keys, so each of its values must be a list of {count}")
+    return grid
+
+
+Grid = Annotated[dict[str, list], AfterValidator(_multipliable)]
+
+
+class Several(Section):
+    """Arms that share some changes; `grid` multiplies them out."""
+
+    name: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    grid: Grid | None = None
+
+
+class Axis(Section):
+    """How a study's answer is read off its arms."""
+
+    # compare: every arm with the first one, on the same seeds. along: for which values of one key is memory
+    # learned reliably. reach: to which value of one key, for each value of `per` (and of `rows`), by whatever arm.
+    # front: the smallest models and fewest updates. free_run: what follows when predictions are fed back.
+    rule: Literal["compare", "along", "reach", "front", "free_run"] = "compare"
+    key: str | None = None
+    per: str | None = None
+    rows: str | None = None
+    level: Annotated[float, Field(gt=0, le=1)] = 0.95
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> "Axis":
+        if self.rule in ("along", "reach") and not self.key:
+            raise ValueError(f"the rule {self.rule} needs a key")
+        if self.rule == "reach" and not self.per:
+            raise ValueError("the rule reach needs per")
+        return self
+
+
+class Search(Section):
+    """The space that a tuning study searches, dotted keys to [smallest, largest] or to a list of choices."""
+
+    proposals: Annotated[int, Field(ge=1, le=100_000)]
+    integers: dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
+    floats: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
+    choices: dict[str, list] = Field(default_factory=dict)
+    look_after: Annotated[int, Field(ge=1)] = 20
+    confirm_from_seed: Annotated[int, Field(ge=0)] = 10_000
+
+
+class Study(Section):
+    """A block of studies/params.yaml."""
+
+    question: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+    set: dict[str, Any] = Field(default_factory=dict)
+    grid: Grid | None = None
+    arms: list[Several] | None = None
+    search: Search | None = None
+    answer: Axis = Axis()
+
+    @model_validator(mode="after")
+    def _has_arms(self) -> "Study":
+        if [self.grid, self.arms, self.search].count(None) != 2:
+            raise ValueError("give one of grid, arms and search")
+        if self.arms == []:
+            raise ValueError("arms is empty")
+        return self
+
+
+def pipeline_arm() -> Arm:
+    """The one arm of params.yaml."""
+    folder = Path("data/tutorial")
+    files = (folder / name for name in ("sequences.json", "table.npz", "trained.npz"))
+    return Arm(PIPELINE, "", load_settings(), {}, *files, folder)
+
+
+def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
+    """The defaults, which every arm starts from, and the studies by name; `UserError` for the first mistake."""
+    content = read_yaml(path)
+    unknown = set(content) - {"defaults", "studies"}
+    if unknown or not isinstance(content.get("studies"), dict) or not isinstance(content.get("defaults"), dict):
+        raise UserError(
+            f"{path} must hold the two sections defaults and studies" + (f", not {min(unknown)}" if unknown else "")
+        )
+    validated(Settings, content["defaults"], f"{path}: defaults")
+    blocks = {}
+    for name, block in content["studies"].items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)):
+            raise UserError(f"{path}: the study {name!r}: a name is made of small letters, digits and _")
+        blocks[name] = validated(Study, block, f"{path}: studies.{name}")
+    return content["defaults"], blocks
+
+
+def study_arms(name: str, path: Path = FILE) -> tuple[Study, list[Arm]]:
+    """A study and its arms (where they are to be searched for, the one that the search starts from)."""
+    defaults, studies = load_studies(path)
+    if name not in studies:
+        raise UserError(f"{path} has no study {name!r}; it has {', '.join(studies)}")
+    return studies[name], make_arms(name, studies[name], defaults, path)
+
+
+def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> list[Arm]:
+    """Every arm of a study's grid or list; `UserError` where one is not valid, or stands there twice."""
+    searched = Several(name="searched")  # where a search starts from: its problem
+    groups = study.arms or [searched if study.search else Several(grid=study.grid)]
+    arms: list[Arm] = []
+    for group in groups:
+        for label, changes in _multiplied(group):
+            place = f"{path}: studies.{name}, arm {label!r}"
+            settings = validated(Settings, changed(defaults, study.set | changes, place), place)
+            arm = make_arm(name, label, settings, changes)
+            for other in arms:
+                if other.settings == settings:
+                    raise UserError(f"{place}: the same settings as arm {other.name!r}")
+                if other.name == label:
+                    raise UserError(f"{place}: there are two arms of this name")
+            arms.append(arm)
+    return arms
+
+
+def make_arm(study: str, label: str, settings: Settings, changes: dict[str, Any]) -> Arm:
+    folder, file = FOLDER / study, re.sub(r"[^A-Za-z0-9=.,_-]+", "_", label)
+    return Arm(
+        study, label, settings, changes,
+        folder / "sequences" / f"{file}.json", folder / "tables" / f"{file}.npz", folder / "trained" / f"{file}.npz",
+        folder / "arms" / file,
+    )  # fmt: skip
+
+
+def where(arm: Arm) -> str:
+    """How a mistake's sentence names the arm."""
+    return "params.yaml" if arm.study == PIPELINE else f"{FILE}: studies.{arm.study}, arm {arm.name!r}"
+
+
+def table_of(arm: Arm, problem: problems.Problem) -> encoding.Table:
+    """The arm's table of updates; `UserError` names the arm."""
+    settings = arm.settings
+    try:
+        return encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
+    except UserError as error:
+        raise UserError(f"{where(arm)}: {error}") from None
+
+
+def made_with(settings: Settings) -> dict:
+    """What a trained arm depends on, as its artifact says it."""
+    sections = {
+        "problem": True,
+        "encoding": True,
+        "model": True,
+        "training": True,
+        "evaluation": {"every", "as_trained"},
+    }
+    return settings.model_dump(include=sections)
+
+
+def _multiplied(group: Several) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and changes of each arm of a group. "a, b" as a grid's key sets both, from lists of two."""
+    axes = [[(keys, value) for value in values] for keys, values in (group.grid or {}).items()]
+    for point in itertools.product(*axes):
+        changes, words = dict(group.set), [group.name] if group.name else []
+        for keys, value in point:
+            names = [key.strip() for key in keys.split(",")]
+            for key, single in zip(names, value if len(names) > 1 else [value]):
+                changes[key] = single
+            words.append(f"{names[0].split('.')[-1]}={_word(value[0] if len(names) > 1 else value)}")
+        yield (
+            " ".join(words) or ", ".join(f"{key.split('.')[-1]}={_word(value)}" for key, value in changes.items()),
+            changes,
+        )
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def changed(defaults: dict, changes: dict[str, Any], where: str) -> dict:
+    """Nested settings with dotted keys changed. Naming one source of sequences drops the default one."""
+    result = json.loads(json.dumps(defaults))
+    if any(key.split(".")[:2] == ["problem", source] for key in changes for source in SOURCES):
+        for source in SOURCES:
+            result.get("problem", {}).pop(source, None)
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        inner = result
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise UserError(f"{where}: unknown key {key}")
+        inner[last] = value
+    return result
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(load_studies()[1])
+    for name in wanted:
+        study, arms = study_arms(name)
+        for arm in arms:  # what cannot be encoded is told now, and not after half of the studies
+            table_of(arm, problems.make_problem(arm.settings.problem, where(arm)))
+        size = f"{study.search.proposals} proposals" if study.search else f"{len(arms)} arms"
+        print(f"{name}: {study.question} ({size})")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

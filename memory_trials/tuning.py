@@ -1,0 +1,141 @@
+"""The tuning study: Optuna searches for the smallest model and the fewest updates that still learn reliably.
+
+Both goals are known before training; what must be measured is whether a setting learns. So Optuna's TPE
+(Bergstra et al. 2011; multi-objective: Ozaki et al. 2022) is told the goals, and the success rate as a constraint.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from memory_trials import artifacts, encoding, problems, results, resume, statistics, studies, training
+from memory_trials.config import Settings, validated
+
+ARMS = "arms.json"
+
+
+def search(study: studies.Study, start: studies.Arm) -> None:
+    """Search, then train the settings of the Pareto front anew on fresh seeds, since the best of many are lucky too.
+
+    Leaves trained/*.npz and trained/arms.json, which lists the arms. Proposals so far are in Optuna's SQLite storage
+    until the study is complete: a killed search goes on. Each proposal's sampler is seeded by its number,
+    so that a search that was interrupted proposes the same.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    problem = problems.from_json(artifacts.read_text(start.sequences), start.sequences)
+    space, level = study.search, study.answer.level
+    storage = resume.kept(start.study, study.model_dump() | studies.made_with(start.settings), b"").with_suffix(".db")
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    proposed = optuna.create_study(
+        storage=f"sqlite:///{storage}", study_name=start.study, directions=["minimize", "minimize"], load_if_exists=True
+    )
+    for unfinished in proposed.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+        proposed.tell(unfinished.number, state=optuna.trial.TrialState.FAIL)
+    while len(done := proposed.get_trials(deepcopy=False)) < space.proposals:
+        proposed.sampler = optuna.samplers.TPESampler(
+            seed=len(done), n_startup_trials=min(20, space.proposals // 4), constraints_func=_shortfall(level)
+        )
+        proposal = proposed.ask()
+        changes = _proposed(proposal, space)
+        settings = _settings(start, changes)
+        table = encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
+        rate, used, parameters = _measured(settings, table, space.look_after, level)
+        updates = settings.training.epochs * table.updates
+        proposal.set_user_attr("rate", rate)
+        proposal.set_user_attr("changes", changes)
+        proposal.set_user_attr("trials", used)
+        proposed.tell(proposal, [parameters, updates])
+        place = f"{start.study}, proposal {len(done) + 1} of {space.proposals}: {_label(changes)}"
+        print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
+    front = _front(
+        [t for t in proposed.get_trials(states=[optuna.trial.TrialState.COMPLETE]) if t.user_attrs["rate"] >= level]
+    )
+    folder = start.trained.parent
+    chosen = {_label(trial.user_attrs["changes"]): trial.user_attrs["changes"] for trial in front}
+    for label, changes in chosen.items():
+        fresh = changes | {"training.first_seed": space.confirm_from_seed}
+        arm = _arm(start, label, _settings(start, fresh), changes)
+        table = studies.table_of(arm, problem)
+        results.write_trained(arm.trained, _train(arm.settings, table), studies.made_with(arm.settings))
+    artifacts.write_json(folder / ARMS, chosen)
+    names = {arm.trained.name for arm in found(study, start)}
+    for path in folder.iterdir():
+        if path.name not in names | {ARMS}:
+            path.unlink()
+    resume.forget(start.study)
+
+
+def found(study: studies.Study, start: studies.Arm) -> list[studies.Arm]:
+    """The arms that a search has left."""
+    path = start.trained.parent / ARMS
+    fresh = {"training.first_seed": study.search.confirm_from_seed}
+    return [
+        _arm(start, label, _settings(start, changes | fresh), changes)
+        for label, changes in artifacts.read_json(path).items()
+    ]
+
+
+def _arm(start: studies.Arm, label: str, settings: Settings, changes: dict) -> studies.Arm:
+    """All arms of a search share the problem that it started from."""
+    return replace(studies.make_arm(start.study, label, settings, changes), sequences=start.sequences)
+
+
+def _settings(start: studies.Arm, changes: dict) -> Settings:
+    place = studies.where(start)
+    return validated(Settings, studies.changed(start.settings.model_dump(), changes, place), place)
+
+
+def _proposed(proposal, space: studies.Search) -> dict:
+    """Dotted keys -> values. Ranges are searched on a logarithmic scale: they are of sizes and rates."""
+    return (
+        {key: proposal.suggest_int(key, low, high, log=True) for key, (low, high) in space.integers.items()}
+        | {
+            key: float(f"{proposal.suggest_float(key, low, high, log=True):.2g}")
+            for key, (low, high) in space.floats.items()
+        }
+        | {key: proposal.suggest_categorical(key, choices) for key, choices in space.choices.items()}
+    )
+
+
+def _label(changes: dict) -> str:
+    return " ".join(f"{key.split('.')[-1]}={value}" for key, value in changes.items())
+
+
+def _shortfall(level: float):
+    """Optuna's constraint: at most 0 where the setting learns reliably. The unfinished have no rate yet."""
+    return lambda trial: (level - trial.user_attrs.get("rate", 0.0),)
+
+
+def _measured(settings: Settings, table: encoding.Table, look_after: int, level: float) -> tuple[float, int, int]:
+    """Success rate, over how many trials, and the parameters of the model. Measuring stops after `look_after` trials
+    where the interval, which is then still wide, already lies below the level."""
+    some = settings.model_copy(update={"training": settings.training.model_copy(update={"trials": look_after})})
+    first = _train(some, table)
+    parameters = sum(array[0].size for array in first.weights.values())
+    successes, trials = int(first.learned[:, -1].sum()), look_after
+    rest = settings.training.trials - look_after
+    if rest > 0 and statistics.success_rate(successes, trials, settings.evaluation.confidence)[2] >= level:
+        others = {"trials": rest, "first_seed": settings.training.first_seed + look_after}
+        second = _train(settings.model_copy(update={"training": settings.training.model_copy(update=others)}), table)
+        successes, trials = successes + int(second.learned[:, -1].sum()), settings.training.trials
+    return successes / trials, trials, parameters
+
+
+def _train(settings: Settings, table: encoding.Table) -> results.Trained:
+    return training.train(settings.model, settings.training, settings.evaluation.every, settings.compute, table)
+
+
+def _front(trials: list) -> list:
+    """Those that no other one beats in both goals; of equals the first."""
+    values = np.array([trial.values for trial in trials]).reshape(-1, 2)
+    beaten = [
+        any(
+            (other <= own).all() and ((other < own).any() or place < number)
+            for place, other in enumerate(values)
+            if place != number
+        )
+        for number, own in enumerate(values)
+    ]
+    return sorted((trial for trial, is_beaten in zip(trials, beaten) if not is_beaten), key=lambda trial: trial.values)

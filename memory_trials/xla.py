@@ -1,0 +1,207 @@
+"""Any Keras cell, all trials of a shard at once: one XLA-compiled loop over epochs and the table of updates.
+
+The model of one trial is mapped over a shard of trials, whose weights are stacked: [trials, ...]. The
+gradient of the sum of the trials' losses with respect to the stacked weights is each trial's own gradient,
+and the optimizers work element by element, so one optimizer step serves all. The built-in cells have a
+quicker engine (`native`), with the same interface and, within rounding, the same results.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memory_trials.backend import tf
+from memory_trials.cells import Model, predict
+from memory_trials.config import TrainingSettings
+from memory_trials.encoding import Table, one_hot
+from memory_trials.errors import UserError
+from memory_trials.optimizers import OPTIMIZERS
+
+
+@dataclass
+class State:
+    """carry = (weights, each weight's optimizer slots, states, optimizer steps taken)."""
+
+    carry: tuple
+
+
+class Program:
+    """The compiled loop for one table, model and shard size: what it needs between calls is in a `State`.
+
+    trials: how many there are in a shard. capacity: how many checks one call can take.
+    """
+
+    def __init__(self, model: Model, settings: TrainingSettings, table: Table, trials: int, every: int):
+        if settings.shuffle:
+            raise UserError("training.shuffle needs a built-in cell with training.engine auto, and a C compiler")
+        self.model, self.table, self.trials, self.every = model, table, trials, every
+        self.x, self.y = one_hot(table.x, table.inputs), one_hot(table.y[..., np.newaxis], table.symbols)
+        self.capacity = max(1, min(1000, settings.epochs) // every)  # checks in one call at most
+        self.optimizer, self.slots = OPTIMIZERS[settings.optimizer]
+        self.learning_rate = settings.learning_rate
+        self._compiled = tf.function(self._run, jit_compile=True, autograph=False)
+
+    def run(self, state: State, checks: np.ndarray, order: None) -> tuple[np.ndarray, np.ndarray]:
+        """Train checks[-1] epochs, judging after each of the checks: losses [T, E], verdicts [T, C]."""
+        state.carry, losses, verdicts = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
+        return losses.numpy()[: checks[-1]].T, verdicts.numpy()[: len(checks)].T
+
+    def weights(self, state: State) -> list[np.ndarray]:
+        return [w.numpy() for w in state.carry[0]]
+
+    def start(self, weights: list[np.ndarray]) -> State:
+        batch = self.table.x.shape[2]
+        return State((
+            [tf.constant(w) for w in weights],
+            [tuple(tf.zeros(w.shape) for _ in range(self.slots)) for w in weights],
+            [tf.zeros((self.trials, batch, size)) for size in self.model.state_sizes],
+            tf.constant(0.0),
+        ))  # fmt: skip
+
+    def _run(self, carry: tuple, epochs: "tf.Tensor") -> tuple:
+        """Train for some epochs, judging after every `every`-th and after the last.
+
+        Returns carry, losses [capacity * every, T] and verdicts [capacity, T]; only the first rows are filled.
+        """
+        updates = len(self.table.x)
+
+        def update_body(u, carry, total):
+            carry, loss = self._update(u, carry)
+            return u + 1, carry, total + loss
+
+        def epoch_body(epoch, carry, losses):
+            start = (tf.constant(0), carry, tf.zeros(self.trials))
+            _, carry, total = tf.while_loop(lambda u, *_: u < updates, update_body, start)
+            return epoch + 1, carry, losses.write(epoch, total / updates)
+
+        def check_body(check, epoch, carry, losses, verdicts):
+            until = tf.minimum(epoch + self.every, epochs)
+            epoch, carry, losses = tf.while_loop(lambda epoch, *_: epoch < until, epoch_body, (epoch, carry, losses))
+            return check + 1, epoch, carry, losses, verdicts.write(check, self._judge(carry[0]))
+
+        losses = tf.TensorArray(tf.float32, self.capacity * self.every, element_shape=[self.trials])
+        verdicts = tf.TensorArray(tf.bool, self.capacity, element_shape=[self.trials])
+        start = (tf.constant(0), tf.constant(0), carry, losses, verdicts)
+        _, _, carry, losses, verdicts = tf.while_loop(lambda _, epoch, *__: epoch < epochs, check_body, start)
+        return carry, losses.stack(), verdicts.stack()
+
+    def _update(self, u: "tf.Tensor", carry: tuple) -> tuple:
+        """One optimizer step for every trial: carry, loss [T] before the step."""
+        weights, slots, states, steps = carry
+        losses, gradients, states = self._losses_and_gradients(u, weights, states)
+        step = lambda *of_one_weight: self.optimizer(steps + 1.0, self.learning_rate, *of_one_weight)
+        stepped = [step(*of_one_weight) for of_one_weight in zip(weights, gradients, slots)]
+        new = [w for w, _ in stepped], [s for _, s in stepped], steps + 1.0
+        has_loss = self.table.scored.any(axis=(1, 2))
+        if not has_loss.all():  # where nothing was scored no step is taken, only the state moves on
+            keep = lambda new, old: tf.where(tf.constant(has_loss)[u], new, old)
+            new = tf.nest.map_structure(keep, new, (weights, slots, steps))
+        new_weights, new_slots, new_steps = new
+        return (new_weights, new_slots, states, new_steps), losses
+
+    def _losses_and_gradients(self, u: "tf.Tensor", weights: list, states: list) -> tuple[tf.Tensor, list, list]:
+        """Of update u: the losses [T], their gradients with respect to the weights, and the states after it.
+
+        Back-propagation through time in three passes, so that only what must be done step by step is:
+        forward through the steps, keeping the state that each began with; backward through them, for the
+        gradient with respect to these states alone; then all steps at once, as rows of one batch (a cell
+        treats rows alike), for the losses and the gradient with respect to the weights.
+        Automatic differentiation of the whole loop does the last step by step, with a sum over steps
+        that is as large as the weights, and XLA cannot compile it over `tf.vectorized_map`.
+        """
+        table = self.table
+        x, y = tf.constant(self.x)[u], tf.constant(self.y)[u]
+        scored = table.scored / np.maximum(table.scored.sum(axis=(1, 2), keepdims=True), 1)
+        scored = tf.constant(scored.astype(np.float32))[u]
+        began, final = self._forward(u, x, weights, states)
+        as_rows = lambda array: tf.reshape(array, (-1, array.shape[-1]))  # [S, B, ...] -> [S * B, ...]
+        by_trial = lambda arrays: [  # [S, T, B, size] -> [T, S * B, size]
+            tf.reshape(tf.transpose(array, (1, 0, 2, 3)), (self.trials, -1, array.shape[-1])) for array in arrays
+        ]
+
+        def all_steps(arguments):
+            weights, states = arguments
+            output, new_states = self.model.step(weights, as_rows(x), states)
+            losses = self.model.loss(as_rows(y), self.model.readout(weights, output))
+            return tf.reduce_sum(losses * tf.reshape(scored, [-1])), new_states
+
+        through_time = x.shape[0] > 1 and states
+        pulls = by_trial(self._backward(u, x, y, scored, weights, began)) if through_time else []
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            losses, new_states = tf.vectorized_map(all_steps, (weights, by_trial(began)))
+            pulled = [tf.reduce_sum(pull * new, axis=(1, 2)) for pull, new in zip(pulls, new_states)]
+            total = tf.add_n([losses, *pulled])
+        return losses, tape.gradient(total, weights), final
+
+    def _one_step(self, weights, x, states):
+        return tf.vectorized_map(lambda of_one: self.model.step(of_one[0], x, of_one[1]), (weights, states))
+
+    def _forward(self, u, x, weights, states) -> tuple[list, list]:
+        """The states [S, T, B, size] that each step began with (after resets), and those after the last."""
+        count = x.shape[0]
+
+        def body(step, states, began):
+            states = self._before_step(u, step, states)
+            began = [array.write(step, state) for array, state in zip(began, states)]
+            _, new_states = self._one_step(weights, x[step], states)
+            return step + 1, self._after_step(u, step, states, new_states), began
+
+        if count == 1:
+            began = self._before_step(u, 0, states)
+            _, new_states = self._one_step(weights, x[0], began)
+            return [state[tf.newaxis] for state in began], self._after_step(u, 0, began, new_states)
+        began = [tf.TensorArray(tf.float32, count, element_shape=state.shape) for state in states]
+        _, states, began = tf.while_loop(lambda step, *_: step < count, body, (tf.constant(0), states, began))
+        return [array.stack() for array in began], states
+
+    def _backward(self, u, x, y, scored, weights, began) -> list:
+        """The gradient of the later steps' losses with respect to the states [S, T, B, size] after each step."""
+        count = x.shape[0]
+
+        def body(left, pull, pulls):
+            step = left - 1
+            states = [array[step] for array in began]
+            with tf.GradientTape() as tape:
+                tape.watch(states)
+
+                def one_trial(arguments):
+                    weights, states = arguments
+                    output, new_states = self.model.step(weights, x[step], states)
+                    losses = self.model.loss(y[step], self.model.readout(weights, output))
+                    return tf.reduce_sum(losses * scored[step]), new_states
+
+                losses, new_states = tf.vectorized_map(one_trial, (weights, states))
+                new_states = self._after_step(u, step, states, new_states)
+                total = tf.reduce_sum(losses) + tf.add_n([tf.reduce_sum(p * n) for p, n in zip(pull, new_states)])
+            moved = self._after_step(u, step, [tf.zeros_like(p) for p in pull], pull)  # padding passes it on untouched
+            pulls = [array.write(step, p) for array, p in zip(pulls, moved)]
+            gradients = tape.gradient(total, states, unconnected_gradients="zero")
+            return left - 1, self._before_step(u, step, gradients, backward=True), pulls
+
+        zeros = [tf.zeros(array.shape[1:]) for array in began]
+        pulls = [tf.TensorArray(tf.float32, count, element_shape=zero.shape) for zero in zeros]
+        start = (tf.constant(count), zeros, pulls)
+        pulls = tf.while_loop(lambda left, *_: left > 0, body, start)[2]
+        return [array.stack() for array in pulls]
+
+    def _before_step(self, u, step, states: list, backward: bool = False) -> list:
+        """States set to zero where the table says so (backward, the gradient that would flow past it, or a cut)."""
+        stops = self.table.reset | self.table.cut if backward else self.table.reset
+        if not stops.any():
+            return states
+        keep = 1.0 - tf.cast(tf.constant(stops)[u, step], tf.float32)
+        return [state * keep for state in states]
+
+    def _after_step(self, u, step, states: list, new_states: list) -> list:
+        """The state does not move where a short sequence is padded."""
+        if self.table.valid.all():
+            return new_states
+        valid = tf.constant(self.table.valid)[u, step][:, tf.newaxis]
+        return [tf.where(valid, new, old) for new, old in zip(new_states, states)]
+
+    def _judge(self, weights: list) -> "tf.Tensor":
+        """[T] bool: with frozen weights and fresh state, is every scored step of every sequence right?"""
+        predictions = predict(self.model, weights, self.table.judge_x, self.table.inputs)
+        right = tf.argmax(predictions, axis=-1) == self.table.judge_y
+        return tf.reduce_all(right | ~self.table.judge_scored, axis=(1, 2))

@@ -1,0 +1,124 @@
+"""The sentence of each rule follows from the numbers: when they change, it does."""
+
+import numpy as np
+import pytest
+
+from memory_trials import answers, statistics
+from memory_trials.config import load_settings
+from memory_trials.studies import Axis, Several, Study, make_arms
+
+
+def arms_with(rates: dict[str, float], trials=100, changes=None, **more):
+    """Rows of a summary: arms of a name and a success rate."""
+    rows = []
+    for name, rate in rates.items():
+        successes = round(rate * trials)
+        low, high = statistics.success_rate(successes, trials, 0.95)[1:]
+        numbers = {"trials": trials, "successes": successes, "success_rate": rate}
+        numbers |= {"success_rate_low": low, "success_rate_high": high} | more
+        rows.append({"name": name, "changes": (changes or {}).get(name, {}), "metrics": numbers, "p": None})
+    return rows
+
+
+def summary_of(verdicts: dict[str, np.ndarray]):
+    """A whole summary of a study that compares cells, from their verdicts by seed."""
+    study = Study(question="Which?", source="a test", grid={"model.cell": list(verdicts)})
+    arms = make_arms("mine", study, load_settings().model_dump())
+    metrics = []
+    for learned in verdicts.values():
+        none = [None] * len(learned)
+        metrics.append(statistics.summary(learned, learned * 1.0, learned * 1.0, learned * 1.0, none, 10, 0.95))
+    learned = [dict(enumerate(v.tolist())) for v in verdicts.values()]
+    return answers.summarize("mine", study, arms, metrics, learned, 0.95)
+
+
+def test_a_comparison_flips_when_the_verdicts_do():
+    few, many = np.arange(40) < 5, np.arange(40) < 30
+    summary = summary_of({"lstm": few, "gru": many})
+    assert summary["answer"] == "cell=lstm learns in 12 % (5 to 26 %); more often: cell=gru 75 %."
+    assert summary["arms"][1]["p"] == pytest.approx(2 / 2**25) and summary["arms"][0]["p"] is None
+    assert summary_of({"lstm": many, "gru": few})["answer"].endswith("less often: cell=gru 12 %.")
+    assert summary_of({"lstm": many, "gru": ~many | many & (np.arange(40) > 10)})["answer"].endswith(
+        "not shown to differ: cell=gru 72 %."
+    )
+
+
+def test_arms_are_compared_on_the_seeds_that_both_have():
+    learned = [{0: True, 1: False, 2: False}, {1: True, 2: True, 3: False}]
+    study = Study(question="?", source="?", grid={"model.cell": ["lstm", "gru"]})
+    arms = make_arms("mine", study, load_settings().model_dump())
+    numbers = arms_with({"a": 0.5, "b": 0.5})[0]["metrics"]
+    assert answers.summarize("mine", study, arms, [numbers, numbers], learned, 0.95)["arms"][1]["p"] == 0.5
+
+
+ALONG = Axis(rule="along", key="encoding.history")
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ([0, 0.5, 0.95, 1], "from history 3 on (at 2: 50 %"),
+        ([0, 0.5, 0.94, 1], "from history 4 on (at 3: 94 %"),
+        ([1, 0.96, 0.2, 0], "up to history 2 (at 3: 20 %"),
+        ([1, 1, 1, 1], "at every history from 1 to 4"),
+        ([0, 0.2, 0.3, 0.1], "at no history (most at 3: 30 %"),
+        ([1, 0, 1, 0], "at history 1 and 3 only"),
+    ],
+)
+def test_along(rates, words):
+    names = {f"history={n}": rate for n, rate in enumerate(rates, 1)}
+    rows = arms_with(names, changes={f"history={n}": {"encoding.history": n} for n in range(1, 5)})
+    assert words in answers.along(rows, ALONG, 0.95)
+
+
+def test_along_tells_each_group():
+    rates = {"epochs=10 history=1": 0, "epochs=10 history=2": 1, "epochs=20 history=1": 1, "epochs=20 history=2": 1}
+    rows = arms_with(rates, changes={name: {"encoding.history": int(name[-1])} for name in rates})
+    assert answers.along(rows, ALONG, 0.95) == (
+        "At least 95 % of trials learn epochs=10: from history 2 on (at 1: 0 % (0 to 4 %)); "
+        "epochs=20: at every history from 1 to 2."
+    )
+
+
+def test_reach():
+    axis = Axis(rule="reach", key="problem.generate.lag", per="model.cell")
+    rates = {
+        ("plain", "lstm", 10): 1,
+        ("plain", "lstm", 100): 0.1,
+        ("chrono", "lstm", 100): 0.97,
+        ("plain", "gru", 10): 0.5,
+    }
+    changes = {f"{r}, cell={c} lag={n}": {"model.cell": c, "problem.generate.lag": n} for r, c, n in rates}
+    named = {f"{r}, cell={c} lag={n}": rate for (r, c, n), rate in rates.items()}
+    told = answers.reach(arms_with(named, changes=changes), axis, 0.95)
+    assert "lstm lag 100 (chrono, 97 %" in told and "gru none (at most 50 %" in told
+    named["chrono, cell=lstm lag=100"] = 0.9
+    assert "lstm lag 10 (plain, 100 %" in answers.reach(arms_with(named, changes=changes), axis, 0.95)
+
+
+def test_front():
+    rows = arms_with({"small": 0.96}, parameters=50, updates=900) + arms_with({"quick": 1}, parameters=90, updates=80)
+    told = answers.front(rows, Axis(rule="front"), 0.95)
+    assert "has 50 parameters and 900 updates, small: 96 %" in told
+    assert "the fewest updates are 90 parameters and 80 updates, quick" in told
+    rows[0]["metrics"]["success_rate"] = 0.9
+    assert "has 90 parameters and 80 updates, quick" in answers.front(rows, Axis(rule="front"), 0.95)
+    assert "No setting" in answers.front(rows[:1], Axis(rule="front"), 0.95)
+
+
+def test_free_run():
+    numbers = {"free_run_learned_right": 3, "free_run_unlearned_right": 1, "free_run_next/0": 5, "free_run_next/b": 1}
+    told = answers.free_run(arms_with({"prefix=1": 0.3}, trials=10, **numbers), Axis(rule="free_run"), 0.95)
+    assert "3 of the 3 trials that learned and 1 of the 7 others" in told and "say 0 (83 %) and b (17 %)." in told
+    numbers["free_run_next/b"] = 20
+    assert "say b (80 %)" in answers.free_run(arms_with({"prefix=1": 0.3}, trials=10, **numbers), Axis(), 0.95)
+
+
+def test_groups_of_arms_are_those_that_differ_in_one_key_alone():
+    several = [Several(name="a,", grid={"model.cell": ["lstm", "gru"], "training.epochs": [20, 10]})]
+    arms = make_arms("mine", Study(question="?", source="?", arms=several), load_settings().model_dump())
+    rows = [{"name": arm.name, "changes": arm.changes} for arm in arms]
+    found = answers.groups(rows, "training.epochs")
+    assert {label: [row["changes"]["training.epochs"] for row in group] for label, group in found.items()} == {
+        "a, cell=lstm": [10, 20], "a, cell=gru": [10, 20],
+    }  # fmt: skip
