@@ -55,6 +55,7 @@ check: setup
 
 bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial
+	@python -m benchmarks.long_lag
 
 .venv-bench/installed: benchmarks/requirements.txt
 	@$(PYTHON) -m venv .venv-bench

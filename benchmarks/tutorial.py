@@ -2,7 +2,8 @@
 
 Every figure is a median; the peers take turns, because the speed of a shared machine drifts. Keras's loops
 are timed over some epochs and scaled to 250. `ours` and `jax` are warm (compiled before); `ours_cold` is all
-that a first run needs, but for importing TensorFlow: initial weights, tracing, compilation, training.
+that a first run needs, but for importing TensorFlow: building the model, initial weights, training.
+`xla` is this project's engine for cells of the user's.
 """
 
 import json
@@ -17,9 +18,9 @@ from memory_trials import artifacts
 from memory_trials.backend import CORES, keras
 from memory_trials.cells import initial_weights, make_model
 from memory_trials.config import load_settings
-from memory_trials.encoding import make_table
+from memory_trials.encoding import make_table, one_hot
 from memory_trials.problems import make_problem
-from memory_trials.training import Program, run_trials, shard_size, train
+from memory_trials.training import make_program, run_trials, shard_size, train
 
 HERE = Path(__file__).parent
 SIZES = (10, 100, 1000)
@@ -37,9 +38,8 @@ class Keras:
     """The tutorial's own loop, with fit as it is printed or with the leaner train_on_batch."""
 
     def __init__(self, table):
-        self.sequences = [
-            (x[:, np.newaxis], np.eye(5, dtype=np.float32)[y]) for x, y in zip(table.judge_x, table.judge_y)
-        ]
+        self.sequences = [(one_hot(x[:, np.newaxis], 5), one_hot(y[:, np.newaxis], 5)) for x, y in
+                          zip(table.judge_x, table.judge_y)]  # fmt: skip
         keras.utils.set_random_seed(0)
         layers = [keras.layers.LSTM(20, stateful=True), keras.layers.Dense(5, activation="sigmoid")]
         self.model = keras.Sequential([keras.Input(batch_shape=(1, 1, 5)), *layers])
@@ -59,6 +59,13 @@ class Keras:
                 self.model.layers[0].reset_states()
 
 
+def note(name: str, figures: dict) -> None:
+    """Into results.json, beside what other benchmarks have measured."""
+    path = HERE / "results.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    artifacts.write_json(path, known | {name: figures})
+
+
 def jax(trials: int) -> float:
     command = [".venv-bench/bin/python", str(HERE / "jax_tutorial.py"), str(trials), "3"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -68,21 +75,29 @@ def jax(trials: int) -> float:
 def main() -> None:
     settings = load_settings()
     training = settings.training
-    table = make_table(make_problem(settings.problem), training)
+    table = make_table(make_problem(settings.problem), settings.encoding, training, False)
     plain = Keras(table)
     model = make_model(settings.model, 5, 5)
-    programs = {n: Program(model, training, table, shard_size(n, settings.compute.shard, CORES), 10) for n in SIZES}
     weights = {n: initial_weights(settings.model, 5, 5, np.arange(n)) for n in SIZES}
+    checks = np.arange(10, EPOCHS + 1, 10)
 
-    def ours(n: int) -> float:
-        return seconds(run_trials, programs[n], weights[n], CORES, lambda epochs, learned: None) / n
+    def programs(engine: str) -> dict:
+        some = training.model_copy(update={"engine": engine})
+        sizes = {n: shard_size(n, settings.compute.shard, CORES) for n in SIZES}
+        return {n: (make_program(settings.model, some, 10, table, model, size), size) for n, size in sizes.items()}
+
+    engines = {"ours": programs("auto"), "xla": programs("tensorflow")}
+
+    def ours(n: int, engine: str = "ours") -> float:
+        program, size = engines[engine][n]
+        return seconds(run_trials, program, weights[n], np.arange(n), checks, size, CORES) / n
 
     def cold(n: int) -> float:
         some = training.model_copy(update={"trials": n})
         return seconds(train, settings.model, some, 10, settings.compute, table) / n
 
     for n in SIZES:
-        ours(n)  # compiles
+        ours(n), ours(n, "xla")  # compiles
     plain.fit(2), plain.train_on_batch(2)
     figures: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
@@ -91,6 +106,7 @@ def main() -> None:
         for n in SIZES:
             figures.setdefault(f"jax {n}", []).append(jax(n))
             figures.setdefault(f"ours {n}", []).extend(ours(n) for _ in range(3 if n < 1000 else 1))
+            figures.setdefault(f"xla {n}", []).append(ours(n, "xla"))
         figures.setdefault("ours_cold 100", []).append(cold(100))
         figures.setdefault("initial_weights", []).append(
             seconds(initial_weights, settings.model, 5, 5, np.arange(100)) / 100
@@ -102,9 +118,7 @@ def main() -> None:
             results.setdefault(key, {})[size] = round(median(values), 6)
         else:
             results[key] = round(median(values), 6)
-    path = HERE / "results.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    artifacts.write_json(path, known | {"tutorial": results})
+    note("tutorial", results)
     print(json.dumps(results, indent=2))
     for peer, value in (("Keras's fit", results["keras_fit"]), ("JAX", results["jax"]["100"])):
         print(f"at 100 trials {value / results['ours']['100']:,.1f} times faster than {peer}")

@@ -69,7 +69,8 @@ def check_numbers(metrics: dict, floor: float) -> list[str]:
     sentences = [
         f"{METRICS}: {key} is {value!r}, which is not a finite number"
         for key, value in metrics.items()
-        if not (_number(value) and math.isfinite(value)) and not (key == "median_epochs_to_learn" and value is None)
+        if not (_number(value) and math.isfinite(value))
+        and not (key.startswith("median_epochs_to_learn") and value is None)
     ]
     low = metrics.get("success_rate_low")
     if not _number(low) or not low >= floor:
@@ -101,7 +102,7 @@ def main() -> None:
         there = None  # that revision does not exist, or has no metrics yet
     print(table(metrics, there, revision))
     # `dvc status` exits with 0 even when stale, so what it prints is read
-    mistakes = stale(json.loads(_run("dvc", "status", "--json")), recorded_outputs(lock))
+    mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(lock))
     if mistakes:
         mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
     mistakes += check_numbers(metrics, settings.check.success_rate_floor)

@@ -11,26 +11,31 @@ from memory_trials.errors import UserError
 from memory_trials.problems import Problem
 
 
-def predictions(settings: ModelSettings, weights: dict[str, np.ndarray], table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """Of T trials, for each step of the K asked flows: the predicted symbol's place, and its activation [T, K, L].
+def predictions(
+    settings: ModelSettings, weights: dict[str, np.ndarray], table: Table, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of T trials, for each wanted step of the K asked flows: the predicted symbol and its activation [T, K, L].
+
+    wanted [L] bool; what is not wanted is -1 and 0.
 
     weights: the model's variables by name, each [T, ...]. The built-in cells are computed by `forward`;
     a cell of the user's, or one with other activations, by Keras (seconds slower, for its import).
     """
     shape = (len(weights["output/bias"]), *table.judge_y.shape)
-    predicted, activation = np.empty(shape, np.int64), np.empty(shape, np.float32)
-    for step, output in enumerate(_outputs(settings, weights, table)):  # all at once would not fit a large alphabet
+    predicted, activation = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
+    for step, output in _outputs(settings, weights, table, wanted):  # all at once would not fit a large alphabet
         predicted[:, :, step], activation[:, :, step] = output.argmax(axis=-1), output.max(axis=-1)
     return predicted, activation
 
 
-def _outputs(settings: ModelSettings, weights: dict[str, np.ndarray], table: Table) -> Iterator[np.ndarray]:
+def _outputs(settings: ModelSettings, weights, table: Table, wanted) -> Iterator[tuple[int, np.ndarray]]:
     if forward.knows(settings):
-        return forward.outputs(settings, weights, table.judge_x, table.inputs)
+        return forward.outputs(settings, weights, table.judge_x, wanted)
     from memory_trials import cells
 
     model = cells.make_model(settings, table.inputs, table.symbols)
-    return iter(cells.predict(model, list(weights.values()), table.judge_x, table.inputs).numpy().transpose(2, 0, 1, 3))
+    all_steps = cells.predict(model, list(weights.values()), table.judge_x, table.inputs).numpy()
+    return enumerate(all_steps.transpose(2, 0, 1, 3))
 
 
 def free_run(

@@ -115,8 +115,9 @@ def _over_axis(summary: dict) -> Figure:
         axes.set(ylim=(-4, 104))
         named = [f"{k.split('.')[-1]} {v}" for k, v in ((rule["per"], column), (rule["rows"], row)) if k]
         axes.set_title(", ".join(named), fontsize=10)
+        if i == len(rows) - 1:
+            axes.set_xlabel(key.split(".")[-1])
         _plain(axes)
-    figure.supxlabel(key.split(".")[-1], fontsize=10)
     figure.supylabel(f"trials that learned (%), {_interval(summary)}", fontsize=10)
     if list(looks) != [""]:
         handles = {label: h for axes in figure.axes for h, label in zip(*axes.get_legend_handles_labels())}
@@ -143,7 +144,11 @@ def _front(summary: dict) -> Figure:
         axes.annotate(text, (numbers["parameters"], numbers["updates"]), fontsize=8, va="bottom")
     axes.set(xscale="log", yscale="log", xlabel="parameters of the model", ylabel="updates (optimizer steps)")
     axes.set_title(f"filled: at least {100 * level:.0f} % of fresh trials learn", fontsize=10)
-    axes.margins(0.12)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+    axes.tick_params(which="both", labelsize=8)
+    axes.margins(0.15)
     _plain(axes)
     return figure
 

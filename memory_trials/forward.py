@@ -21,15 +21,19 @@ def knows(model: ModelSettings) -> bool:
     return model.cell in STEPS and set(model.cell_options) <= _OF_NO_CONSEQUENCE
 
 
-def outputs(model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray, inputs: int) -> Iterator[np.ndarray]:
-    """Step by step, the output layer's activations [T, K, symbols] for K sequences, each from a zero state.
+def outputs(
+    model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray, wanted: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each step's number and the output layer's activations [T, K, symbols] for K sequences, each from a zero state.
 
     weights: for each variable of the model (cell/kernel, ..., output/bias) an array [T, ...] over T trials.
-    x [K, L, F]: the places where the input vector, of length inputs, is 1.
+    x [K, L, F]: the places where the input vector is 1. wanted [L] bool: the steps to yield; None: all.
     """
-    step = _stepper(model, weights, len(x))
+    state, read_out = _Cell(model, weights, len(x)), _readout(model, weights)
     for t in range(x.shape[1]):
-        yield step(one_hot(x[:, t], inputs))
+        h = state.step(x[:, t])
+        if wanted is None or wanted[t]:
+            yield t, read_out(h)
 
 
 def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.ndarray, steps: int) -> np.ndarray:
@@ -37,35 +41,42 @@ def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.nd
 
     prefix [K, P]: the places of the symbols that each of the K runs is shown first.
     """
-    trials, symbols = weights["output/bias"].shape
-    step = _stepper(model, weights, len(prefix))
-    following = np.empty((trials, len(prefix), steps), np.int64)
-    shown = [one_hot(column[:, np.newaxis], symbols) for column in prefix.T]
-    for x in shown:
-        output = step(x)
+    state, read_out = _Cell(model, weights, len(prefix)), _readout(model, weights)
+    following = np.empty((len(weights["output/bias"]), len(prefix), steps), np.int64)
+    for place in prefix.T:
+        h = state.step(place[:, np.newaxis])
     for t in range(steps):
-        following[:, :, t] = output.argmax(axis=-1)
-        if t + 1 < steps:
-            output = step(one_hot(following[:, :, t, np.newaxis], symbols))
+        following[:, :, t] = read_out(h).argmax(axis=-1)
+        h = state.step(following[:, :, t, np.newaxis])
     return following
 
 
-def _stepper(model: ModelSettings, weights: dict[str, np.ndarray], sequences: int):
-    """x [K, inputs], or [T, K, inputs] -> the output layer's activations [T, K, symbols] after this step."""
-    cell = {name.removeprefix("cell/"): array for name, array in weights.items() if name.startswith("cell/")}
-    if "bias" in cell:
-        cell["bias"] = cell["bias"][:, np.newaxis]  # [T, 1, ...]: the same for every sequence
-    equations = STEPS[model.cell]
+class _Cell:
+    """T trials of a cell, each working on K sequences, and their states so far."""
+
+    def __init__(self, model: ModelSettings, weights: dict[str, np.ndarray], sequences: int):
+        self.weights = {name.removeprefix("cell/"): w for name, w in weights.items() if name.startswith("cell/")}
+        if "bias" in self.weights:
+            self.weights["bias"] = self.weights["bias"][:, np.newaxis]  # [T, 1, ...]: the same for every sequence
+        self.equations = STEPS[model.cell]
+        zeros = np.zeros((len(weights["output/bias"]), sequences, model.units), np.float32)
+        self.h, self.c = zeros, zeros
+
+    def step(self, places: np.ndarray) -> np.ndarray:
+        """places [K, F] or [T, K, F]: where the input vectors are 1 -> h [T, K, units]."""
+        seen = np.unique(
+            places[places >= 0]
+        )  # of a large alphabet a step sees little: only these rows of the kernel count
+        small = np.where(places >= 0, np.searchsorted(seen, places), -1)
+        weights = self.weights | {"kernel": self.weights["kernel"][:, seen]}
+        self.h, self.c = self.equations(weights, one_hot(small, len(seen)), self.h, self.c)
+        return self.h
+
+
+def _readout(model: ModelSettings, weights: dict[str, np.ndarray]):
+    """h [T, K, units] -> the output layer's activations [T, K, symbols]."""
     squash = sigmoid if model.output == "sigmoid" else softmax
-    zeros = np.zeros((len(weights["output/bias"]), sequences, model.units), np.float32)
-    state = (zeros, zeros)
-
-    def step(x):
-        nonlocal state
-        state = equations(cell, x, *state)
-        return squash(state[0] @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis])
-
-    return step
+    return lambda h: squash(h @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis])
 
 
 # A step: weights, x [K, inputs] or [T, K, inputs], h and c [T, K, units] -> h and c after it.

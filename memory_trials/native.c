@@ -434,12 +434,15 @@ static void read_out(Trial *t, const float *h) {
     add_vectors(t->logits, t->weights + l->readout_bias, l->symbols);
 }
 
-/* costs[o] = log(1 + e^z), gradient[o] = sigmoid(z), both by e^-|z|, which does not overflow */
+/* log(1 + e^z), of which `power` is e^-|z|, which does not overflow. */
+INLINE float cost_of(float z, float power) { return (z < 0.0f ? 0.0f : z) + log1p_of(power); }
+
+/* costs[o] = log(1 + e^z), gradient[o] = sigmoid(z) */
 INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const float *restrict logits, size_t count) {
     for (size_t at = 0; at < count; at += LANES)
         for (int j = 0; j < LANES; j++) {
             const float z = logits[at + j], power = exp_of(-fabsf(z));
-            costs[at + j] = (z < 0.0f ? 0.0f : z) + log1p_of(power);
+            costs[at + j] = cost_of(z, power);
             gradient[at + j] = (z < 0.0f ? power : 1.0f) / (1.0f + power);
         }
 }
@@ -457,15 +460,16 @@ static float loss_of(Trial *t, size_t target, float share) {
     if (t->task->output == SIGMOID) {
         share /= symbols;
         sigmoid_costs(t->costs, gradient, logits, count);
+        /* the target's is log(1 + e^-z): log(1 + e^z) - z is the same, but loses a small loss in rounding */
+        t->costs[target] = cost_of(-logits[target], exp_of(-fabsf(logits[target])));
         for (size_t o = 0; o < symbols; o++) loss += t->costs[o];
-        loss -= logits[target];
     } else {
         float largest = logits[0], sum = 0.0f;
         for (size_t o = 1; o < symbols; o++) largest = logits[o] > largest ? logits[o] : largest;
         powers_of(gradient, logits, largest, count);
         for (size_t o = 0; o < symbols; o++) sum += gradient[o];
         for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= 1.0f / sum;
-        loss = logf(sum) + largest - logits[target];
+        loss = logf(sum) + (largest - logits[target]);
     }
     gradient[target] -= 1.0f;
     for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= share;

@@ -57,20 +57,18 @@ def read_trained(path: Path) -> tuple[dict, Trained]:
     return settings, trained
 
 
+def shown_steps(table: Table) -> np.ndarray:
+    """[K, L] bool: the asked steps that predictions are made and kept of: all, of long flows only what counts."""
+    return table.judge_scored if table.judge_y.shape[1] > LONG else table.judge_at[:, :, 0] >= 0
+
+
 def write_predictions(
     folder: Path, problem: Problem, table: Table, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray
 ) -> None:
-    """predictions.csv: what every trial said at every step; predicted, activations [T, K, L]: indices, and theirs.
-
-    Of sequences of more than LONG steps only what counts, where that is only the last step.
-    """
+    """predictions.csv: what every trial said at each of `shown_steps`; predicted, activations [T, K, L]."""
     header = ("seed", "sequence", "step", "input", "target", "predicted", "activation", "scored", "right")
     asked = [problem.scored(sequence) for sequence in problem.asked]
-    places = []
-    for flow, t in np.argwhere(table.judge_at[:, :, 0] >= 0):
-        k, step = table.judge_at[flow, t]
-        if asked[k][step] or len(asked[k]) <= LONG:
-            places.append((k, step, flow, t))
+    places = [(*table.judge_at[flow, t], flow, t) for flow, t in np.argwhere(shown_steps(table))]
     rows = (
         (seed, k + 1, step + 1, problem.asked[k][step], problem.asked[k][step + 1], symbol,
          f"{activations[trial, flow, t]:.6f}", int(asked[k][step]), int(symbol == problem.asked[k][step + 1]))

@@ -37,7 +37,9 @@ VERSION = "2"  # of what is shown and how: a new one publishes anew
 LARGEST = sys.float_info.max  # what MLflow stores for infinity
 BATCH = 1000  # metrics in one request, the most that MLflow takes
 WRITTEN = ("dvc.lock", "studies/dvc.lock", "data", "docs/studies", "RESULTS.md")  # by the pipeline itself
-POINTS = 100  # of a curve of more than 250: at so many epochs, evenly spread, the first and the last included
+# points of a curve that are shown, evenly spread, the first and the last included: an arm's, and a trial's. A study
+# has thousands of trials, and each point is a row in the store, so theirs are few.
+POINTS, TRIAL_POINTS, STUDY_TRIAL_POINTS = 250, 250, 20
 
 
 def tracking_uri(settings: TrackingSettings) -> str:
@@ -88,6 +90,10 @@ def _without_secrets(text: str) -> str:
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
+def _spread(epochs: int, points: int) -> np.ndarray:
+    return np.unique(np.linspace(1, epochs, min(epochs, points)).round().astype(int))
+
+
 class _Shown:
     """What an arm's artifacts say, as MLflow shall show it."""
 
@@ -100,7 +106,8 @@ class _Shown:
         self.shares = [(int(row["epoch"]), float(row["share_learned"])) for row in learned]
         self.answer = report.answer(self.metrics, float(learned[0]["confidence"]))
         epochs = len(self.trained.losses[0])
-        self.epochs = np.unique(np.linspace(1, epochs, epochs if epochs <= 250 else POINTS).round().astype(int))
+        self.epochs = _spread(epochs, POINTS)
+        self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if arm.name else TRIAL_POINTS)
         contents = (artifacts.read_bytes(path) for path in
                     (arm.trained, arm.folder / results.METRICS, arm.folder / results.TRIALS))  # fmt: skip
         identity = (VERSION.encode(), arm.study.encode(), arm.name.encode())
@@ -146,16 +153,19 @@ def _experiment(client, name: str, local: bool) -> str:
     return found.experiment_id
 
 
-def _known_experiment(uri: str, name: str) -> str | None:
-    """The experiment's number, for a link to it."""
+def _pages(uri: str, names: list[str]) -> Iterator[str]:
+    """For each of the experiments that is there, the link to its arms side by side."""
     import mlflow.exceptions
     from mlflow import MlflowClient
 
+    arms = "searchFilter=tags.kind%20%3D%20%27arm%27&compareRunsMode=CHART"
     try:
-        found = MlflowClient(uri).get_experiment_by_name(name)
+        client = MlflowClient(uri)
+        for name in dict.fromkeys(names):
+            if found := client.get_experiment_by_name(name):
+                yield f"{name}: http://127.0.0.1:5000/#/experiments/{found.experiment_id}/runs?{arms}"
     except mlflow.exceptions.MlflowException:
-        return None
-    return found.experiment_id if found else None
+        return
 
 
 def _find(client, experiment: str, arm: _Shown) -> tuple:
@@ -235,7 +245,7 @@ def _publish_children(client, experiment: str, arm: _Shown, parent) -> None:
 
 def _children(arm: _Shown, parent_id: str):
     """name, tags, params and metrics [(key, value, step)] of each trial's run."""
-    for row, losses in zip(arm.trials, arm.trained.losses[:, arm.epochs - 1].tolist()):
+    for row, losses in zip(arm.trials, arm.trained.losses[:, arm.trial_epochs - 1].tolist()):
         learned = row["learned"] == "1"
         numbers = ("learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
         yield {
@@ -248,7 +258,7 @@ def _children(arm: _Shown, parent_id: str):
                 "learned": "yes" if learned else "no",
             },
             "params": {"seed": row["seed"]},
-            "metrics": [("loss", loss, epoch) for epoch, loss in zip(arm.epochs.tolist(), losses)]
+            "metrics": [("loss", loss, epoch) for epoch, loss in zip(arm.trial_epochs.tolist(), losses)]
             + [(key, float(row[key]), 0) for key in numbers if row[key]],
         }
 
@@ -332,14 +342,10 @@ def main() -> None:
     settings = load_settings().tracking
     if "--ui" in sys.argv:
         uri = tracking_uri(settings)
-        page = (
-            "http://127.0.0.1:5000/#/experiments/{}/runs?searchFilter=tags.kind%20%3D%20%27arm%27&compareRunsMode=CHART"
-        )
-        experiment = _known_experiment(uri, settings.experiment)
-        print(
-            f"every arm side by side (Ctrl-C ends it): {page.format(experiment) if experiment else page.split('#')[0]}",
-            flush=True,
-        )
+        defaults = studies.load_studies()[0] if studies.FILE.exists() else {}
+        of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
+        print("MLflow's page (Ctrl-C ends it): http://127.0.0.1:5000; every arm side by side:")
+        print(*_pages(uri, [settings.experiment, of_studies]), sep="\n", flush=True)
         os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
     arms = [studies.pipeline_arm()]
     if arms[0].trained.exists() or not studies.FOLDER.exists():

@@ -4,6 +4,7 @@ Both goals are known before training; what must be measured is whether a setting
 (Bergstra et al. 2011; multi-objective: Ozaki et al. 2022) is told the goals, and the success rate as a constraint.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -33,25 +34,23 @@ def search(study: studies.Study, start: studies.Arm) -> None:
     )
     for unfinished in proposed.get_trials(states=[optuna.trial.TrialState.RUNNING]):
         proposed.tell(unfinished.number, state=optuna.trial.TrialState.FAIL)
-    while len(done := proposed.get_trials(deepcopy=False)) < space.proposals:
-        proposed.sampler = optuna.samplers.TPESampler(
-            seed=len(done), n_startup_trials=min(20, space.proposals // 4), constraints_func=_shortfall(level)
-        )
+    complete = lambda: proposed.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    while len(done := complete()) < space.proposals:
+        proposed.sampler = optuna.samplers.TPESampler(seed=len(done), n_startup_trials=space.proposals // 3)
         proposal = proposed.ask()
         changes = _proposed(proposal, space)
         settings = _settings(start, changes)
         table = encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
         rate, used, parameters = _measured(settings, table, space.look_after, level)
         updates = settings.training.epochs * table.updates
+        proposal.set_constraint("unreliable", level - rate)  # at most 0 where it learns reliably
         proposal.set_user_attr("rate", rate)
         proposal.set_user_attr("changes", changes)
         proposal.set_user_attr("trials", used)
-        proposed.tell(proposal, [parameters, updates])
+        proposed.tell(proposal, [math.log(parameters), math.log(updates)])  # half of either is worth the same
         place = f"{start.study}, proposal {len(done) + 1} of {space.proposals}: {_label(changes)}"
         print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
-    front = _front(
-        [t for t in proposed.get_trials(states=[optuna.trial.TrialState.COMPLETE]) if t.user_attrs["rate"] >= level]
-    )
+    front = _front([trial for trial in complete() if trial.user_attrs["rate"] >= level])
     folder = start.trained.parent
     chosen = {_label(trial.user_attrs["changes"]): trial.user_attrs["changes"] for trial in front}
     for label, changes in chosen.items():
@@ -101,11 +100,6 @@ def _proposed(proposal, space: studies.Search) -> dict:
 
 def _label(changes: dict) -> str:
     return " ".join(f"{key.split('.')[-1]}={value}" for key, value in changes.items())
-
-
-def _shortfall(level: float):
-    """Optuna's constraint: at most 0 where the setting learns reliably. The unfinished have no rate yet."""
-    return lambda trial: (level - trial.user_attrs.get("rate", 0.0),)
 
 
 def _measured(settings: Settings, table: encoding.Table, look_after: int, level: float) -> tuple[float, int, int]:

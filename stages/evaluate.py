@@ -54,7 +54,8 @@ def evaluate(arm: studies.Arm) -> tuple[dict, dict[int, bool]]:
     made_with, trained = results.read_trained(arm.trained)
     if made_with["model"] != settings.model.model_dump():
         raise UserError(f"{arm.trained} holds another model than the parameters describe: run dvc repro")
-    predicted, activations = evaluation.predictions(settings.model, trained.weights, table)
+    wanted = results.shown_steps(table).any(axis=0)
+    predicted, activations = evaluation.predictions(settings.model, trained.weights, table, wanted)
     learned, sequence_accuracy, step_accuracy = statistics.verdicts(
         predicted, table.judge_y, table.judge_scored, table.judge_at[:, :, 0]
     )

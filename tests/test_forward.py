@@ -20,9 +20,19 @@ def test_outputs_equal_those_of_keras(cell, output, seed, scale):
     model = make_model(model_settings, 5, 5)
     weights = [(scale * random.normal(size=(3, *v.shape))).astype(np.float32) for v in model.variables]
     x = random.integers(-1, 5, size=(2, 6, 1))
-    ours = np.stack(list(forward.outputs(model_settings, dict(zip(model.names, weights)), x, 5)), axis=2)
+    ours = np.stack([o for _, o in forward.outputs(model_settings, dict(zip(model.names, weights)), x)], axis=2)
     assert ours.shape == (3, 2, 6, 5)
     assert np.abs(ours - predict(model, weights, x, 5).numpy()).max() < 1e-5
+
+
+def test_only_wanted_steps_are_read_out():
+    model = ModelSettings(cell="simple_rnn", units=1)
+    weights = {"cell/kernel": np.ones((1, 2, 1)), "cell/recurrent_kernel": np.ones((1, 1, 1)), "cell/bias": np.zeros((1, 1)),
+               "output/kernel": np.ones((1, 1, 2)), "output/bias": np.zeros((1, 2))}  # fmt: skip
+    x = np.array([[[0], [1], [0]]])
+    every = dict(forward.outputs(model, weights, x))
+    (only,) = forward.outputs(model, weights, x, np.array([False, False, True]))
+    assert list(every) == [0, 1, 2] and only[0] == 2 and np.array_equal(only[1], every[2])
 
 
 def test_running_freely_is_asking_again_with_what_was_said():
@@ -36,7 +46,7 @@ def test_running_freely_is_asking_again_with_what_was_said():
         of_one = {name: array[trial : trial + 1] for name, array in weights.items()}
         for k in range(2):
             x = np.concatenate([prefix[k], said[trial, k]])[np.newaxis, :, np.newaxis]
-            asked = [output.argmax() for output in forward.outputs(model_settings, of_one, x, 5)]
+            asked = [output.argmax() for _, output in forward.outputs(model_settings, of_one, x)]
             assert asked[1:-1] == said[trial, k].tolist()
 
 
@@ -46,7 +56,7 @@ def test_one_unit_by_hand():
         "output/kernel": np.array([[[2.0]]]), "output/bias": np.array([[-1.0]]),
     }  # fmt: skip
     x = np.array([[[0], [-1]]])  # 1, then nothing
-    activations = np.array(list(forward.outputs(ModelSettings(cell="simple_rnn", units=1), weights, x, 1)))
+    activations = np.array([o for _, o in forward.outputs(ModelSettings(cell="simple_rnn", units=1), weights, x)])
     first = np.tanh(1.0)
     second = np.tanh(0.5 * first)
     assert np.allclose(activations.ravel(), [1 / (1 + np.exp(-(2 * h - 1))) for h in (first, second)])

@@ -387,3 +387,14 @@ def test_without_a_compiler(tmp_path, monkeypatch):
         native._compile(tmp_path / "library.so")
     (tmp_path / "library.so").touch()
     assert native.available()
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_a_small_loss_is_not_lost_in_rounding(output):
+    """With logits of 12 and -12 the loss is 1e-5 or so, which a difference of numbers near 12 would not show."""
+    ours = program(table([[[0]]], [[[1]]]), "mlp", units=1, output=output, optimizer="sgd", learning_rate=1e-9)
+    weights = [np.zeros((1, *shape), np.float32) for shape in ours.shapes]
+    weights[-1][0] = [-12, 12, -12, -12, -12]
+    losses, _ = ours.run(ours.start(weights), np.array([1]))
+    expected = np.log1p(np.exp(-12.0)) if output == "sigmoid" else np.log1p(4 * np.exp(-24.0))
+    assert losses[0, 0] == pytest.approx(expected, rel=1e-5, abs=1e-9)

@@ -6,6 +6,7 @@ import pytest
 from memory_trials import training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
+from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions
 from memory_trials.problems import make_problem
 from memory_trials.statistics import verdicts
@@ -13,9 +14,6 @@ from tests import plain_keras
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
 OWN = "my_cells.leaky.LeakyCell"
-
-
-ENGINES = ["auto", "tensorflow"]
 
 
 def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, history=1, as_steps=False, **settings):
@@ -42,7 +40,7 @@ def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
         losses = plain_keras.train_by_steps(network, pairs(table), 250)
         assert np.abs(trained.losses[trial] - losses).max() < 1e-4
         assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
-    predicted, _ = predictions(ModelSettings(), trained.weights, table)
+    predicted, _ = predictions(ModelSettings(), trained.weights, table, np.ones(4, bool))
     verdict, _, _ = verdicts(predicted, table.judge_y, table.judge_scored, table.judge_at[:, :, 0])
     assert np.array_equal(verdict, trained.learned[:, -1])
     other, _ = arm(trials=10, engine="tensorflow")
@@ -131,6 +129,86 @@ def test_unscored_updates_take_no_optimizer_step():
     assert np.allclose(trained.losses[0], np.reshape(losses, (3, 2)).sum(axis=1) / 8, atol=1e-5)
 
 
+def test_a_batch_of_whole_sequences_is_that_of_plain_keras():
+    trained, table = arm(trials=1, epochs=30, window="sequence", batch=2)
+    network = plain_keras.model(0, batch=2, steps=4, return_sequences=True)
+    x, y = (np.stack(arrays) for arrays in zip(*pairs(table)))
+    losses = []
+    for _ in range(30):
+        losses.append(float(network.train_on_batch(x, y)))
+        plain_keras.reset(network)
+    assert np.abs(trained.losses[0] - losses).max() < 1e-4
+
+
+def test_a_batch_of_steps_is_what_the_tutorials_code_does_with_another_n_batch():
+    trained, table = arm(trials=1, epochs=30, batch=2, batch_of="steps")
+    network = plain_keras.model(0, batch=2)
+    losses = []
+    for _ in range(30):
+        epoch_losses = []
+        for x, y in pairs(table):
+            for start in (0, 2):
+                part = slice(start, start + 2)
+                epoch_losses.append(float(network.train_on_batch(x[part, np.newaxis], y[part])))
+            plain_keras.reset(network)
+        losses.append(np.mean(epoch_losses))
+    assert np.abs(trained.losses[0] - losses).max() < 1e-4
+
+
+def test_history_as_steps_is_the_readers_num_lag():
+    trained, _ = arm(trials=1, epochs=30, history=2, as_steps=True)
+    network = plain_keras.model(0, steps=2)
+    losses = []
+    for _ in range(30):
+        epoch_losses = []
+        for sequence in TUTORIAL:
+            encoded = np.eye(5, dtype=np.float32)[sequence]
+            for i in range(2, len(sequence)):
+                x = encoded[np.newaxis, i - 2 : i]
+                epoch_losses.append(float(network.train_on_batch(x, encoded[np.newaxis, i])))
+            plain_keras.reset(network)
+        losses.append(np.mean(epoch_losses))
+    assert np.abs(trained.losses[0] - losses).max() < 1e-4
+
+
+def test_shuffled_epochs_are_plain_keras_in_the_same_order():
+    trained, table = arm(trials=2, first_seed=3, epochs=25, shuffle=True)
+    network, stream = plain_keras.model(4), np.random.default_rng(4)
+    losses, orders = [], set()
+    for _ in range(25):
+        order = stream.permutation(2)
+        orders.add(tuple(order))
+        losses += plain_keras.train_by_steps(network, [pairs(table)[k] for k in order], 1)
+    assert np.abs(trained.losses[1] - losses).max() < 1e-4 and len(orders) == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(window=1, update="sequence"),
+        dict(window=2, update="epoch", reset="never"),
+        dict(window=3, reset="epoch", history=2),
+        dict(window="sequence", batch=2, scored="last", sequences=[[1, 2, 3, 1], [2, 3, 2], [3, 1]]),
+        dict(batch=2, batch_of="steps", model={"cell": "gru", "output": "softmax"}),
+        dict(window="sequence", model={"cell": "simple_rnn"}, optimizer="rmsprop"),
+        dict(
+            window=2, update="sequence", model={"cell": "gru", "forget_bias": 2.0}, optimizer="sgd", learning_rate=0.5
+        ),
+    ],
+)
+def test_both_engines_do_the_same(settings):
+    native, _ = arm(trials=3, epochs=20, **settings)
+    xla, _ = arm(trials=3, epochs=20, engine="tensorflow", **settings)
+    assert np.abs(native.losses - xla.losses).max() < 1e-4
+    for name in native.weights:
+        assert np.abs(native.weights[name] - xla.weights[name]).max() < 1e-3, name
+
+
+def test_xla_refuses_what_it_cannot():
+    with pytest.raises(UserError, match="training.shuffle needs a built-in cell"):
+        arm(trials=2, epochs=2, shuffle=True, engine="tensorflow")
+
+
 def test_padding_does_not_move_the_state_and_lengths_may_differ():
     sequences = [["a", "b", "c", "d", "a"], ["b", "d", "b"]]
     trained, table = arm(sequences, trials=1, epochs=20, window=3, reset="never")
@@ -154,18 +232,20 @@ def same(a, b, rows=slice(None)):
     )
 
 
-def test_a_trial_does_not_depend_on_its_shard_to_the_bit():
-    together, _ = arm(trials=23, epochs=60, compute={"threads": 2, "shard": 23})
-    apart, _ = arm(trials=23, epochs=60, compute={"threads": 1, "shard": 5})
-    alone, _ = arm(trials=1, first_seed=17, epochs=60)
+@pytest.mark.parametrize("engine", ["auto", "tensorflow"])
+def test_a_trial_does_not_depend_on_its_shard_to_the_bit(engine):
+    together, _ = arm(trials=23, epochs=60, compute={"threads": 2, "shard": 23}, engine=engine)
+    apart, _ = arm(trials=23, epochs=60, compute={"threads": 1, "shard": 5}, engine=engine)
+    alone, _ = arm(trials=1, first_seed=17, epochs=60, engine=engine)
     assert same(together, apart) and same(together, alone, slice(17, 18))
 
 
-@pytest.mark.parametrize("cell", ["lstm", "simple_rnn"])
-def test_a_long_sequence_is_that_of_plain_keras_and_of_any_shard(cell):
+@pytest.mark.parametrize(("cell", "engine"), [("lstm", "auto"), ("lstm", "tensorflow"), ("simple_rnn", "auto")])
+def test_a_long_sequence_is_that_of_plain_keras_and_of_any_shard(cell, engine):
     """Back-propagation through 41 steps; written out step by step it would take minutes to compile."""
     sequences = [[k, *(i % 3 + 2 for i in range(40)), k] for k in (0, 1)]
     arguments = dict(scored="last", model={"cell": cell, "units": 8}, window="sequence", epochs=15, learning_rate=0.01)
+    arguments["engine"] = engine
     trained, table = arm(sequences, trials=5, compute={"threads": 1, "shard": 5}, **arguments)
     network = plain_keras.model(0, cell, units=8, steps=41)
     network.optimizer.learning_rate = 0.01
