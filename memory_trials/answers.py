@@ -68,7 +68,7 @@ def compared(rows: list[dict], axis: Axis, confidence: float) -> str:
         "not shown to differ": [r for r in others if not differs(r)],
     }
     parts = [f"{words}: {_listed([_named(row) for row in found])}" for words, found in kinds.items() if found]
-    return f"{first['name']} learns in {_rate(first)}; " + "; ".join(parts) + "."
+    return "; ".join([f"{first['name']} learns in {_rate(first)}", *parts]) + "."
 
 
 def _reliable(row: dict, axis: Axis) -> bool:

@@ -60,10 +60,10 @@ HEAD = """# Results
 
 Each study is a question, its arms, and an answer that follows by rule from the numbers below it. This page is
 written by `make studies`; `make study NAME=cells` reruns one. *Learned* means that every scored step of every asked
-sequence is predicted right in the end. Rates are with their Wilson interval; p compares an arm with the first one on
-the same seeds (exact McNemar test, adjusted by Holm for the number of arms), and an answer says that an arm differs
-where p is below 1 minus the confidence; the epochs to learn are the Kaplan-Meier median over all trials, with its interval, where half of them ever learned; *forgot* counts trials that
-had learned at some check, but not in the end.
+sequence is predicted right in the end. Rates are with their Wilson interval. p compares an arm with the first one on
+the same seeds (exact McNemar test, adjusted by Holm for the number of arms); an answer says that arms differ where p
+is below 1 minus the confidence. The epochs to learn are the Kaplan-Meier median over all trials, with its interval,
+where half of them ever learned; *forgot* counts trials that had learned at some check, but not in the end.
 """
 
 

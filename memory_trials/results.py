@@ -12,7 +12,7 @@ from memory_trials.problems import Problem
 
 METRICS, TRIALS, PREDICTIONS = "metrics.json", "trials.csv", "predictions.csv"
 LOSS, LEARNED, FIGURE = "loss.csv", "learned.csv", "answer.png"
-FREE_RUN = "free_run.csv"
+TIME_TO_LEARN, FREE_RUN = "time_to_learn.csv", "free_run.csv"
 FORMAT = "memory-trials trained 1"
 LONG = 50
 
@@ -91,10 +91,20 @@ def write_free_run(folder: Path, problem: Problem, seeds: np.ndarray, following:
 
 
 def write_curves(
-    folder: Path, loss_curves: np.ndarray, checks: np.ndarray, shares: np.ndarray, confidence: float
+    folder: Path,
+    loss_curves: np.ndarray,
+    checks: np.ndarray,
+    shares: np.ndarray,
+    time_to_learn: np.ndarray,
+    confidence: float,
 ) -> None:
-    """loss.csv and learned.csv, which `dvc plots show` draws. loss_curves [E, 3], checks [C], shares [C, 3]."""
+    """loss.csv, learned.csv and time_to_learn.csv, which `dvc plots show` draws.
+
+    loss_curves [E, 3], checks [C], shares [C, 3], time_to_learn [N, 4]: as `statistics` computes them.
+    """
     rows = ((epoch, *row) for epoch, row in enumerate(loss_curves.tolist(), 1))
     artifacts.write_csv(folder / LOSS, ("epoch", "median", "p10", "p90"), rows)
     rows = ((check, *row, confidence) for check, row in zip(checks.tolist(), shares.tolist()))
     artifacts.write_csv(folder / LEARNED, ("epoch", "share_learned", "low", "high", "confidence"), rows)
+    header = ("epoch", "share_ever_learned", "low", "high")
+    artifacts.write_csv(folder / TIME_TO_LEARN, header, ((int(row[0]), *row[1:]) for row in time_to_learn.tolist()))

@@ -37,9 +37,9 @@ VERSION = "2"  # of what is shown and how: a new one publishes anew
 LARGEST = sys.float_info.max  # what MLflow stores for infinity
 BATCH = 1000  # metrics in one request, the most that MLflow takes
 WRITTEN = ("dvc.lock", "studies/dvc.lock", "data", "docs/studies", "RESULTS.md")  # by the pipeline itself
-# points of a curve that are shown, evenly spread, the first and the last included: an arm's, and a trial's. A study
-# has thousands of trials, and each point is a row in the store, so theirs are few.
-POINTS, TRIAL_POINTS, STUDY_TRIAL_POINTS = 250, 250, 20
+# How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
+# and thousands of trials, and each point is a row in the store, so theirs are few.
+POINTS, STUDY_POINTS, STUDY_TRIAL_POINTS = 250, 50, 20
 
 
 def tracking_uri(settings: TrackingSettings) -> str:
@@ -106,8 +106,9 @@ class _Shown:
         self.shares = [(int(row["epoch"]), float(row["share_learned"])) for row in learned]
         self.answer = report.answer(self.metrics, float(learned[0]["confidence"]))
         epochs = len(self.trained.losses[0])
-        self.epochs = _spread(epochs, POINTS)
-        self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if arm.name else TRIAL_POINTS)
+        in_study = arm.study != studies.PIPELINE
+        self.epochs = _spread(epochs, STUDY_POINTS if in_study else POINTS)
+        self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if in_study else POINTS)
         contents = (artifacts.read_bytes(path) for path in
                     (arm.trained, arm.folder / results.METRICS, arm.folder / results.TRIALS))  # fmt: skip
         identity = (VERSION.encode(), arm.study.encode(), arm.name.encode())

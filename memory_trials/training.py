@@ -41,9 +41,11 @@ def train(
 
 def make_program(model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table, model, size: int):
     """The engine: native for the cells it knows where a C compiler is, else xla (or where the settings ask for it)."""
-    if settings.engine == "auto" and forward.knows(model_settings) and native.available():
-        of_model = (model_settings.cell, model_settings.units, model_settings.output)
-        return native.Program(*of_model, settings.optimizer, settings.learning_rate, table)
+    if settings.engine == "auto" and forward.knows(model_settings):
+        if native.available():
+            of_model = (model_settings.cell, model_settings.units, model_settings.output)
+            return native.Program(*of_model, settings.optimizer, settings.learning_rate, table)
+        print("note: no C compiler was found (cc, gcc, clang or $CC), so TensorFlow's XLA trains, more slowly")
     from memory_trials import xla
 
     return xla.Program(model, settings, table, size, every)

@@ -1,6 +1,8 @@
 """DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, pictures; then the runs in MLflow."""
 
+import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 from memory_trials import (
     answers,
@@ -28,7 +30,8 @@ def main() -> None:
             from memory_trials import tuning
 
             arms = tuning.found(study, arms[0])
-        results_of = [evaluate(arm) for arm in arms]
+        with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+            results_of = list(pool.map(evaluate, arms))
         keep_only(studies.FOLDER / arms[0].study / "arms", {arm.folder.name for arm in arms})
         metrics, learned = zip(*results_of)
         confidence = arms[0].settings.evaluation.confidence
@@ -78,7 +81,8 @@ def evaluate(arm: studies.Arm) -> tuple[dict, dict[int, bool]]:
     header = ("seed", "learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
     artifacts.write_csv(arm.folder / results.TRIALS, header, zip(*columns))
     results.write_predictions(arm.folder, problem, table, trained.seeds, predicted, activations)
-    results.write_curves(arm.folder, loss_curves, trained.checks, shares, confidence)
+    time_to_learn, *_ = statistics.time_to_learn(epochs_to_learn, epochs, confidence)
+    results.write_curves(arm.folder, loss_curves, trained.checks, shares, time_to_learn, confidence)
     figure = figures.answer(
         report.answer(metrics, confidence), trained.losses, loss_curves, trained.checks, shares, confidence
     )

@@ -34,6 +34,7 @@ def summary_of(verdicts: dict[str, np.ndarray]):
 
 def test_a_comparison_flips_when_the_verdicts_do():
     few, many = np.arange(40) < 5, np.arange(40) < 30
+    assert summary_of({"lstm": few})["answer"] == "cell=lstm learns in 12 % (5 to 26 %)."
     summary = summary_of({"lstm": few, "gru": many})
     assert summary["answer"] == "cell=lstm learns in 12 % (5 to 26 %); more often: cell=gru 75 %."
     assert summary["arms"][1]["p"] == pytest.approx(2 / 2**25) and summary["arms"][0]["p"] is None

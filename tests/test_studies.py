@@ -12,6 +12,7 @@ from memory_trials.errors import UserError
 from tests.conftest import ROOT, run
 
 BLOCK = {"question": "Which?", "source": "a test", "grid": {"model.cell": ["lstm", "gru"]}}
+OTHER = {"question": "How many?", "source": "a test", "grid": {"model.units": [3]}}
 DEFAULTS = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
 
 
@@ -108,20 +109,15 @@ def small(repository) -> Path:
     path = repository / "studies/params.yaml"
     content = yaml.safe_load(path.read_text())
     quick = {"training.trials": 4, "training.epochs": 30}
-    search = {"proposals": 6, "look_after": 3, "integers": {"model.units": [3, 6], "training.epochs": [150, 200]}}
-    content["studies"] = {
-        "mine": BLOCK | {"set": quick},
-        "searched": {
-            "question": "How small?", "source": "a test", "set": {"training.trials": 4, "training.learning_rate": 0.02},
-            "search": search, "answer": {"rule": "front", "level": 0.25},
-        },
-    }  # fmt: skip
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    content["studies"] = {"mine": BLOCK | {"set": quick}, "other": OTHER | {"set": quick}}
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))  # no anchors: each study its own
     for folder in ("data/studies", "docs/studies"):
         shutil.rmtree(repository / folder, ignore_errors=True)
     for name in ("studies/dvc.lock", "RESULTS.md"):
         (repository / name).unlink(missing_ok=True)
-    run(repository, "dvc", "repro", "studies/dvc.yaml")
+    (repository / ".venv").mkdir(exist_ok=True)
+    (repository / ".venv/installed").touch()  # the environment is the one that runs this test
+    assert "every answer: RESULTS.md" in run(repository, "make", "studies")
     return repository
 
 
@@ -143,22 +139,10 @@ def test_a_study_end_to_end(small):
     assert {run.info.run_name for run in arms} == {"mine: cell=lstm", "mine: cell=gru"}
 
 
-def test_a_search_leaves_its_front(small):
-    summary = json.loads((small / "data/studies/summaries/searched.json").read_text())
-    for row in summary["arms"]:
-        assert row["metrics"]["parameters"] > 0 and row["metrics"]["updates"] == 8 * row["changes"]["training.epochs"]
-    points = [(row["metrics"]["parameters"], row["metrics"]["updates"]) for row in summary["arms"]]
-    assert points and not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in points for b in points)
-    before = (small / "data/studies/summaries/searched.json").read_bytes()
-    run(small, "dvc", "repro", "--force", "--no-run-cache", "--single-item", "studies/dvc.yaml:train@searched")
-    run(small, "python", "-m", "stages.evaluate", "searched")
-    assert (small / "data/studies/summaries/searched.json").read_bytes() == before
-
-
 def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     path = small / "studies/params.yaml"
     path.write_text(path.read_text().replace("question: Which?", "question: Which one?"))
-    path.write_text(path.read_text().replace("training.epochs: 30", "training.epochs: 40"))
+    path.write_text(path.read_text().replace("training.epochs: 30", "training.epochs: 40", 1))
     assert {name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "studies/dvc.yaml", "--json"))} == {
         f"{stage}@mine" for stage in ("generate_data", "encode", "train", "evaluate")
     } | {"results"}
@@ -167,9 +151,9 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     code = "from stages import train; train.results.write_trained = stop(train.results.write_trained); train.main()"
     stop = "def stop(real):\n def once(*a):\n  real(*a); raise SystemExit(9)\n return once\nimport sys; sys.argv = ['', 'mine']\n"
     run(small, "python", "-c", stop + code, fails=True)
-    said = run(small, "dvc", "repro", "studies/dvc.yaml")
+    said = run(small, "make", "study", "NAME=mine")
     assert "cell=lstm (kept)" in said and "cell=gru (kept)" not in said
-    assert "train@searched' didn't change" in said
+    assert "up to date" in run(small, "dvc", "repro", "studies/dvc.yaml")
     assert not list((small / ".resume").glob("mine/*")) and "Which one?" in (small / "RESULTS.md").read_text()
     resumed = (small / "data/studies/mine/trained/cell=lstm.npz").read_bytes()
     run(small, "dvc", "repro", "--force", "--no-run-cache", "--single-item", "studies/dvc.yaml:train@mine")
@@ -180,6 +164,8 @@ def test_a_mistake_is_told_before_anything_runs(small):
     path = small / "studies/params.yaml"
     whole = path.read_text()
     path.write_text(whole.replace("- gru", "- grue"))
-    said = run(small, "python", "-m", "memory_trials.studies", fails=True)
+    said = run(small, "make", "studies", fails=True)
     path.write_text(whole)
-    assert said.count("\n") == 1 and "studies/params.yaml: studies.mine, arm 'cell=grue': model.cell is 'grue'" in said
+    assert "error: studies/params.yaml: studies.mine, arm 'cell=grue': model.cell is 'grue'" in said
+    assert "Running stage" not in said and "Traceback" not in said
+    assert "has no study 'cell'; it has mine, other" in run(small, "make", "study", "NAME=cell", fails=True)

@@ -1,5 +1,6 @@
 """Publishing to MLflow: what is there, that it is there once, and that a cut is mended."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -39,7 +40,7 @@ def arm(tmp_path, monkeypatch) -> studies.Arm:
         "training": {"window": 1, "epochs": EPOCHS, "optimizer": "adam", "learning_rate": 0.001},
     }
     files = [folder / name for name in ("sequences.json", "table.npz", "trained.npz")]
-    arm = studies.Arm("mine", "", None, {}, *files, folder)
+    arm = studies.Arm("pipeline", "", None, {}, *files, folder)
     results.write_trained(arm.trained, trained, settings)
     artifacts.write_text(arm.sequences, problems.to_json(problem))
     final = learned[:, -1]
@@ -52,7 +53,12 @@ def arm(tmp_path, monkeypatch) -> studies.Arm:
     rows = zip(trained.seeds, final.astype(int), accuracy, accuracy, losses[:, -1], first)
     artifacts.write_csv(folder / results.TRIALS, header, rows)
     results.write_curves(
-        folder, statistics.loss_curves(np.nan_to_num(losses)), checks, statistics.share_learned(learned, 0.95), 0.95
+        folder,
+        statistics.loss_curves(np.nan_to_num(losses)),
+        checks,
+        statistics.share_learned(learned, 0.95),
+        statistics.time_to_learn(first, EPOCHS, 0.95)[0],
+        0.95,
     )
     artifacts.write_bytes(folder / results.FIGURE, b"a picture")
     return arm
@@ -75,7 +81,7 @@ def check_what_is_there(uri: str, arm: studies.Arm) -> None:
     assert (
         parent.info.status == "FINISHED" and parent.info.run_name == "gru 4, sigmoid, window 1, 40 epochs, adam 0.001"
     )
-    assert parent.data.tags["study"] == "mine" and parent.data.tags["cell"] == "gru"
+    assert parent.data.tags["study"] == "pipeline" and parent.data.tags["cell"] == "gru"
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
     metrics = artifacts.read_json(arm.folder / results.METRICS)
@@ -99,7 +105,7 @@ def check_what_is_there(uri: str, arm: studies.Arm) -> None:
         "sequences.json",
     }
     (dataset,) = client.get_run(parent.info.run_id).inputs.dataset_inputs
-    assert dataset.dataset.name == "mine sequences" and json.loads(dataset.dataset.profile) == {
+    assert dataset.dataset.name == "pipeline sequences" and json.loads(dataset.dataset.profile) == {
         "sequences": 2,
         "symbols": 3,
     }
@@ -240,3 +246,18 @@ def test_the_dirty_flag_ignores_what_the_pipeline_writes(arm):
     assert tracking._revision()["git.dirty"] == "no"
     Path("params.yaml").write_text("b")
     assert tracking._revision()["git.dirty"] == "yes"
+
+
+def test_an_arm_of_a_study_shows_fewer_points(arm):
+    of_study = dataclasses.replace(arm, study="cells", name="cell=gru")
+    tracking.publish([of_study], TrackingSettings())
+    (parent,) = runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")
+    assert parent.info.run_name == "cells: cell=gru" and parent.data.tags["study"] == "cells"
+    from mlflow import MlflowClient
+
+    child = runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "trial")[0]
+    steps = [
+        m.step
+        for m in MlflowClient(f"sqlite:///{Path.cwd() / 'mlflow.db'}").get_metric_history(child.info.run_id, "loss")
+    ]
+    assert len(steps) == 20 and steps[0] == 1 and steps[-1] == EPOCHS

@@ -1,0 +1,94 @@
+"""The search: what it leaves is a front, on fresh seeds, and a search that was killed ends as one that was not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memory_trials import artifacts, problems, results, studies, tuning
+
+STUDY = studies.Study(
+    question="How small?",
+    source="a test",
+    set={"training.trials": 6, "training.learning_rate": 0.02},
+    search={
+        "proposals": 8, "look_after": 3, "integers": {"model.units": [4, 9], "training.epochs": [60, 90]},
+        "choices": {"training.window": [1, "sequence"]},
+    },
+    answer={"rule": "front", "level": 0.3},
+)  # fmt: skip
+DEFAULTS = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
+
+
+def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> list[studies.Arm]:
+    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (start,) = studies.make_arms("mine", STUDY, DEFAULTS)
+    artifacts.write_text(start.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
+    if stop_after:
+        real, calls = tuning._train, []
+
+        def killed(*arguments):
+            calls.append(1)
+            if len(calls) > stop_after:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        monkeypatch.setattr(tuning, "_train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tuning.search(STUDY, start)
+        monkeypatch.setattr(tuning, "_train", real)
+    tuning.search(STUDY, start)
+    assert not Path(".resume/mine").exists()
+    return tuning.found(STUDY, start)
+
+
+def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch, capsys):
+    arms = searched(tmp_path / "whole", monkeypatch)
+    assert capsys.readouterr().out.count("proposal") == 8
+    points = []
+    for arm in arms:
+        made_with, trained = results.read_trained(Path(tmp_path / "whole" / arm.trained))
+        assert trained.seeds.tolist() == list(range(10_000, 10_006))  # fresh ones
+        assert made_with["model"]["units"] == arm.changes["model.units"] == arm.settings.model.units
+        parameters = sum(array[0].size for array in trained.weights.values())
+        points.append((parameters, arm.settings.training.epochs * (2 if arm.changes["training.window"] != 1 else 8)))
+    assert points and not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in points for b in points)
+    again = searched(tmp_path / "killed", monkeypatch, stop_after=5)
+    assert 0 < capsys.readouterr().out.count("proposal 1 of") == 1
+    assert [arm.changes for arm in again] == [arm.changes for arm in arms]
+    for arm in arms:
+        assert (tmp_path / "whole" / arm.trained).read_bytes() == (tmp_path / "killed" / arm.trained).read_bytes()
+
+
+class Told:
+    def __init__(self, *values):
+        self.values = values
+
+
+def test_the_front_is_what_no_other_beats():
+    told = [Told(3, 1), Told(1, 3), Told(2, 2), Told(2, 2), Told(3, 3), Told(1, 4)]
+    assert [trial.values for trial in tuning._front(told)] == [(1, 3), (2, 2), (3, 1)]
+    assert tuning._front([]) == []
+
+
+def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
+    asked = []
+
+    def trained(settings, table):
+        training = settings.training
+        asked.append((training.first_seed, training.trials))
+        learned = (np.arange(training.first_seed, training.first_seed + training.trials) % 10 < rate)[:, np.newaxis]
+        return results.Trained(None, {"w": np.zeros((training.trials, 7))}, None, None, learned)
+
+    monkeypatch.setattr(tuning, "_train", trained)
+    (start,) = studies.make_arms("mine", STUDY, DEFAULTS)
+    settings = start.settings.model_copy(
+        update={"training": start.settings.training.model_copy(update={"trials": 100})}
+    )
+    rate = 5
+    assert tuning._measured(settings, None, 20, 0.95) == (0.5, 20, 7) and asked == [(0, 20)]
+    asked.clear()
+    rate = 9
+    assert tuning._measured(settings, None, 20, 0.95) == (0.9, 100, 7) and asked == [(0, 20), (20, 80)]
