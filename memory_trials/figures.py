@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from memory_trials import answers
 
@@ -145,9 +146,9 @@ def _front(summary: dict) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="parameters of the model", ylabel="updates (optimizer steps)")
     axes.set_title(f"filled: at least {100 * level:.0f} % of fresh trials learn", fontsize=10)
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
-    axes.tick_params(which="both", labelsize=8)
+    axes.minorticks_off()
     axes.margins(0.15)
     _plain(axes)
     return figure
