@@ -129,9 +129,13 @@ def reach(rows: list[dict], axis: Axis, confidence: float) -> str:
 
 def _recipe(row: dict, axis: Axis) -> str:
     """An arm's name without what the sentence has said already, and its rate."""
-    said = {f"{key.split('.')[-1]}={row['changes'].get(key)}" for key in (axis.key, axis.per, axis.rows) if key}
-    words = " ".join(word for word in row["name"].split() if word not in said).rstrip(",")
-    return f"{words}, {_rate(row)}"
+    return f"{shortened(row['name'], row, [axis.key, axis.per, axis.rows])}, {_rate(row)}"
+
+
+def shortened(name: str, row: dict, keys: list[str | None]) -> str:
+    """A name without the values of these keys, which the sentence or the panel around it says already."""
+    said = {f"{key.split('.')[-1]}={row['changes'].get(key)}" for key in keys if key}
+    return " ".join(word for word in name.split() if word not in said).rstrip(",")
 
 
 def front(rows: list[dict], axis: Axis, confidence: float) -> str:

@@ -99,8 +99,7 @@ def _over_axis(summary: dict) -> Figure:
             if a["changes"].get(rule["per"]) == column and a["changes"].get(rule["rows"]) == row
         ]
         for label, group in answers.groups(arms, key).items():
-            said = {f"{k.split('.')[-1]}={v}" for k, v in ((rule["per"] or "", column), (rule["rows"] or "", row))}
-            label = " ".join(word for word in label.split() if word not in said).rstrip(",")
+            label = answers.shortened(label, group[0], [rule["per"], rule["rows"]])
             colour, marker, line = looks.setdefault(label, _look(len(looks)))
             x = [arm["changes"][key] for arm in group]
             rate, low, high = (

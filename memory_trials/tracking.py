@@ -36,7 +36,7 @@ from memory_trials.errors import UserError, exit_on_user_error
 VERSION = "2"  # of what is shown and how: a new one publishes anew
 LARGEST = sys.float_info.max  # what MLflow stores for infinity
 BATCH = 1000  # metrics in one request, the most that MLflow takes
-WRITTEN = ("dvc.lock", "studies/dvc.lock", "data", "docs/studies", "RESULTS.md")  # by the pipeline itself
+WRITTEN = ("dvc.lock", "studies/dvc.lock", "data/*/metrics.json", "data/studies", "docs/studies", "RESULTS.md")
 # How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
 # and thousands of trials, and each point is a row in the store, so theirs are few.
 POINTS, STUDY_POINTS, STUDY_TRIAL_POINTS = 250, 50, 20
@@ -67,11 +67,10 @@ def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
 
     uri = tracking_uri(settings)
     known = 0
-    shown = [_Shown(arm) for arm in arms]
     try:
         client = MlflowClient(uri)
         experiment = _experiment(client, settings.experiment, local=uri.startswith("sqlite:"))
-        for arm in shown:
+        for arm in map(_Shown, arms):  # one after the other: a study's weights together are hundreds of megabytes
             parent, finished = _find(client, experiment, arm)
             if not finished:
                 _publish_children(client, experiment, arm, parent)
@@ -80,8 +79,8 @@ def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
     except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"MLflow cannot be reached at {_without_secrets(uri)}: {_without_secrets(reason)}") from None
-    state = "has this result already" if known == len(shown) else "now shows this result"
-    what = f"run {shown[0].name!r} and its {len(shown[0].trials)} trials" if len(shown) == 1 else f"{len(shown)} arms"
+    state = "has this result already" if known == len(arms) else "now shows this result"
+    what = f"run {arm.name!r} and its {len(arm.trials)} trials" if len(arms) == 1 else f"{len(arms)} arms"
     print(f"MLflow {state}: {what}, experiment {settings.experiment!r}")
 
 

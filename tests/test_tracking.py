@@ -244,6 +244,12 @@ def test_the_dirty_flag_ignores_what_the_pipeline_writes(arm):
     Path("dvc.lock").write_text("b")
     (arm.folder / results.METRICS).write_text("{}")
     assert tracking._revision()["git.dirty"] == "no"
+    Path("data/problems").mkdir()
+    Path("data/problems/mine.csv").write_text("a,b")  # a user's sequences are no output
+    git("add", "data/problems/mine.csv")
+    assert tracking._revision()["git.dirty"] == "yes"
+    git("commit", "-m", "y")
+    assert tracking._revision()["git.dirty"] == "no"
     Path("params.yaml").write_text("b")
     assert tracking._revision()["git.dirty"] == "yes"
 
