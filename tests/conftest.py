@@ -24,6 +24,22 @@ def settings() -> Settings:
     return load_settings(ROOT / "params.yaml")
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; tests that need one say that they were skipped where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run", "--disable-quic"]  # fmt: skip
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """A git repository with this working tree's files, no results, and a quick version of params.yaml."""
