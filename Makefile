@@ -10,8 +10,12 @@ REV ?= HEAD~1
 
 # `make study NAME=cells` runs one study
 NAME ?=
+# `make predict SEQ="3 0 1 2" STEPS=10` asks the best trial; by the environment, so that any symbol may be asked
+SEQ ?=
+STEPS ?= 1
+export SEQ STEPS
 
-.PHONY: setup repro studies study test lint ui track check bench lock clean
+.PHONY: setup repro studies study report predict serve test lint ui track check bench lock clean
 
 repro: setup
 	@python -m memory_trials.config params.yaml
@@ -27,6 +31,16 @@ study: setup
 	@python -m memory_trials.studies "$(NAME)"
 	@dvc repro studies/dvc.yaml:evaluate@$(NAME)
 	@dvc repro --single-item studies/dvc.yaml:results
+
+report: setup
+	@python -m memory_trials.page
+
+predict: setup
+	@python -m memory_trials.predict --steps "$$STEPS" -- "$$SEQ"
+
+# `make serve PORT=5002` takes another port
+serve: setup
+	@python -m memory_trials.registry --serve
 
 test: setup
 	@python -m pytest

@@ -10,6 +10,8 @@ from memory_trials.encoding import Table
 from memory_trials.errors import UserError
 from memory_trials.problems import Problem
 
+CONFUSION = "confusion.csv"  # in an arm's folder: what was said where memory is needed
+
 
 def predictions(
     settings: ModelSettings, weights: dict[str, np.ndarray], table: Table, wanted: np.ndarray
@@ -36,6 +38,37 @@ def _outputs(settings: ModelSettings, weights, table: Table, wanted) -> Iterator
     model = cells.make_model(settings, table.inputs, table.symbols)
     all_steps = cells.predict(model, list(weights.values()), table.judge_x, table.inputs).numpy()
     return enumerate(all_steps.transpose(2, 0, 1, 3))
+
+
+def conflicts(problem: Problem) -> set[tuple[int, int]]:
+    """The asked sequences' scored steps (number, step) at which the present symbol does not tell the next one:
+    elsewhere the same symbol is followed by another. Only memory can be right at all of them."""
+    scored = [
+        (k, step)
+        for k, sequence in enumerate(problem.asked)
+        for step, counts in enumerate(problem.scored(sequence))
+        if counts
+    ]
+    followers: dict = {}
+    for k, step in scored:
+        followers.setdefault(problem.asked[k][step], set()).add(problem.asked[k][step + 1])
+    return {(k, step) for k, step in scored if len(followers[problem.asked[k][step]]) > 1}
+
+
+def confusion(
+    problem: Problem, table: Table, seeds: np.ndarray, predicted: np.ndarray
+) -> Iterator[tuple[int, int, int, object, object, object]]:
+    """Rows of confusion.csv: seed, sequence, step, input, target and what each trial said, at each of `conflicts`.
+
+    predicted [T, K, L]: from `predictions`.
+    """
+    needed = conflicts(problem)
+    places = [(*at, flow, t) for flow, t in np.ndindex(table.judge_y.shape)
+              if (at := tuple(table.judge_at[flow, t].tolist())) in needed]  # fmt: skip
+    for trial, seed in enumerate(seeds.tolist()):
+        for k, step, flow, t in sorted(places):
+            said = problem.alphabet[predicted[trial, flow, t]]
+            yield seed, k + 1, step + 1, problem.asked[k][step], problem.asked[k][step + 1], said
 
 
 def free_run(

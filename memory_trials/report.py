@@ -71,25 +71,32 @@ def results_page(summaries: list[dict], pictures: Path) -> str:
     """RESULTS.md: each study's question, answer and arms, from its summary."""
     parts = [HEAD, *(f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries)]
     for summary in summaries:
-        name, with_p = summary["study"], any(row["p"] is not None for row in summary["arms"])
-        columns = ["arm", "learned", "rate", f"{100 * summary['confidence']:g} % interval"]
-        columns += ["p"] * with_p + ["epochs to learn", "forgot"]
+        name = summary["study"]
+        head, *rows = study_table(summary)
         parts += [
             f"\n## {name}\n",
             f"**{summary['question']}** ({summary['source']})\n",
             f"{summary['answer']}\n",
             f"![{name}: the arms with their intervals]({(pictures / name).as_posix()}.png)\n",
-            f"| {' | '.join(columns)} |",
-            f"|---|{'---:|' * (len(columns) - 1)}",
+            f"| {' | '.join(head)} |",
+            f"|---|{'---:|' * (len(head) - 1)}",
+            *(f"| {' | '.join(row)} |" for row in rows),
         ]
-        for row in summary["arms"]:
-            numbers = row["metrics"]
-            low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
-            cells = [row["name"], f"{numbers['successes']} of {numbers['trials']}"]
-            cells += [f"{100 * numbers['success_rate']:.1f} %", f"{low:.1f} to {high:.1f} %"]
-            cells += [_p(row["p"])] * with_p + [_to_learn(numbers), str(numbers["forgotten"])]
-            parts.append(f"| {' | '.join(cells)} |")
     return "\n".join(parts) + "\n"
+
+
+def study_table(summary: dict) -> list[list[str]]:
+    """A study's arms as a table of words, the head first."""
+    with_p = any(arm["p"] is not None for arm in summary["arms"])
+    rows = [["arm", "learned", "rate", f"{100 * summary['confidence']:g} % interval"]]
+    rows[0] += ["p"] * with_p + ["epochs to learn", "forgot"]
+    for arm in summary["arms"]:
+        numbers = arm["metrics"]
+        low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
+        row = [arm["name"], f"{numbers['successes']} of {numbers['trials']}", f"{100 * numbers['success_rate']:.1f} %"]
+        row += [f"{low:.1f} to {high:.1f} %", *[_p(arm["p"])] * with_p]
+        rows.append([*row, _to_learn(numbers), str(numbers["forgotten"])])
+    return rows
 
 
 def _to_learn(numbers: dict) -> str:

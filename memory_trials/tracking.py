@@ -1,21 +1,23 @@
-"""MLflow as a view of the artifacts; nothing else imports mlflow.
+"""MLflow as a view of the artifacts; besides, only `registry` imports mlflow.
 
     python -m memory_trials.tracking           (make track)
     python -m memory_trials.tracking --ui      (make ui: MLflow's page on this machine)
 
 An arm is a parent run with one child run a trial. A parent is found by the fingerprint of what it shows, so
 publishing again changes nothing, a publication that was cut short is completed, and a result that DVC took
-from its cache or from a remote can be published at any time.
+from its cache or from a remote can be published at any time. Each study has a view, in MLflow's own sense: charts
+of its arms side by side, in the menu Views of the experiment's page, and under the links that `make ui` prints.
 """
 
+import base64
 import getpass
 import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,20 +28,56 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import numpy as np
 
-from memory_trials import artifacts, report, results, statistics, studies
+from memory_trials import artifacts, evaluation, figures, report, results, statistics, studies
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.revision import revision
 
-VERSION = "2"  # of what is shown and how: a new one publishes anew
+VERSION = "3"  # of what is shown and how: a new one publishes anew
 LARGEST = sys.float_info.max  # what MLflow stores for infinity
 BATCH = 1000  # metrics in one request, the most that MLflow takes
-WRITTEN = ("dvc.lock", "studies/dvc.lock", "data/*/metrics.json", "data/studies", "docs/studies", "RESULTS.md")
 # How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
 # and thousands of trials, and each point is a row in the store, so theirs are few.
 POINTS, STUDY_POINTS, STUDY_TRIAL_POINTS = 250, 50, 20
+# metrics.json's names as MLflow shows them, the first one foremost; before the "/" is a section of its page of charts
+METRICS = {
+    "success_rate": "success/rate",
+    "success_rate_low": "success/low",
+    "success_rate_high": "success/high",
+    "trials": "trials/all",
+    "successes": "trials/learned",
+    "ever_learned": "trials/ever_learned",
+    "forgotten": "trials/forgotten",
+    "mean_sequence_accuracy": "success/sequence_accuracy",
+    "mean_step_accuracy": "success/step_accuracy",
+    "mean_final_loss": "loss/final_mean",
+    "median_epochs_to_learn": "time_to_learn/median",
+    "median_epochs_to_learn_low": "time_to_learn/low",
+    "median_epochs_to_learn_high": "time_to_learn/high",
+    "parameters": "size/parameters",
+    "updates": "size/updates",
+}
+# The settings that are drawn beside the success rate where a study does not say which ones it changes.
+KNOBS = ("model.cell", "model.units", "model.output", "training.epochs", "training.learning_rate")
+SIZES = ("size/parameters", "size/updates")
+COLUMNS = ("success/rate", "success/low", "success/high", "trials/forgotten", "size/parameters")
+VIEW, NOTE = "mlflow.sharedViewState.", "mlflow.note.content"
+ABOUT = """Each run is an **arm**: one setting, trained from many seeds. Its description holds the answer; its child \
+runs are the trials, one for each seed.
+
+- The menu **Views** (top right, on the page *Training runs*) opens the arms side by side in charts; `make ui` prints \
+the links.
+- Filters: `tags.kind = 'arm'`, `tags.study = 'cells'`, `tags.cell = 'gru'`, ``metrics.`success/rate` > 0.9``, and \
+for the trials `tags.kind = 'trial' and tags.learned = 'no'`.
+- `learned/share` is the share of the trials that had learned at an epoch (`learned/low`, `learned/high`: its \
+interval), `learned/ever` the share that had learned at that epoch or before (Kaplan-Meier); `loss/median`, \
+`loss/p10` and `loss/p90` are over the trials. What *learned* means: README.md, "Read the results".
+- Where an arm was trained again, its earlier results are kept as `tags.kind = 'earlier arm'`.
+"""
 
 
 def tracking_uri(settings: TrackingSettings) -> str:
@@ -60,7 +98,8 @@ def repository() -> Path:
 
 
 def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
-    """Publish arms, each whole and once; `UserError` when the store cannot be reached."""
+    """Publish the pipeline's arm or all arms of a study, each whole and once; `UserError` when the store cannot be
+    reached."""
     import mlflow.exceptions
     import sqlalchemy.exc
     from mlflow import MlflowClient
@@ -70,21 +109,26 @@ def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
     try:
         client = MlflowClient(uri)
         experiment = _experiment(client, settings.experiment, local=uri.startswith("sqlite:"))
-        for arm in map(_Shown, arms):  # one after the other: a study's weights together are hundreds of megabytes
+        published = {}
+        for arm in _shown(arms):  # one after the other: a study's weights together are hundreds of megabytes
             parent, finished = _find(client, experiment, arm)
             if not finished:
                 _publish_children(client, experiment, arm, parent)
                 client.set_terminated(parent.info.run_id)
             known += finished
+            published[arm.fingerprint] = arm.parameters() | arm.sizes()
+        for study in {arm.study for arm in arms}:
+            _set_earlier_apart(client, experiment, study, published)
+            _write_view(client, experiment, study, _varied(arms, list(published.values())), len(arms))
     except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"MLflow cannot be reached at {_without_secrets(uri)}: {_without_secrets(reason)}") from None
+        raise UserError(f"MLflow cannot be reached at {without_secrets(uri)}: {without_secrets(reason)}") from None
     state = "has this result already" if known == len(arms) else "now shows this result"
     what = f"run {arm.name!r} and its {len(arm.trials)} trials" if len(arms) == 1 else f"{len(arms)} arms"
     print(f"MLflow {state}: {what}, experiment {settings.experiment!r}")
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
     """A URI may carry a user and a password."""
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
@@ -93,21 +137,30 @@ def _spread(epochs: int, points: int) -> np.ndarray:
     return np.unique(np.linspace(1, epochs, min(epochs, points)).round().astype(int))
 
 
-class _Shown:
-    """What an arm's artifacts say, as MLflow shall show it."""
+def _shown(arms: list[studies.Arm]) -> Iterator["Shown"]:
+    of_study = any(arm.study != studies.PIPELINE for arm in arms) and studies.FILE.exists()
+    blocks = studies.load_studies()[1] if of_study else {}
+    cells = [arm.changes.get("model.cell", "") for arm in arms]
+    by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
+    for number, (arm, cell) in enumerate(zip(arms, cells)):
+        yield Shown(arm, blocks.get(arm.study), figures.look(cell if by_cell else "", number)[0])
 
-    def __init__(self, arm: studies.Arm):
-        self.arm, self.folder, self.study = arm, arm.folder, arm.study
+
+class Shown:
+    """What an arm's artifacts say, as MLflow shall show it; block: its study's, where that is known."""
+
+    def __init__(self, arm: studies.Arm, block: studies.Study | None = None, colour: str = ""):
+        self.arm, self.folder, self.study, self.block, self.colour = arm, arm.folder, arm.study, block, colour
         self.settings, self.trained = results.read_trained(arm.trained)
         self.metrics = artifacts.read_json(arm.folder / results.METRICS)
         self.trials = artifacts.read_csv(arm.folder / results.TRIALS)
         learned = artifacts.read_csv(arm.folder / results.LEARNED)
-        self.shares = [(int(row["epoch"]), float(row["share_learned"])) for row in learned]
         self.answer = report.answer(self.metrics, float(learned[0]["confidence"]))
         epochs = len(self.trained.losses[0])
         in_study = arm.study != studies.PIPELINE
         self.epochs = _spread(epochs, STUDY_POINTS if in_study else POINTS)
         self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if in_study else POINTS)
+        self.learned = [learned[check - 1] for check in _spread(len(learned), STUDY_POINTS if in_study else POINTS)]
         contents = (artifacts.read_bytes(path) for path in
                     (arm.trained, arm.folder / results.METRICS, arm.folder / results.TRIALS))  # fmt: skip
         identity = (VERSION.encode(), arm.study.encode(), arm.name.encode())
@@ -125,11 +178,82 @@ class _Shown:
 
     def parameters(self) -> dict[str, str]:
         """problem.scored, model.cell, ... -> text, as in params.yaml."""
-        flat = {}
+        generated = self.settings["problem"].get("generate") or {}
+        flat = {f"problem.generate.{key}": _text(value) for key, value in generated.items()}
         for section, values in self.settings.items():
-            for key, value in values.items():
-                flat[f"{section}.{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat |= {f"{section}.{key}": _text(value) for key, value in values.items()}
         return {key: text[:6000] for key, text in flat.items()}  # MLflow's bound on a parameter
+
+    def sizes(self) -> dict[str, str]:
+        return {name: str(self.metrics.get(name.removeprefix("size/"))) for name in SIZES}
+
+    def numbers(self) -> Iterator[tuple[str, float]]:
+        """The values of metrics.json, under MLflow's names."""
+        for key in dict.fromkeys([*METRICS, *self.metrics]):
+            if self.metrics.get(key) is not None:
+                name = METRICS.get(key, key.replace("free_run_", "free_run/"))
+                yield re.sub(r"[^\w\-. :/]", "_", name), float(self.metrics[key])
+
+    def curves(self) -> Iterator[tuple[str, float, int]]:
+        """Name, value and epoch of every point."""
+        losses = statistics.loss_curves(self.trained.losses[:, self.epochs - 1])
+        for epoch, values in zip(self.epochs.tolist(), losses.tolist()):
+            yield from ((f"loss/{name}", value, epoch) for name, value in zip(("median", "p10", "p90"), values))
+        ever, rows = 0.0, artifacts.read_csv(self.folder / results.TIME_TO_LEARN)[::-1]
+        for row in self.learned:
+            epoch = int(row["epoch"])
+            while rows and int(rows[-1]["epoch"]) <= epoch:
+                ever = float(rows.pop()["share_ever_learned"])
+            for name, key in (("share", "share_learned"), ("low", "low"), ("high", "high")):
+                yield f"learned/{name}", float(row[key]), epoch
+            yield "learned/ever", ever, epoch
+
+    def description(self, experiment: str) -> str:
+        """Markdown: the answer, what was asked, the numbers, and where the words are explained."""
+        numbers, parts = self.metrics, [f"**{self.answer[0].upper()}{self.answer[1:]}.**"]
+        if self.block:
+            changed = (self.block.set | self.arm.changes).items()
+            changes = ", ".join(f"`{key}: {_short(value)}`" for key, value in changed)
+            parts.append(
+                f"The study *{self.study}* asks: **{self.block.question}** (from {self.block.source}). This arm is the "
+                f"tutorial's setting with {changes or 'nothing changed'}; RESULTS.md has the answer."
+            )
+        parts.append(f"[Side by side with its peers]({_link(experiment, self.study)})")
+        median, *ends = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
+        low, high = ("?" if end is None else f"{end:g}" for end in ends)
+        rates = [f"{100 * numbers[f'success_rate{end}']:.1f} %" for end in ("", "_low", "_high")]
+        rows = {
+            "success rate, with its interval": "{} ({} to {})".format(*rates),
+            "trials that learned": f"{numbers['successes']} of {numbers['trials']}",
+            "epochs to learn (Kaplan-Meier median)": "not half of the trials ever learned"
+            if median is None else f"{median:g} ({low} to {high})",
+            "learned once, but forgot again": numbers["forgotten"],
+            "parameters": f"{numbers.get('parameters', 0):,}",
+            "updates in training": f"{numbers.get('updates', 0):,}",
+        }  # fmt: skip
+        table = (f"| {name}&emsp; | {value} |" for name, value in rows.items())
+        parts.append("\n".join(["| | |", "|---|---|", *table]))
+        parts.append(
+            "*Learned* means that every scored step of every asked sequence is predicted right in the end. "
+            'README.md, "Read the results", explains the words; the charts are under *Model metrics*, '
+            "the picture and the files under *Artifacts*, the trials are this run's child runs."
+        )
+        return "\n\n".join(parts)
+
+
+def _made_by() -> dict[str, str]:
+    """The commit as MLflow's tag, and whether code or parameters differ from it."""
+    found = revision()
+    return {"mlflow.source.git.commit": found[0], "git.dirty": "yes" if found[1] else "no"} if found else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: object) -> str:
+    text = _text(value)
+    return text if len(text) < 60 else f"{text[:60]} ..."
 
 
 def _experiment(client, name: str, local: bool) -> str:
@@ -140,7 +264,7 @@ def _experiment(client, name: str, local: bool) -> str:
         location = (repository() / "mlartifacts").as_uri() if local else None
         try:
             # the kind makes MLflow's page open with training runs and charts
-            kind = {"mlflow.experimentKind": "custom_model_development"}
+            kind = {"mlflow.experimentKind": "custom_model_development", NOTE: ABOUT}
             return client.create_experiment(name, artifact_location=location, tags=kind)
         except mlflow.exceptions.MlflowException:  # another process was quicker
             found = client.get_experiment_by_name(name)
@@ -150,30 +274,123 @@ def _experiment(client, name: str, local: bool) -> str:
         raise UserError(
             f"the MLflow experiment {name!r} was deleted: restore it, or set tracking.experiment to another name"
         )
+    if NOTE not in found.tags:
+        client.set_experiment_tag(found.experiment_id, NOTE, ABOUT)
     return found.experiment_id
 
 
+def _set_earlier_apart(client, experiment: str, study: str, published: dict[str, dict[str, str]]) -> None:
+    """What these arms (fingerprint -> settings) take the place of: all else of a study, the same setting of the
+    pipeline. It is kept, but stands no longer among the arms."""
+    arms, token = [], None
+    while True:
+        page = client.search_runs([experiment], f"tags.kind = 'arm' and tags.study = '{study}'", page_token=token)
+        arms += page
+        token = page.token
+        if not token:
+            break
+    for run in arms:
+        parameters = run.data.params.items()  # none where another process is about to publish it
+        same = parameters and any(parameters <= settings.items() for settings in published.values())
+        if (same or study != studies.PIPELINE) and run.data.tags.get("fingerprint") not in published:
+            client.set_tag(run.info.run_id, "kind", "earlier arm")
+
+
+def _varied(arms: list[studies.Arm], settings: list[dict[str, str]]) -> list[str]:
+    """In which settings and sizes the arms differ, as far as MLflow can draw it: every arm has one, in few words, and
+    all of them or none are numbers."""
+    if arms[0].study == studies.PIPELINE:
+        return [*KNOBS, *SIZES]
+    changed = dict.fromkeys(key for arm in arms for key in arm.changes)
+    drawn = []
+    for key in (*changed, *SIZES):
+        texts = {of_arm.get(key) for of_arm in settings}
+        short = None not in texts and max(map(len, texts)) < 30
+        if short and len(texts) > 1 and len({text[:1].isdigit() for text in texts}) == 1:
+            drawn.append(key)
+    return drawn
+
+
+def _write_view(client, experiment: str, study: str, varied: list[str], arms: int) -> None:
+    """The study's view, as MLflow's menu Views saves one: filter, sections and charts as compressed JSON in a tag."""
+    sections, charts = [], []
+
+    def section(title: str, columns: int, height: int, cards: list[dict]) -> None:
+        sections.append({"uuid": title, "name": title, "display": height > 0, "isReordered": True, "deleted": False,
+                         "isGenerated": False, "columns": columns, "cardHeight": height or 360})  # fmt: skip
+        for card in cards:
+            charts.append({"uuid": f"{title} {len(charts)}", "metricSectionId": title, "deleted": False,
+                           "isGenerated": False, "runsCountToCompare": 100} | card)  # fmt: skip
+
+    def lines(*keys: str, **drawn: object) -> dict:
+        return {"type": "LINE", "metricKey": keys[0], "selectedMetricKeys": keys, "range": {}, "xAxisKey": "step",
+                "selectedXAxisMetricKey": "", "yAxisKey": "metric", "yAxisExpressions": [], "scaleType": "linear",
+                "xAxisScaleType": "linear", "lineSmoothness": 0, "displayPoints": False, "ignoreOutliers": False,
+                "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True} | drawn  # fmt: skip
+
+    def bars(*keys: str) -> list[dict]:
+        return [{"type": "BAR", "metricKey": key} for key in keys]
+
+    share = {"yMin": 0, "yMax": 1.05}
+    section("Share that learned, and loss, by epoch", 2, 380, [
+        lines("learned/share", "learned/low", "learned/high", range=share),
+        lines("loss/median", "loss/p10", "loss/p90", scaleType="log"),
+    ])  # fmt: skip
+    section("Success rate in the end, with its interval", 3, 300, bars("success/rate", "success/low", "success/high"))
+    section("How soon, and for how long", 3, 340, [
+        lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten"),
+    ])  # fmt: skip
+    if varied:
+        section("Settings, sizes and success", 1, 400, [
+            {"type": "PARALLEL", "selectedParams": [key for key in varied if key not in SIZES], "showAllRuns": False,
+             "selectedMetrics": [*(key for key in varied if key in SIZES), "success/rate"]},
+        ])  # fmt: skip
+    for rest in dict.fromkeys(name.split("/")[0] for name in ("learned/", "loss/", *METRICS.values())):
+        section(rest, 3, 0, [])  # closed: MLflow puts there what is drawn nowhere else
+    state = {
+        "searchFilter": f"tags.kind = 'arm' and tags.study = '{study}'",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": study != studies.PIPELINE,  # as the study lists them; the latest try of the pipeline first
+        "selectedColumns": [f"metrics.`{name}`" for name in COLUMNS],
+        "runsHiddenMode": "SHOW_ALL" if arms <= 20 else "FIRST_20_RUNS",
+        "compareRunCharts": charts,
+        "compareRunSections": sections,
+        "isAccordionReordered": True,
+        "hideEmptyCharts": True,
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    view = json.dumps({"name": study, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
+    if client.get_experiment(experiment).tags.get(VIEW + study) != view:
+        client.set_experiment_tag(experiment, VIEW + study, view)
+
+
+def _link(experiment: str, view: str) -> str:
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={view}&compareRunsMode=CHART"
+
+
 def _pages(uri: str, names: list[str]) -> Iterator[str]:
-    """For each of the experiments that is there, the link to its arms side by side."""
+    """For each of the experiments that is there, the links to its views."""
     import mlflow.exceptions
     from mlflow import MlflowClient
 
-    arms = "searchFilter=tags.kind%20%3D%20%27arm%27&compareRunsMode=CHART"
     try:
         client = MlflowClient(uri)
         for name in dict.fromkeys(names):
-            if found := client.get_experiment_by_name(name):
-                yield f"{name}: http://127.0.0.1:5000/#/experiments/{found.experiment_id}/runs?{arms}"
+            found = client.get_experiment_by_name(name)
+            for tag in sorted(found.tags) if found else ():
+                if tag.startswith(VIEW):
+                    view = tag.removeprefix(VIEW)
+                    yield f"  {view:<18}http://127.0.0.1:5000/{_link(found.experiment_id, view)}"
     except mlflow.exceptions.MlflowException:
         return
 
 
-def _find(client, experiment: str, arm: _Shown) -> tuple:
+def _find(client, experiment: str, arm: Shown) -> tuple:
     """The parent run of this fingerprint, made where there is none, and whether it is complete."""
-    runs = client.search_runs(
-        [experiment], f"tags.fingerprint = '{arm.fingerprint}' and tags.kind = 'arm'", max_results=1
-    )
+    runs = client.search_runs([experiment], f"tags.fingerprint = '{arm.fingerprint}'", max_results=1)
     if runs:
+        if runs[0].data.tags["kind"] != "arm":  # an earlier result is the present one again
+            client.set_tag(runs[0].info.run_id, "kind", "arm")
         return runs[0], runs[0].info.status == "FINISHED"
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
@@ -182,23 +399,18 @@ def _find(client, experiment: str, arm: _Shown) -> tuple:
         "study": arm.study,
         "cell": arm.settings["model"]["cell"],
         "fingerprint": arm.fingerprint,
-        "mlflow.note.content": f"**{arm.answer[0].upper()}{arm.answer[1:]}.**",
+        NOTE: arm.description(experiment),
         "mlflow.source.name": "dvc repro",
         "mlflow.user": getpass.getuser(),
-        **_revision(),
+        **_made_by(),
     }
+    if arm.study != studies.PIPELINE:  # whose tries come one by one; MLflow chooses their colours
+        tags["mlflow.runColor"] = arm.colour
     now = int(time.time() * 1000)
     parent = client.create_run(experiment, tags=tags, run_name=arm.name)
     run_id = parent.info.run_id
-    metrics = [Metric(key, float(value), now, 0) for key, value in arm.metrics.items() if value is not None]
-    curves = statistics.loss_curves(arm.trained.losses[:, arm.epochs - 1])
-    for epoch, (median, low, high) in zip(arm.epochs.tolist(), curves.tolist()):
-        metrics += [
-            Metric("loss_median", median, now, epoch),
-            Metric("loss_p10", low, now, epoch),
-            Metric("loss_p90", high, now, epoch),
-        ]
-    metrics += [Metric("share_learned", share, now, epoch) for epoch, share in arm.shares]
+    metrics = [Metric(name, value, now, 0) for name, value in arm.numbers()]
+    metrics += [Metric(name, value, now, epoch) for name, value, epoch in arm.curves()]
     client.log_batch(run_id, params=[Param(key, value) for key, value in arm.parameters().items()])
     _log_metrics(client, run_id, metrics)
     sequences = artifacts.read_text(arm.arm.sequences)
@@ -212,12 +424,14 @@ def _find(client, experiment: str, arm: _Shown) -> tuple:
         ),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    for path in (*(arm.folder / name for name in (results.FIGURE, results.METRICS, results.TRIALS)), arm.arm.sequences):
-        client.log_artifact(run_id, str(path))
+    files = [arm.folder / name for name in (results.FIGURE, figures.SCALABLE, results.METRICS, results.TRIALS)]
+    for path in (*files, arm.folder / evaluation.CONFUSION, arm.arm.sequences):
+        if path.exists():  # an arm of a study has no scalable picture
+            client.log_artifact(run_id, str(path))
     return parent, False
 
 
-def _publish_children(client, experiment: str, arm: _Shown, parent) -> None:
+def _publish_children(client, experiment: str, arm: Shown, parent) -> None:
     """One finished run for each trial; those that an earlier, cut publication finished are kept."""
     parent_id = parent.info.run_id
     done, token = set(), None
@@ -243,7 +457,7 @@ def _publish_children(client, experiment: str, arm: _Shown, parent) -> None:
             list(pool.map(lambda child: _create_run(client, experiment, child), children))
 
 
-def _children(arm: _Shown, parent_id: str):
+def _children(arm: Shown, parent_id: str):
     """name, tags, params and metrics [(key, value, step)] of each trial's run."""
     for row, losses in zip(arm.trials, arm.trained.losses[:, arm.trial_epochs - 1].tolist()):
         learned = row["learned"] == "1"
@@ -321,35 +535,24 @@ def _log_metrics(client, run_id: str, metrics: list) -> None:
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
 
-def _revision() -> dict[str, str]:
-    """The commit, and whether the code or the parameters differ from it.
-
-    What the pipeline itself writes (dvc.lock, metrics) does not count: every run would be dirty.
-    """
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
-
-    try:
-        commit = git("rev-parse", "HEAD").strip()
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in WRITTEN))
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"mlflow.source.git.commit": commit, "git.dirty": "yes" if changed.strip() else "no"}
-
-
 def main() -> None:
     settings = load_settings().tracking
     if "--ui" in sys.argv:
         uri = tracking_uri(settings)
         defaults = studies.load_studies()[0] if studies.FILE.exists() else {}
         of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
-        print("MLflow's page (Ctrl-C ends it): http://127.0.0.1:5000; every arm side by side:")
-        print(*_pages(uri, [settings.experiment, of_studies]), sep="\n", flush=True)
+        pages = list(_pages(uri, [settings.experiment, of_studies])) or [
+            "  none yet; make track publishes what is here"
+        ]
+        print("MLflow's page (Ctrl-C ends it): http://127.0.0.1:5000; arms side by side in charts:", *pages, sep="\n")
+        sys.stdout.flush()
         os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
     arms = [studies.pipeline_arm()]
     if arms[0].trained.exists() or not studies.FOLDER.exists():
+        from memory_trials import registry  # which imports this module
+
         publish(arms, settings)
+        registry.register(arms[0], settings)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
 

@@ -10,6 +10,7 @@ from memory_trials import (
     encoding,
     evaluation,
     figures,
+    memory,
     problems,
     report,
     results,
@@ -36,15 +37,17 @@ def main() -> None:
         metrics, learned = zip(*results_of)
         confidence = arms[0].settings.evaluation.confidence
         summary = answers.summarize(arms[0].study, study, arms, list(metrics), list(learned), confidence)
-        artifacts.write_bytes(studies.PICTURES / f"{arms[0].study}.png", figures.study(summary))
+        figures.write(studies.PICTURES / f"{arms[0].study}.png", figures.study(summary))
         artifacts.write_json(studies.SUMMARIES / f"{arms[0].study}.json", summary)
         print(f"{study.question}\n{summary['answer']}")
     tracking_settings = arms[0].settings.tracking
     if tracking_settings.enabled:
-        from memory_trials import tracking
+        from memory_trials import registry, tracking
 
         try:
             tracking.publish(arms, tracking_settings)
+            if study is None:
+                registry.register(arms[0], tracking_settings)
         except UserError as error:  # the result is what counts, and it is complete
             print(f"warning: {error}; the results are kept: publish them later with make track", file=sys.stderr)
 
@@ -81,13 +84,18 @@ def evaluate(arm: studies.Arm) -> tuple[dict, dict[int, bool]]:
     header = ("seed", "learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
     artifacts.write_csv(arm.folder / results.TRIALS, header, zip(*columns))
     results.write_predictions(arm.folder, problem, table, trained.seeds, predicted, activations)
+    header = ("seed", "sequence", "step", "input", "target", "predicted")
+    confusion = evaluation.confusion(problem, table, trained.seeds, predicted)
+    artifacts.write_csv(arm.folder / evaluation.CONFUSION, header, confusion)
     time_to_learn, *_ = statistics.time_to_learn(epochs_to_learn, epochs, confidence)
     results.write_curves(arm.folder, loss_curves, trained.checks, shares, time_to_learn, confidence)
-    figure = figures.answer(
-        report.answer(metrics, confidence), trained.losses, loss_curves, trained.checks, shares, confidence
-    )
-    artifacts.write_bytes(arm.folder / results.FIGURE, figure)
     artifacts.write_json(arm.folder / results.METRICS, metrics)
+    charts = figures.of_arm(arm.folder, settings.model.cell, trained.losses)
+    figure = figures.overview(charts, report.answer(metrics, confidence))
+    figures.write(arm.folder / results.FIGURE, figure)
+    if arm.study == studies.PIPELINE:
+        figures.write(arm.folder / figures.SCALABLE, figure)
+        memory.write(arm.folder, memory.best_memory(problem, made_with, trained, learned))
     return metrics, dict(zip(trained.seeds.tolist(), learned.tolist()))
 
 

@@ -1,5 +1,6 @@
 """Publishing to MLflow: what is there, that it is there once, and that a cut is mended."""
 
+import base64
 import dataclasses
 import json
 import os
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from memory_trials import artifacts, problems, results, statistics, studies, tracking
 from memory_trials.config import ProblemSettings, TrackingSettings
@@ -21,11 +24,22 @@ from memory_trials.errors import UserError
 TRIALS, EPOCHS = 5, 40
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory) -> Path:
+    """MLflow takes seconds to make one, so the tests copy this one."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def arm(tmp_path, monkeypatch) -> studies.Arm:
+def arm(tmp_path, monkeypatch, empty_store) -> studies.Arm:
     """An arm as the evaluate stage leaves it, made from numbers instead of training."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, "mlflow.db")
     folder = Path("data/mine")
     random = np.random.default_rng(0)
     problem = problems.make_problem(ProblemSettings(sequences=[[0, 1, 2], [2, 1, 0]]))
@@ -85,19 +99,22 @@ def check_what_is_there(uri: str, arm: studies.Arm) -> None:
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
     metrics = artifacts.read_json(arm.folder / results.METRICS)
-    for key in (
-        "trials",
-        "successes",
-        "success_rate",
-        "success_rate_low",
-        "success_rate_high",
-        "mean_sequence_accuracy",
-    ):
-        assert parent.data.metrics[key] == pytest.approx(metrics[key])
-    for key in ("loss_median", "loss_p10", "loss_p90"):
-        assert [m.step for m in client.get_metric_history(parent.info.run_id, key)] == list(range(1, EPOCHS + 1))
-    shares = client.get_metric_history(parent.info.run_id, "share_learned")
-    assert [(m.step, m.value) for m in shares] == [(20, 0.0), (40, 0.6)]
+    for key, name in tracking.METRICS.items():
+        if metrics.get(key) is not None:
+            assert parent.data.metrics[name] == pytest.approx(metrics[key])
+    assert parent.data.metrics["success/rate"] == 0.6 and parent.data.metrics["trials/all"] == 5
+    losses = results.read_trained(arm.trained)[1].losses
+    for name, share in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
+        history = client.get_metric_history(parent.info.run_id, f"loss/{name}")
+        assert [m.step for m in history] == list(range(1, EPOCHS + 1))
+        for m in (history[0], history[-1]):
+            assert m.value == pytest.approx(np.quantile(losses[:, m.step - 1], share))
+    low, high = proportion_confint(3, 5, 0.05, "wilson")
+    expected = {"share": (0, 0.6), "low": (0, low), "high": (proportion_confint(0, 5, 0.05, "wilson")[1], high),
+                "ever": (0, 0.6)}  # fmt: skip
+    for name, values in expected.items():
+        history = client.get_metric_history(parent.info.run_id, f"learned/{name}")
+        assert [m.step for m in history] == [20, 40] and np.allclose([m.value for m in history], values)
     assert {f.path for f in client.list_artifacts(parent.info.run_id)} == {
         "answer.png",
         "metrics.json",
@@ -134,6 +151,7 @@ def runs_with(client, filter_string):
 
 
 def test_everything_is_there_once(arm, capsys):
+    Path("mlflow.db").unlink()  # as on a new machine
     for _ in range(2):
         tracking.publish([arm], TrackingSettings())
     said = capsys.readouterr().out
@@ -161,46 +179,173 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    child = next(iter(real(tracking._Shown(arm), parent.info.run_id)))
+    child = next(iter(real(tracking.Shown(arm), parent.info.run_id)))
     tracking._create_run(client, parent.info.experiment_id, child)
     client.create_run(parent.info.experiment_id, tags={"mlflow.parentRunId": parent.info.run_id, "kind": "trial"})
     tracking.publish([arm], TrackingSettings())
     check_what_is_there(uri, arm)
 
 
-def test_another_result_is_another_run(arm):
-    tracking.publish([arm], TrackingSettings())
+def test_another_result_is_another_run_in_the_place_of_the_earlier_one(arm):
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    successes = lambda kind: [run.data.metrics["trials/learned"] for run in runs(uri, kind)]
     metrics = artifacts.read_json(arm.folder / results.METRICS)
-    artifacts.write_json(arm.folder / results.METRICS, metrics | {"successes": 2})
+    for number in (3, 2, 3):
+        artifacts.write_json(arm.folder / results.METRICS, metrics | {"successes": number})
+        tracking.publish([arm], TrackingSettings())
+        assert successes("arm") == [number]
+    assert successes("earlier arm") == [2]
+    settings, trained = results.read_trained(arm.trained)
+    settings["training"]["epochs"] = 41  # another setting of the pipeline is there to be compared
+    results.write_trained(arm.trained, trained, settings)
     tracking.publish([arm], TrackingSettings())
-    assert len(runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")) == 2
+    assert successes("arm") == [3, 3] and successes("earlier arm") == [2]
 
 
-def test_a_server_gets_the_same(arm, tmp_path):
+def test_an_arm_that_its_study_has_no_longer_is_set_apart(arm):
+    both = [dataclasses.replace(arm, study="cells", name=name) for name in ("cell=gru", "cell=lstm")]
+    for arms in (both, both[1:]):
+        tracking.publish(arms, TrackingSettings())
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    assert [run.info.run_name for run in runs(uri, "arm")] == ["cells: cell=lstm"]
+    assert [run.info.run_name for run in runs(uri, "earlier arm")] == ["cells: cell=gru"]
+    tracking.publish([arm], TrackingSettings())
+    assert len(runs(uri, "arm")) == 2  # the pipeline's arm is none of the study's
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of an MLflow server with an empty store; starting one takes long."""
+    folder = tmp_path_factory.mktemp("server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uri = f"http://127.0.0.1:{port}"
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}", "--artifacts-destination", str(tmp_path / "kept"),
+        "--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "kept"),
     ]  # fmt: skip
-    log = open(tmp_path / "server.log", "w")
-    server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    with open(folder / "server.log", "w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         for _ in range(240):
             try:
                 urllib.request.urlopen(f"{uri}/health", timeout=1)
                 break
             except OSError:
-                assert server.poll() is None, (tmp_path / "server.log").read_text()
+                assert process.poll() is None, (folder / "server.log").read_text()
                 time.sleep(0.5)
-        tracking.publish([arm], TrackingSettings(uri=uri))
-        tracking.publish([arm], TrackingSettings(uri=uri))
-        check_what_is_there(uri, arm)
+        yield uri
     finally:
-        os.killpg(server.pid, 15)
-        server.wait(20)
+        os.killpg(process.pid, 15)
+        process.wait(20)
+
+
+def test_a_server_gets_the_same(arm, server):
+    tracking.publish([arm], TrackingSettings(uri=server))
+    tracking.publish([arm], TrackingSettings(uri=server))
+    check_what_is_there(server, arm)
+
+
+def two_arms(arm: studies.Arm) -> list[studies.Arm]:
+    """A study of two cells, with its block in studies/params.yaml."""
+    artifacts.write_text(
+        studies.FILE,
+        "defaults: {problem: {sequences: [[0, 1, 2], [2, 1, 0]]}}\n"
+        "studies:\n  cells:\n    question: Which cell?\n    source: I wondered\n"
+        "    set: {training.epochs: 40}\n    grid: {model.cell: [gru, lstm]}\n",
+    )
+    settings, trained = results.read_trained(arm.trained)
+    arms = []
+    for cell in ("gru", "lstm"):
+        path = arm.folder / f"{cell}.npz"
+        results.write_trained(path, trained, settings | {"model": settings["model"] | {"cell": cell}})
+        changes = {"model.cell": cell}
+        arms.append(dataclasses.replace(arm, study="cells", name=f"cell={cell}", trained=path, changes=changes))
+    return arms
+
+
+def test_a_description_says_what_was_asked_and_what_came_out(arm):
+    tracking.publish([arm], TrackingSettings())
+    tracking.publish(two_arms(arm), TrackingSettings(experiment="of-studies"))
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{Path.cwd() / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("of-studies")
+    assert "tags.kind = 'arm'" in experiment.tags["mlflow.note.content"]
+    arms = client.search_runs([experiment.experiment_id], "tags.kind = 'arm'", order_by=["attributes.start_time"])
+    said = [run.data.tags["mlflow.note.content"] for run in arms]
+    for text, cell in zip(said, ("gru", "lstm")):
+        assert text.startswith("**Memory learned in 3 of 5 trials: 60.0 % (95 % interval 23.1 % to 88.2 %).**\n\n")
+        assert "**Which cell?** (from I wondered)" in text and f"`training.epochs: 40`, `model.cell: {cell}`" in text
+        assert "| 60.0 % (23.1 % to 88.2 %) |" in text and "| 3 of 5 |" in text and "| 40 (40 to ?) |" in text
+        assert "README.md" in text and f"(#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=cells" in text
+    (of_pipeline,) = runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")
+    assert "The study" not in of_pipeline.data.tags["mlflow.note.content"]
+    assert len({run.data.tags["mlflow.runColor"] for run in arms}) == 2
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "my own")
+    tracking.publish(two_arms(arm), TrackingSettings(experiment="of-studies"))
+    assert client.get_experiment_by_name("of-studies").tags["mlflow.note.content"] == "my own"
+
+
+def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    tracking.publish(two_arms(arm), TrackingSettings())
+    tracking.publish([arm], TrackingSettings())
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("memory-trials")
+    link = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey="
+    pages = [page.split() for page in tracking._pages(uri, ["memory-trials", "no such experiment", "memory-trials"])]
+    assert pages == [[name, f"{link}{name}&compareRunsMode=CHART"] for name in ("cells", "pipeline")]
+    view = json.loads(experiment.tags["mlflow.sharedViewState.cells"])
+    assert view["name"] == "cells"
+    state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
+    shown = client.search_runs([experiment.experiment_id], state["searchFilter"], order_by=["attributes.start_time"])
+    assert [run.info.run_name for run in shown] == ["cells: cell=gru", "cells: cell=lstm"]
+    sections = [section["uuid"] for section in state["compareRunSections"]]
+    drawn = set()
+    for chart in state["compareRunCharts"]:
+        assert chart["metricSectionId"] in sections
+        drawn |= set(chart.get("selectedMetricKeys") or chart.get("selectedMetrics") or [chart["metricKey"]])
+        if chart["type"] == "PARALLEL":  # only what differs
+            assert chart["selectedParams"] == ["model.cell"] and chart["selectedMetrics"] == ["success/rate"]
+    assert (
+        drawn == set(shown[0].data.metrics) & drawn and {"loss/p10", "loss/p90", "learned/share", "success/low"} < drawn
+    )
+    for name in shown[0].data.metrics:  # what no chart draws goes to a section that is closed
+        assert name in drawn or name.split("/")[0] in sections
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", None)  # it is written once
+    tracking.publish(two_arms(arm), TrackingSettings())
+
+
+def test_the_axes_beside_the_success_rate_are_those_that_mlflow_can_draw(arm):
+    arms = [dataclasses.replace(arm, study="mine", changes=dict.fromkeys("abcdef"))] * 2
+    common = {"size/parameters": "1", "size/updates": "1", "b": "same"}
+    settings = [
+        common | {"a": "lstm", "c": "1", "d": "1", "e": "x" * 40},
+        common | {"a": "gru", "c": "2", "d": "sequence", "e": "y", "f": "1", "size/updates": "2"},
+    ]
+    assert tracking._varied(arms, settings) == ["a", "c", "size/updates"]
+
+
+def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
+    tracking.publish(two_arms(arm), TrackingSettings(uri=server, experiment="in-a-browser"))
+    (page,) = tracking._pages(server, ["in-a-browser"])
+    tab = browser.new_page(viewport={"width": 1600, "height": 1600})
+    wrong = []
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("request", lambda request: wrong.append(request.url) if server not in request.url else None)
+    tab.goto(page.split()[1].replace("http://127.0.0.1:5000", server))
+    names = ("cells: cell=gru", "cells: cell=lstm", "learned/share vs learned/low vs learned/high",
+             "loss/median vs loss/p10 vs loss/p90", "success/rate", "success/low", "success/high")  # fmt: skip
+    for name in names:
+        tab.get_by_text(name, exact=True).first.wait_for(timeout=30_000)
+    tab.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(timeout=30_000)
+    tab.locator(".js-plotly-plot .barlayer .point").first.wait_for(timeout=30_000)
+    assert tab.get_by_text("Error loading shared view").count() == 0 and not wrong
+    tab.close()
 
 
 def test_an_unreachable_server_is_told_in_one_sentence_without_its_password(arm):
@@ -228,30 +373,6 @@ def test_the_environment_comes_before_the_parameters_and_temporary_experiments_r
     assert tracking.tracking_uri(TrackingSettings()) == f"sqlite:///{here / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://b")
     assert tracking.tracking_uri(TrackingSettings(uri="http://a")) == "http://b"
-
-
-def test_the_dirty_flag_ignores_what_the_pipeline_writes(arm):
-    def git(*arguments):
-        subprocess.run(
-            ["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True, capture_output=True
-        )
-
-    git("init")
-    for name in ("dvc.lock", "params.yaml"):
-        Path(name).write_text("a")
-    git("add", "dvc.lock", "params.yaml", str(arm.folder / results.METRICS))
-    git("commit", "-m", "x")
-    Path("dvc.lock").write_text("b")
-    (arm.folder / results.METRICS).write_text("{}")
-    assert tracking._revision()["git.dirty"] == "no"
-    Path("data/problems").mkdir()
-    Path("data/problems/mine.csv").write_text("a,b")  # a user's sequences are no output
-    git("add", "data/problems/mine.csv")
-    assert tracking._revision()["git.dirty"] == "yes"
-    git("commit", "-m", "y")
-    assert tracking._revision()["git.dirty"] == "no"
-    Path("params.yaml").write_text("b")
-    assert tracking._revision()["git.dirty"] == "yes"
 
 
 def test_an_arm_of_a_study_shows_fewer_points(arm):

@@ -1,0 +1,290 @@
+"""A trained memory that one can ask: the best trial, its file, and what it says next.
+
+The best trial is the one of lowest final loss among those that learned; where none learned, of all. It is kept
+twice: as memory.npz, which is asked here without TensorFlow, and as model.keras, which Keras itself loads.
+"""
+
+import importlib.metadata
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memory_trials import artifacts, forward
+from memory_trials.config import EncodingSettings, ModelSettings, Symbol, load_settings, validated
+from memory_trials.encoding import NOTHING, one_hot
+from memory_trials.errors import UserError
+from memory_trials.problems import Problem
+from memory_trials.results import Trained
+
+FORMAT = "memory-trials memory 1"
+MEMORY, KERAS_MODEL = "memory.npz", "model.keras"
+LONGEST = 100_000  # symbols, given and said: some seconds
+LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "mlp": "Dense"}  # Keras's, of the built-in cells
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One trained trial: its weights by name (cell/kernel, ..., output/bias), and all that is needed to ask it."""
+
+    alphabet: tuple[Symbol, ...]
+    encoding: EncodingSettings
+    model: ModelSettings
+    weights: dict[str, np.ndarray]
+    seed: int
+    learned: bool
+    loss: float
+
+    @property
+    def inputs(self) -> int:
+        """Length of the input vector."""
+        places = self.encoding.history if self.encoding.history_as == "features" else 1
+        return len(self.alphabet) * places
+
+    def __str__(self) -> str:
+        verdict = "which learned" if self.learned else "which has not learned, nor has any other"
+        return f"the trial of seed {self.seed}, {verdict}; its last loss is {self.loss:.4g}"
+
+
+def best(learned: np.ndarray, losses: np.ndarray) -> int:
+    """Which of T trials: learned [T] bool, with the lowest final loss [T]; of none learned, the lowest of all."""
+    return int(np.lexsort((losses, ~learned))[0])  # which sorts by the last key first, and nan behind all
+
+
+def best_memory(problem: Problem, settings: dict[str, Any], trained: Trained, learned: np.ndarray) -> Memory:
+    """The best trial's memory. settings: what the trials were trained with. learned [T] bool: their verdicts."""
+    losses = trained.losses[:, -1]
+    trial = best(learned, losses)
+    return Memory(
+        alphabet=problem.alphabet,
+        encoding=EncodingSettings(**settings["encoding"]),
+        model=ModelSettings(**settings["model"]),
+        weights={name: array[trial] for name, array in trained.weights.items()},
+        seed=int(trained.seeds[trial]),
+        learned=bool(learned[trial]),
+        loss=float(losses[trial]),
+    )
+
+
+def write(folder: Path, memory: Memory) -> None:
+    """memory.npz and model.keras; the same memory gives the same bytes."""
+    settings = {
+        "alphabet": memory.alphabet,
+        "encoding": memory.encoding.model_dump(),
+        "model": memory.model.model_dump(),
+        "seed": memory.seed,
+        "learned": memory.learned,
+        "loss": memory.loss,
+    }
+    artifacts.write_arrays(folder / MEMORY, FORMAT, memory.weights, settings)
+    artifacts.write_bytes(folder / KERAS_MODEL, keras_file(memory))
+
+
+def read(path: str | Path) -> Memory:
+    """`UserError` where the file is missing, damaged or something else."""
+    settings, weights = artifacts.read_arrays(path, FORMAT)
+    try:
+        memory = Memory(
+            alphabet=tuple(settings["alphabet"]),
+            encoding=validated(EncodingSettings, settings["encoding"], str(path)),
+            model=validated(ModelSettings, settings["model"], str(path)),
+            weights=weights,
+            **{name: settings[name] for name in ("seed", "learned", "loss")},
+        )
+        if forward.knows(memory.model):  # whether everything fits together shows when it is asked
+            ((_, activations),) = _outputs(memory, np.full((1, 1, 1), memory.inputs - 1))
+            if activations.shape != (len(memory.alphabet),):
+                raise ValueError
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise UserError(f"{path} is damaged (its parts do not fit together): run dvc repro to make it anew") from None
+    return memory
+
+
+def words(text: str) -> list[str]:
+    """The symbols of a text: separated by spaces or commas, or a JSON array where symbols hold some themselves."""
+    if text.lstrip().startswith("["):
+        try:
+            return [str(symbol) for symbol in json.loads(text)]
+        except (ValueError, RecursionError):
+            pass
+    return text.replace(",", " ").split()
+
+
+def written(symbols: Sequence[Symbol]) -> str:
+    """The inverse of `words`."""
+    text = " ".join(map(str, symbols))
+    return text if words(text) == list(map(str, symbols)) else json.dumps(symbols, ensure_ascii=False)
+
+
+def ask(memory: Memory, symbols: Sequence[Symbol | str], steps: int = 1) -> list[tuple[Symbol, float]]:
+    """What the memory says after these symbols, `steps` times, each time fed what it said; and how sure it is.
+
+    It starts from a state of zero. Symbols are known by their text: "3" is 3. The probability is the output layer's
+    activation: with softmax those of all symbols sum to 1; with sigmoid, trained on binary cross-entropy, each symbol
+    has one of its own. `UserError` where a symbol is unknown, where there is none, or where there are too many.
+    """
+    place = {str(symbol): index for index, symbol in reversed(list(enumerate(memory.alphabet)))}
+    for symbol in symbols:
+        if str(symbol) not in place:
+            known = ", ".join(map(str, memory.alphabet[:20])) + (", ..." if len(memory.alphabet) > 20 else "")
+            raise UserError(f"{str(symbol)[:60]!r} is no symbol that this memory knows; it knows {known}")
+    history = memory.encoding.history if memory.encoding.history_as == "steps" else 1
+    if not symbols:
+        raise UserError(f"the sequence is empty: give at least one symbol, such as {memory.alphabet[0]}")
+    if len(symbols) < history:
+        raise UserError(f"the sequence is too short: this memory looks at {history} symbols, so give at least as many")
+    if len(symbols) >= LONGEST:
+        raise UserError(f"the sequence has {len(symbols)} symbols: allowed are 1 to {LONGEST - 1}")
+    if not 1 <= steps <= LONGEST - len(symbols):
+        raise UserError(f"steps is {steps}: allowed are 1 to {LONGEST - len(symbols)}")
+    places = [place[str(symbol)] for symbol in symbols]
+    follow = _follow_windows if memory.encoding.history_as == "steps" else _follow
+    return [(memory.alphabet[index], probability) for index, probability in follow(memory, places, steps)]
+
+
+def _follow(memory: Memory, places: list[int], steps: int) -> Iterator[tuple[int, float]]:
+    """One run over all symbols. Each is seen with those before it, in further stretches of the input vector."""
+    given, history, size = len(places), memory.encoding.history, len(memory.alphabet)
+    x = np.full((1, given + steps - 1, history), NOTHING)
+
+    def show(t: int, place: int) -> None:
+        for back in range(min(history, x.shape[1] - t)):
+            x[0, t + back, back] = place + back * size
+
+    for t, place in enumerate(places):
+        show(t, place)
+    for t, activations in _outputs(memory, x):  # reads a step when it gets there, so what is said can be shown to it
+        if t >= given - 1:
+            said = int(activations.argmax())
+            yield said, float(activations[said])
+            show(t + 1, said)
+
+
+def _follow_windows(memory: Memory, places: list[int], steps: int) -> Iterator[tuple[int, float]]:
+    """A run of its own over the last symbols for each symbol to say."""
+    for _ in range(steps):
+        *_, (_, activations) = _outputs(memory, np.array(places[-memory.encoding.history :]).reshape(1, -1, 1))
+        said = int(activations.argmax())
+        yield said, float(activations[said])
+        places = [*places, said]
+
+
+def _outputs(memory: Memory, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each step's number and the activations [symbols], from a state of zero. x [1, L, F]: as in `forward.outputs`."""
+    if forward.knows(memory.model):
+        stacked = {name: array[np.newaxis] for name, array in memory.weights.items()}
+        return ((t, activations[0, 0]) for t, activations in forward.outputs(memory.model, stacked, x))
+    return _keras_outputs(memory, x)
+
+
+def _keras_outputs(memory: Memory, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The same by Keras, seconds slower. Code that a file names is run only where params.yaml names it too."""
+    if load_settings().model != memory.model:
+        raise UserError(
+            f"this memory is of the cell {memory.model.cell!r} with code or arguments of its own, "
+            "which are used only where the section model of params.yaml says the same"
+        )
+    from memory_trials import cells
+    from memory_trials.backend import tf
+
+    model = cells.make_model(memory.model, memory.inputs, len(memory.alphabet))
+    weights = [tf.constant(memory.weights[name]) for name in model.names]
+    states = [tf.zeros((1, size)) for size in model.state_sizes]
+    for t in range(x.shape[1]):
+        output, states = model.step(weights, tf.constant(one_hot(x[:, t], memory.inputs)), states)
+        yield t, model.readout(weights, output).numpy()[0]
+
+
+def keras_file(memory: Memory) -> bytes:
+    """The .keras file of the model: [batch, steps, inputs] -> the activations [batch, steps, symbols].
+
+    A .keras file is a zip of two JSON texts and the weights as HDF5 (keras.saving). For the built-in cells it is
+    written here, which takes a tenth of a second where importing TensorFlow takes five; without times and dates in it.
+    """
+    model, inputs, symbols = memory.model, memory.inputs, len(memory.alphabet)
+    recurrent = {"name": "memory", "units": model.units, "return_sequences": True} | model.cell_options
+    if model.cell in LAYERS:
+        weights = _keras_weights(memory)
+        cell = {"class_name": LAYERS[model.cell], "config": recurrent}
+        if model.cell == "mlp":
+            del recurrent["return_sequences"]
+            recurrent.setdefault("activation", "tanh")
+    else:
+        weights, own = _weights_by_keras(memory)
+        config = {"name": "memory", "return_sequences": True, "cell": own}
+        cell = {"class_name": "RNN", "config": config}
+    output = {"name": "output", "units": symbols, "activation": model.output}
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "symbols", "batch_shape": [None, None, inputs]}},
+        {**cell, "build_config": {"input_shape": [None, None, inputs]}},
+        {"class_name": "Dense", "config": output, "build_config": {"input_shape": [None, None, model.units]}},
+    ]
+    config = {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {
+            "name": "memory_trial",
+            "layers": [{"module": "keras.layers", "registered_name": None, **layer} for layer in layers],
+            "build_input_shape": [None, None, inputs],
+        },
+        "registered_name": None,
+        "build_config": {"input_shape": [None, None, inputs]},
+    }
+    metadata = {"keras_version": importlib.metadata.version("keras")}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in (
+            ("metadata.json", json.dumps(metadata).encode()),
+            ("config.json", json.dumps(config).encode()),
+            ("model.weights.h5", weights),
+        ):
+            file.writestr(zipfile.ZipInfo(name), content)  # a ZipInfo of 1980, whatever the day
+    return buffer.getvalue()
+
+
+def _keras_weights(memory: Memory) -> bytes:
+    """Keras's HDF5 of a Sequential model: layers/<class>/vars/<number>, in a cell's case layers/<class>/cell/vars."""
+    import h5py
+
+    mlp = memory.model.cell == "mlp"
+    groups = {
+        "cell": "layers/dense/vars" if mlp else f"layers/{memory.model.cell}/cell/vars",
+        "output": "layers/dense_1/vars" if mlp else "layers/dense/vars",
+    }
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for part, group in groups.items():
+            arrays = [array for name, array in memory.weights.items() if name.startswith(f"{part}/")]
+            for number, array in enumerate(arrays):
+                file[f"{group}/{number}"] = array
+    return buffer.getvalue()
+
+
+def _weights_by_keras(memory: Memory) -> tuple[bytes, dict[str, Any]]:
+    """The same for a cell of the user's, which may hold layers of its own; and how Keras finds the cell's class."""
+    from memory_trials import cells
+    from memory_trials.backend import keras
+
+    model = cells.make_model(memory.model, memory.inputs, len(memory.alphabet))
+    layers = keras.Sequential(
+        [keras.Input((None, memory.inputs)), keras.layers.RNN(model.cell, return_sequences=True), model.dense]
+    )
+    for variable, name in zip(model.variables, model.names):
+        variable.assign(memory.weights[name])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        layers.save_weights(path)
+        weights = path.read_bytes()
+    kind = type(model.cell)
+    return weights, {
+        "module": kind.__module__,
+        "class_name": kind.__name__,
+        "config": {"units": memory.model.units} | memory.model.cell_options,
+        "registered_name": keras.saving.get_registered_name(kind),
+    }

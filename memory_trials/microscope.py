@@ -1,0 +1,66 @@
+"""What the report's memory microscope looks at: an arm's trained weights, for the page to compute every number from.
+
+microscope.js mounts it in the page and works out the equations of `forward` there; microscope.css is how it looks.
+"""
+
+import base64
+import math
+
+import numpy as np
+
+from memory_trials import artifacts, forward, problems, results, studies
+
+
+def specimens(arm: studies.Arm, largest: int = 2_000_000) -> dict | None:
+    """An arm's problem, model and trials, ready for JSON; None where the page could not compute them.
+
+    That is where the equations are not those of `forward.knows`, where history is shown as further steps, and where
+    not one trial fits into `largest` characters of weights. Where not all fit, the best trial comes first (learned, of
+    the lowest final loss), then the first that failed, then the others in the order of their seeds; `trials_in_all`
+    says how many there were.
+
+    variables: name and shape of each of the model's variables; a trial's weights are their float32 values
+    (little-endian, each variable in row-major order, one after the other) in base64. `UserError` where a file is
+    missing or damaged.
+    """
+    model, encoding = arm.settings.model, arm.settings.encoding
+    if not forward.knows(model) or (encoding.history_as == "steps" and encoding.history > 1):
+        return None
+    problem = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences)
+    _, trained = results.read_trained(arm.trained)
+    rows = {int(row["seed"]): row for row in artifacts.read_csv(arm.folder / results.TRIALS)}
+    trials = []
+    for seed in trained.seeds.tolist():
+        loss = float(rows[seed]["final_loss"])  # nan where training diverged, which JSON has no word for
+        learned = rows[seed]["learned"] == "1"
+        trials.append({"seed": seed, "learned": learned, "loss": loss if math.isfinite(loss) else None})
+
+    values = sum(array[0].size for array in trained.weights.values())
+    fit = largest // (4 * math.ceil(4 * values / 3))  # base64: four characters for each three bytes, the last filled up
+    kept = _in_order_of_use(trials)[:fit]
+    if not kept:
+        return None
+    for place in kept:
+        flat = np.concatenate([array[place].ravel() for array in trained.weights.values()]).astype("<f4")
+        trials[place]["weights"] = base64.b64encode(flat.tobytes()).decode("ascii")
+    return {
+        "alphabet": list(problem.alphabet),
+        "asked": [list(sequence) for sequence in problem.asked],
+        "last_only": problem.last_only,
+        "history": encoding.history,
+        "cell": model.cell,
+        "units": model.units,
+        "output": model.output,
+        "variables": [{"name": name, "shape": list(array.shape[1:])} for name, array in trained.weights.items()],
+        "trials": [trials[place] for place in sorted(kept)],
+        "trials_in_all": len(trials),
+    }
+
+
+def _in_order_of_use(trials: list[dict]) -> list[int]:
+    """The places of the trials: the best, the first that failed, and the others as they stand."""
+    loss = lambda trial: math.inf if trial["loss"] is None else trial["loss"]
+    places = range(len(trials))
+    best = min(places, key=lambda place: (not trials[place]["learned"], loss(trials[place])))
+    failed = [place for place in places if not trials[place]["learned"] and place != best][:1]
+    return [best, *failed, *(place for place in places if place not in (best, *failed))]

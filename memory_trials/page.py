@@ -1,0 +1,133 @@
+"""report.html: the answer, the studies and the microscope in one file that needs no network.
+
+python -m memory_trials.page      (make report)
+
+Charts are the specifications of `figures`, drawn by Vega in the reader's browser; the microscope computes in the page.
+"""
+
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import altair as alt
+import jinja2
+import vl_convert
+import yaml
+
+from memory_trials import artifacts, figures, microscope, report, results, revision, studies
+from memory_trials.errors import UserError, exit_on_user_error
+
+FILE = Path("report.html")
+HERE = Path(__file__).parent
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "statsmodels", "optuna", "dvc", "mlflow", "altair")
+CURVES = 7  # a study's time-to-learn curves are drawn together while there are at most so many
+
+
+def page() -> str:
+    """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
+    arm = studies.pipeline_arm()
+    settings, trained = results.read_trained(arm.trained)
+    metrics = artifacts.read_json(arm.folder / results.METRICS)
+    trials = artifacts.read_csv(arm.folder / results.TRIALS)
+    predictions = artifacts.read_csv(arm.folder / results.PREDICTIONS)
+    specimen = microscope.specimens(arm)
+    examples = [
+        (words, seed, report.table(predictions, seed))
+        for verdict, words in (("1", "learned"), ("0", "did not learn"))
+        for seed in [next((row["seed"] for row in trials if row["learned"] == verdict), None)]
+        if seed is not None
+    ]
+    charts: dict[str, dict] = {}
+    answer_charts = _added(charts, "answer", figures.of_arm(arm.folder, settings["model"]["cell"], trained.losses))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html").render(
+        metrics=metrics,
+        answer=report.answer(metrics, arm.settings.evaluation.confidence),
+        settings=settings,
+        problem=artifacts.read_json(arm.sequences),
+        examples=examples,
+        answer_charts=answer_charts,
+        studies=[_study(summary, charts) for summary in _summaries()],
+        specimen=specimen,
+        parameters=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
+        revision=revision.revision(),
+        versions={"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        machine=f"{platform.system()}, {platform.machine()}",
+        outputs=_outputs(),
+        charts_json=_inlined(charts),
+        specimen_json=_inlined(specimen),
+        vega=vl_convert.javascript_bundle(),
+        **{f"microscope_{kind}": artifacts.read_text(HERE / f"microscope.{kind}") for kind in ("js", "css")},
+    )
+
+
+def _summaries() -> list[dict]:
+    """Every study's, in the order of studies/params.yaml."""
+    if not studies.FILE.exists():
+        return []
+    paths = (studies.SUMMARIES / f"{name}.json" for name in studies.load_studies()[1])
+    return [artifacts.read_json(path) for path in paths if path.exists()]
+
+
+def _study(summary: dict, charts: dict[str, dict]) -> dict:
+    """What the page shows of a study; adds its charts."""
+    shown = figures.of_study(summary)
+    if summary["rule"]["rule"] == "compare" and len(summary["arms"]) <= CURVES:
+        folders = {arm.name: arm.folder for arm in studies.study_arms(summary["study"])[1]}
+        if all((folder / results.TIME_TO_LEARN).exists() for folder in folders.values()):  # absent in a fresh clone
+            shown["curves"] = figures.times_to_learn(summary, folders)
+    head, *rows = report.study_table(summary)
+    return summary | {
+        "charts": _added(charts, summary["study"], shown, [row[0] for row in rows]),
+        "head": head,
+        "rows": rows,
+    }
+
+
+def _added(
+    charts: dict[str, dict], prefix: str, shown: dict[str, alt.TopLevelMixin], names: list[str] = ()
+) -> list[dict]:
+    """Put charts among the page's, as they shall be there: as wide as the page allows, their titles left to it."""
+    least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
+    added = []
+    for name, chart in shown.items():
+        spec = figures.specification(chart)
+        title = spec.pop("title")
+        text = " ".join(title["text"])
+        if "layer" in spec:
+            spec |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
+        charts[f"{prefix}-{name}"] = spec | {"description": text}
+        told = {"finding": text, "subtitle": title.get("subtitle", "")}
+        added.append({"id": f"{prefix}-{name}", "panels": "layer" not in spec, "least": least} | told)
+    return added
+
+
+def _outputs() -> list[dict]:
+    """What DVC recorded of the pipeline: each stage's files, with their checksums."""
+    path = Path("dvc.lock")
+    if not path.exists():
+        return []
+    stages = yaml.safe_load(artifacts.read_text(path))["stages"]
+    return [{"stage": name} | out for name, stage in stages.items() for out in stage.get("outs", [])]
+
+
+def _inlined(content) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        raise UserError(f"unknown argument {sys.argv[1]!r}: the report takes none")
+    text = page()
+    artifacts.write_text(FILE, text)
+    print(f"{FILE.resolve()}: {len(text.encode()) / 1e6:.1f} MB, open it in a browser; it needs no network")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,163 @@
+"""The trained memory in MLflow's registry: a version for each result, the alias `champion` at the present one.
+
+    python -m memory_trials.registry --serve       (make serve: it answers over HTTP on this machine)
+
+A version holds memory.npz, model.keras and the code that asks them; no pickle. It is found by its content, so
+registering again changes nothing, and what was cut short is completed.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import socket
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from memory_trials import artifacts, forward, memory, problems, studies, tracking
+from memory_trials.config import TrackingSettings, load_settings
+from memory_trials.errors import UserError, exit_on_user_error
+
+NAME, ALIAS = "memory-trials", "champion"
+VERSION = "1"  # of what is registered and how: a new one registers anew
+HOST, PORT = "127.0.0.1", "5001"
+SHOWN = 20  # symbols in the example of a request
+
+
+def register(arm: studies.Arm, settings: TrackingSettings) -> None:
+    """Register an arm's memory, once, after `tracking.publish`; `UserError` when the store cannot be reached.
+
+    From DVC's temporary copies of the repository too, but the alias stays with the repository's own result.
+    """
+    asked, shown = memory.read(arm.folder / memory.MEMORY), tracking.Shown(arm)
+    files = [artifacts.read_bytes(arm.folder / name) for name in (memory.MEMORY, memory.KERAS_MODEL)]
+    content = hashlib.sha256(b"\0".join([VERSION.encode(), shown.fingerprint.encode(), *files])).hexdigest()
+    with _client(settings) as client:
+        found = client.search_model_versions(f"name = '{NAME}' and tags.content = '{content}'", max_results=1)
+        new = found[0] if found else _new_version(client, settings.experiment, arm, shown, asked, content)
+        number = str(new.version)  # a number in a database, a text from a server
+        if tracking.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
+            client.set_registered_model_alias(NAME, ALIAS, number)
+    print(f"MLflow's registry {'has' if found else 'now has'} version {number} of {NAME}: {asked}")
+
+
+@contextlib.contextmanager
+def _client(settings: TrackingSettings):
+    """MLflow's client; what fails on the way is told in one sentence, a `UserError`."""
+    import mlflow.exceptions
+    import sqlalchemy.exc
+    from mlflow import MlflowClient
+
+    uri = tracking.tracking_uri(settings)
+    try:
+        yield MlflowClient(uri)
+    except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        where, reason = (tracking.without_secrets(text) for text in (uri, " ".join(str(error).split())[:200]))
+        raise UserError(f"MLflow's registry cannot be reached at {where}: {reason}") from None
+
+
+def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory.Memory, content: str):
+    """A version of the MLflow model of this content, which is made, or completed where it is not whole."""
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.exceptions import MlflowException
+
+    experiment_id = client.get_experiment_by_name(experiment).experiment_id
+    (run,) = client.search_runs([experiment_id], f"tags.fingerprint = '{shown.fingerprint}'", max_results=1)
+    sequence = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences).asked[0]
+    example = memory.written(sequence[:-1][: max(SHOWN, asked.encoding.history)])
+    logged = client.search_logged_models([experiment_id], f"tags.content = '{content}'", max_results=1)
+    model = logged[0] if logged else client.create_logged_model(
+        experiment_id, "memory", run.info.run_id, tags={"content": content}, model_type="next symbol"
+    )  # fmt: skip
+    if model.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as folder:
+            _save(Path(folder) / "model", model, arm.folder, asked, example)
+            client.log_model_artifacts(model.model_id, f"{folder}/model")
+        if run.outputs is None or model.model_id not in [output.model_id for output in run.outputs.model_outputs]:
+            client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    try:
+        client.create_registered_model(NAME, description="What the best of many trials remembers: ask it what is next.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {"content": content, "seed": str(asked.seed), "learned": "yes" if asked.learned else "no",
+            "cell": asked.model.cell, "success": shown.answer, "example": example}  # fmt: skip
+    description = f"{str(asked).capitalize()}. {shown.answer[0].upper()}{shown.answer[1:]}."
+    # the model by its place, since models:/<id> would be looked up in MLflow's global store, whichever client asks
+    return client.create_model_version(
+        NAME, model.artifact_location, run.info.run_id, tags, description=description, model_id=model.model_id
+    )
+
+
+def _save(path: Path, model, folder: Path, asked: memory.Memory, example: str) -> None:
+    """The folder of an MLflow model that needs nothing of this repository, unless the cell is the user's own."""
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    needed = ["mlflow", "numpy", "pandas", "pydantic", "PyYAML"]
+    if not forward.knows(asked.model):
+        needed.append("tensorflow")
+    package = Path(__file__).parent
+    mlflow.pyfunc.save_model(
+        path,
+        python_model=package / "served.py",
+        artifacts={Path(name).stem: str(folder / name) for name in (memory.MEMORY, memory.KERAS_MODEL)},
+        code_paths=[str(package)],
+        pip_requirements=[f"{name}=={version(name)}" for name in needed],
+        mlflow_model=Model(run_id=model.source_run_id, model_id=model.model_id, model_uuid=model.model_id),
+        signature=ModelSignature(
+            inputs=Schema([ColSpec("string", "sequence")]),
+            outputs=Schema(
+                [ColSpec("string", "next"), ColSpec("double", "probability"), ColSpec("string", "following")]
+            ),
+            params=ParamSchema([ParamSpec("steps", "long", 1)]),
+        ),
+        input_example=(pd.DataFrame({"sequence": [example]}), {"steps": 1}),
+    )
+
+
+def serve() -> None:
+    """Become MLflow's own server of the champion, on this machine only."""
+    from mlflow.exceptions import MlflowException
+
+    settings, port = load_settings().tracking, os.environ.get("PORT", PORT)
+    with socket.socket() as wanted:
+        wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will, where one has just ended
+        try:
+            wanted.bind((HOST, int(port)))
+        except (OSError, ValueError, OverflowError):
+            raise UserError(
+                f"port {port} of {HOST} cannot be used: name another one, such as make serve PORT=5002"
+            ) from None
+    with _client(settings) as client:
+        try:
+            example = client.get_model_version_by_alias(NAME, ALIAS).tags["example"]
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise UserError(
+                    f"MLflow's registry has no {NAME}@{ALIAS}: run make repro (or make track) first"
+                ) from None
+            raise
+    request = json.dumps({"inputs": {"sequence": [example]}, "params": {"steps": 1}}, ensure_ascii=False)
+    print("MLflow serves the memory (Ctrl-C ends it); in half a minute, ask it from another terminal:")
+    print(
+        f"curl -H 'Content-Type: application/json' http://{HOST}:{port}/invocations -d {shlex.quote(request)}",
+        flush=True,
+    )
+    os.environ["MLFLOW_TRACKING_URI"] = tracking.tracking_uri(settings)
+    model = f"models:/{NAME}@{ALIAS}"
+    os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", HOST, "-p", port, "--env-manager", "local"])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--serve"]:
+        sys.exit("usage: python -m memory_trials.registry --serve")
+    exit_on_user_error(serve)
