@@ -35,6 +35,7 @@ OTHERS = [
 OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
 SCALABLE = "answer.svg"  # beside results.FIGURE
 WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
+START = {"epoch": 0, "share": 0, "low": 0, "high": 0}  # before training no trial has ever known everything
 PLAIN = "format(datum.value, '~g')"  # a logarithmic axis would label only some of its ticks
 CONFIG = {
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",
@@ -87,16 +88,10 @@ def overview(charts: dict[str, alt.LayerChart], answer: str) -> alt.ConcatChart:
 
 def learned(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
     """How many trials know every step at each check. rows: learned.csv."""
-    return _curve(
-        [
-            {"epoch": row["epoch"], "share": 100 * row["share_learned"], "low": 100 * row["low"],
-             "high": 100 * row["high"]} for row in rows
-        ],
-        "trials that know every step (%)",
-        f"{metrics['successes']} of {metrics['trials']} trials know every step in the end",
-        f"line: share of trials; band: its {100 * rows[0]['confidence']:g} % interval",
-        cell,
-    )  # fmt: skip
+    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step in the end"
+    subtitle = f"line: share of trials; band: its {100 * rows[0]['confidence']:g} % interval"
+    points = _percent(rows, "share_learned")
+    return _curve(points, "trials that know every step (%)", finding, subtitle, cell, "linear")
 
 
 def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
@@ -107,22 +102,18 @@ def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt
         if median is None
         else f"Half of the trials have known every step once by epoch {median:g}"
     )
-    return _curve(
-        [
-            {"epoch": row["epoch"], "share": 100 * row["share_ever_learned"], "low": 100 * row["low"],
-             "high": 100 * row["high"]} for row in rows
-        ],
-        "trials that ever knew every step (%)",
-        finding + (f"; {forgot} forgot again" if forgot else ""),
-        "Kaplan-Meier curve of the time to learn; band: its interval",
-        cell,
-        interpolate="step-after",
-    )  # fmt: skip
+    finding += f"; {forgot} forgot again" if forgot else ""
+    subtitle = "Kaplan-Meier curve of the time to learn; band: its interval"
+    points = [START, *_percent(rows, "share_ever_learned")]
+    return _curve(points, "trials that ever knew every step (%)", finding, subtitle, cell, "step-after")
 
 
-def _curve(
-    rows: list[dict], y: str, finding: str, subtitle: str, cell: str, interpolate: str = "linear"
-) -> alt.LayerChart:
+def _percent(rows: list[dict[str, float]], key: str) -> list[dict[str, float]]:
+    shares = {"share": key, "low": "low", "high": "high"}
+    return [{"epoch": row["epoch"]} | {name: 100 * row[of] for name, of in shares.items()} for row in rows]
+
+
+def _curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, interpolate: str) -> alt.LayerChart:
     """Percentages over epochs with a band: rows with epoch, share, low, high."""
     colour = look(cell)[0]
     base = alt.Chart(_data(rows)).encode(
@@ -295,9 +286,9 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     by_cell = len({arm["cell"] for arm in arms}) == len(arms)
     looks = {arm["arm"]: look(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
     rows = [
-        {"arm": name, "epoch": row["epoch"], "share": 100 * row["share_ever_learned"]}
+        {"arm": name} | row
         for name, folder in folders.items()
-        for row in _numbers(folder / results.TIME_TO_LEARN)
+        for row in [START, *_percent(_numbers(folder / results.TIME_TO_LEARN), "share_ever_learned")]
     ]
     colour, dashes = (
         {"scale": alt.Scale(domain=list(looks), range=[one[place] for one in looks.values()]), "sort": list(looks)}
@@ -312,9 +303,9 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     )
     line = base.mark_line(interpolate="step-after").encode(strokeDash=alt.StrokeDash("arm:N", legend=legend, **dashes))
     points = base.mark_point(opacity=0, size=60)
-    last = {row["arm"]: row["share"] for row in rows}
-    most = max(last, key=last.get)
-    finding = f"Most trials, {last[most]:.0f} %, have known every step once with {most}"
+    last = list({row["arm"]: row for row in rows}.values())
+    most = max(row["share"] for row in last)
+    finding = f"Most trials, {most:.0f} %, have known every step once with {_first(last, 'share', max)}"
     return _titled(alt.layer(line, points), finding, "Kaplan-Meier curves of the time to learn", width=WIDE)
 
 

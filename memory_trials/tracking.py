@@ -9,7 +9,6 @@ from its cache or from a remote can be published at any time. Each study has a v
 of its arms side by side, in the menu Views of the experiment's page, and under the links that `make ui` prints.
 """
 
-import base64
 import getpass
 import hashlib
 import json
@@ -17,7 +16,6 @@ import os
 import re
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +30,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import numpy as np
 
-from memory_trials import artifacts, evaluation, figures, report, results, statistics, studies
+from memory_trials import artifacts, evaluation, figures, report, results, statistics, studies, views
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.revision import revision
@@ -61,11 +59,7 @@ METRICS = {
     "parameters": "size/parameters",
     "updates": "size/updates",
 }
-# The settings that are drawn beside the success rate where a study does not say which ones it changes.
-KNOBS = ("model.cell", "model.units", "model.output", "training.epochs", "training.learning_rate")
-SIZES = ("size/parameters", "size/updates")
-COLUMNS = ("success/rate", "success/low", "success/high", "trials/forgotten", "size/parameters")
-VIEW, NOTE = "mlflow.sharedViewState.", "mlflow.note.content"
+NOTE = "mlflow.note.content"
 ABOUT = """Each run is an **arm**: one setting, trained from many seeds. Its description holds the answer; its child \
 runs are the trials, one for each seed.
 
@@ -117,9 +111,8 @@ def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
                 client.set_terminated(parent.info.run_id)
             known += finished
             published[arm.fingerprint] = arm.parameters() | arm.sizes()
-        for study in {arm.study for arm in arms}:
-            _set_earlier_apart(client, experiment, study, published)
-            _write_view(client, experiment, study, _varied(arms, list(published.values())), len(arms))
+        _set_earlier_apart(client, experiment, arms[0].study, published)
+        views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *METRICS.values()))
     except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"MLflow cannot be reached at {without_secrets(uri)}: {without_secrets(reason)}") from None
@@ -185,7 +178,7 @@ class Shown:
         return {key: text[:6000] for key, text in flat.items()}  # MLflow's bound on a parameter
 
     def sizes(self) -> dict[str, str]:
-        return {name: str(self.metrics.get(name.removeprefix("size/"))) for name in SIZES}
+        return {name: str(self.metrics.get(name.removeprefix("size/"))) for name in views.SIZES}
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """The values of metrics.json, under MLflow's names."""
@@ -218,7 +211,7 @@ class Shown:
                 f"The study *{self.study}* asks: **{self.block.question}** (from {self.block.source}). This arm is the "
                 f"tutorial's setting with {changes or 'nothing changed'}; RESULTS.md has the answer."
             )
-        parts.append(f"[Side by side with its peers]({_link(experiment, self.study)})")
+        parts.append(f"[Side by side with its peers]({views.link(experiment, self.study)})")
         median, *ends = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
         low, high = ("?" if end is None else f"{end:g}" for end in ends)
         rates = [f"{100 * numbers[f'success_rate{end}']:.1f} %" for end in ("", "_low", "_high")]
@@ -294,95 +287,6 @@ def _set_earlier_apart(client, experiment: str, study: str, published: dict[str,
         same = parameters and any(parameters <= settings.items() for settings in published.values())
         if (same or study != studies.PIPELINE) and run.data.tags.get("fingerprint") not in published:
             client.set_tag(run.info.run_id, "kind", "earlier arm")
-
-
-def _varied(arms: list[studies.Arm], settings: list[dict[str, str]]) -> list[str]:
-    """In which settings and sizes the arms differ, as far as MLflow can draw it: every arm has one, in few words, and
-    all of them or none are numbers."""
-    if arms[0].study == studies.PIPELINE:
-        return [*KNOBS, *SIZES]
-    changed = dict.fromkeys(key for arm in arms for key in arm.changes)
-    drawn = []
-    for key in (*changed, *SIZES):
-        texts = {of_arm.get(key) for of_arm in settings}
-        short = None not in texts and max(map(len, texts)) < 30
-        if short and len(texts) > 1 and len({text[:1].isdigit() for text in texts}) == 1:
-            drawn.append(key)
-    return drawn
-
-
-def _write_view(client, experiment: str, study: str, varied: list[str], arms: int) -> None:
-    """The study's view, as MLflow's menu Views saves one: filter, sections and charts as compressed JSON in a tag."""
-    sections, charts = [], []
-
-    def section(title: str, columns: int, height: int, cards: list[dict]) -> None:
-        sections.append({"uuid": title, "name": title, "display": height > 0, "isReordered": True, "deleted": False,
-                         "isGenerated": False, "columns": columns, "cardHeight": height or 360})  # fmt: skip
-        for card in cards:
-            charts.append({"uuid": f"{title} {len(charts)}", "metricSectionId": title, "deleted": False,
-                           "isGenerated": False, "runsCountToCompare": 100} | card)  # fmt: skip
-
-    def lines(*keys: str, **drawn: object) -> dict:
-        return {"type": "LINE", "metricKey": keys[0], "selectedMetricKeys": keys, "range": {}, "xAxisKey": "step",
-                "selectedXAxisMetricKey": "", "yAxisKey": "metric", "yAxisExpressions": [], "scaleType": "linear",
-                "xAxisScaleType": "linear", "lineSmoothness": 0, "displayPoints": False, "ignoreOutliers": False,
-                "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True} | drawn  # fmt: skip
-
-    def bars(*keys: str) -> list[dict]:
-        return [{"type": "BAR", "metricKey": key} for key in keys]
-
-    share = {"yMin": 0, "yMax": 1.05}
-    section("Share that learned, and loss, by epoch", 2, 380, [
-        lines("learned/share", "learned/low", "learned/high", range=share),
-        lines("loss/median", "loss/p10", "loss/p90", scaleType="log"),
-    ])  # fmt: skip
-    section("Success rate in the end, with its interval", 3, 300, bars("success/rate", "success/low", "success/high"))
-    section("How soon, and for how long", 3, 340, [
-        lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten"),
-    ])  # fmt: skip
-    if varied:
-        section("Settings, sizes and success", 1, 400, [
-            {"type": "PARALLEL", "selectedParams": [key for key in varied if key not in SIZES], "showAllRuns": False,
-             "selectedMetrics": [*(key for key in varied if key in SIZES), "success/rate"]},
-        ])  # fmt: skip
-    for rest in dict.fromkeys(name.split("/")[0] for name in ("learned/", "loss/", *METRICS.values())):
-        section(rest, 3, 0, [])  # closed: MLflow puts there what is drawn nowhere else
-    state = {
-        "searchFilter": f"tags.kind = 'arm' and tags.study = '{study}'",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": study != studies.PIPELINE,  # as the study lists them; the latest try of the pipeline first
-        "selectedColumns": [f"metrics.`{name}`" for name in COLUMNS],
-        "runsHiddenMode": "SHOW_ALL" if arms <= 20 else "FIRST_20_RUNS",
-        "compareRunCharts": charts,
-        "compareRunSections": sections,
-        "isAccordionReordered": True,
-        "hideEmptyCharts": True,
-    }
-    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
-    view = json.dumps({"name": study, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
-    if client.get_experiment(experiment).tags.get(VIEW + study) != view:
-        client.set_experiment_tag(experiment, VIEW + study, view)
-
-
-def _link(experiment: str, view: str) -> str:
-    return f"#/experiments/{experiment}/runs?viewStateShareKey={view}&compareRunsMode=CHART"
-
-
-def _pages(uri: str, names: list[str]) -> Iterator[str]:
-    """For each of the experiments that is there, the links to its views."""
-    import mlflow.exceptions
-    from mlflow import MlflowClient
-
-    try:
-        client = MlflowClient(uri)
-        for name in dict.fromkeys(names):
-            found = client.get_experiment_by_name(name)
-            for tag in sorted(found.tags) if found else ():
-                if tag.startswith(VIEW):
-                    view = tag.removeprefix(VIEW)
-                    yield f"  {view:<18}http://127.0.0.1:5000/{_link(found.experiment_id, view)}"
-    except mlflow.exceptions.MlflowException:
-        return
 
 
 def _find(client, experiment: str, arm: Shown) -> tuple:
@@ -541,7 +445,7 @@ def main() -> None:
         uri = tracking_uri(settings)
         defaults = studies.load_studies()[0] if studies.FILE.exists() else {}
         of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
-        pages = list(_pages(uri, [settings.experiment, of_studies])) or [
+        pages = list(views.pages(uri, [settings.experiment, of_studies])) or [
             "  none yet; make track publishes what is here"
         ]
         print("MLflow's page (Ctrl-C ends it): http://127.0.0.1:5000; arms side by side in charts:", *pages, sep="\n")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from memory_trials import artifacts, problems, results, statistics, studies, tracking
+from memory_trials import artifacts, problems, results, statistics, studies, tracking, views
 from memory_trials.config import ProblemSettings, TrackingSettings
 from memory_trials.errors import UserError
 
@@ -297,7 +297,7 @@ def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("memory-trials")
     link = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey="
-    pages = [page.split() for page in tracking._pages(uri, ["memory-trials", "no such experiment", "memory-trials"])]
+    pages = [page.split() for page in views.pages(uri, ["memory-trials", "no such experiment", "memory-trials"])]
     assert pages == [[name, f"{link}{name}&compareRunsMode=CHART"] for name in ("cells", "pipeline")]
     view = json.loads(experiment.tags["mlflow.sharedViewState.cells"])
     assert view["name"] == "cells"
@@ -327,12 +327,12 @@ def test_the_axes_beside_the_success_rate_are_those_that_mlflow_can_draw(arm):
         common | {"a": "lstm", "c": "1", "d": "1", "e": "x" * 40},
         common | {"a": "gru", "c": "2", "d": "sequence", "e": "y", "f": "1", "size/updates": "2"},
     ]
-    assert tracking._varied(arms, settings) == ["a", "c", "size/updates"]
+    assert views.varied(arms, settings) == ["a", "c", "size/updates"]
 
 
 def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
     tracking.publish(two_arms(arm), TrackingSettings(uri=server, experiment="in-a-browser"))
-    (page,) = tracking._pages(server, ["in-a-browser"])
+    (page,) = views.pages(server, ["in-a-browser"])
     tab = browser.new_page(viewport={"width": 1600, "height": 1600})
     wrong = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
