@@ -43,7 +43,7 @@ serve: setup
 	@python -m memory_trials.registry --serve
 
 test: setup
-	@python -m pytest
+	@python -m pytest -n 2 --dist loadfile
 
 setup: .venv/installed
 # pip compiles what it installs to bytecode, which is what makes every later start quick (uv, for one, does not).
@@ -63,6 +63,7 @@ ui: setup
 
 track: setup
 	@python -m memory_trials.tracking
+	@python -m memory_trials.registry
 
 check: setup
 	@python -m memory_trials.check $(REV)

@@ -1,5 +1,6 @@
 """The trained memory in MLflow's registry: a version for each result, the alias `champion` at the present one.
 
+    python -m memory_trials.registry               (make track, after the runs)
     python -m memory_trials.registry --serve       (make serve: it answers over HTTP on this machine)
 
 A version holds memory.npz, model.keras and the code that asks them; no pickle. It is found by its content, so
@@ -157,7 +158,13 @@ def serve() -> None:
     os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", HOST, "-p", port, "--env-manager", "local"])
 
 
+def main() -> None:
+    arm = studies.pipeline_arm()
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    elif arm.trained.exists():  # as tracking: a clone may hold studies alone
+        register(arm, arm.settings.tracking)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--serve"]:
-        sys.exit("usage: python -m memory_trials.registry --serve")
-    exit_on_user_error(serve)
+    exit_on_user_error(main)

@@ -51,7 +51,7 @@ def report(folder: Path) -> str:
     parts += [
         f"Every trial: {folder / results.TRIALS}; every prediction: {folder / results.PREDICTIONS}; "
         f"picture: {folder / results.FIGURE}",
-        "Compare runs: make ui, then open the page it names; or dvc exp show, dvc plots show",
+        "Look inside: make report. Ask the best trial: make predict SEQ=... Compare runs: make ui, or dvc exp show",
     ]
     return "\n".join(parts)
 

@@ -453,10 +453,7 @@ def main() -> None:
         os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
     arms = [studies.pipeline_arm()]
     if arms[0].trained.exists() or not studies.FOLDER.exists():
-        from memory_trials import registry  # which imports this module
-
         publish(arms, settings)
-        registry.register(arms[0], settings)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
 

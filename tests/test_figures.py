@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from memory_trials import artifacts, evaluation, figures, results, statistics
 from memory_trials.problems import Problem
+from tests.conftest import ROOT
 
 SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
 PROBLEM = Problem((0, 1, 2, 3, 4), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), False)

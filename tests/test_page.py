@@ -5,11 +5,11 @@ import shutil
 import sys
 
 import pytest
-from conftest import ROOT, change_params
 
 from memory_trials import artifacts, page, results, studies
 from memory_trials.errors import UserError
 from stages import encode, evaluate, generate_data, train
+from tests.conftest import ROOT, change_params
 
 HOSTILE = '</script><img src="https://example.org/x.png">'  # a symbol may be any text
 
