@@ -329,8 +329,9 @@ def _find(client, experiment: str, arm: Shown) -> tuple:
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     files = [arm.folder / name for name in (results.FIGURE, figures.SCALABLE, results.METRICS, results.TRIALS)]
-    for path in (*files, arm.folder / evaluation.CONFUSION, arm.arm.sequences):
-        if path.exists():  # an arm of a study has no scalable picture
+    among_peers = studies.PICTURES / f"{arm.study}.png"
+    for path in (*files, among_peers, arm.folder / evaluation.CONFUSION, arm.arm.sequences):
+        if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one
             client.log_artifact(run_id, str(path))
     return parent, False
 
