@@ -1,6 +1,6 @@
 """What the report's memory microscope looks at: an arm's trained weights, for the page to compute every number from.
 
-microscope.js mounts it in the page and works out the equations of `forward` there; microscope.css is how it looks.
+equations.js works out the equations of `forward` there, microscope.js shows them, microscope.css is how they look.
 """
 
 import base64

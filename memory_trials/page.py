@@ -62,7 +62,8 @@ def page() -> str:
         charts_json=_inlined(charts),
         specimen_json=_inlined(specimen),
         vega=vl_convert.javascript_bundle(),
-        **{f"microscope_{kind}": artifacts.read_text(HERE / f"microscope.{kind}") for kind in ("js", "css")},
+        microscope_css=artifacts.read_text(HERE / "microscope.css"),
+        microscope_js=[artifacts.read_text(HERE / name) for name in ("equations.js", "microscope.js")],
     )
 
 

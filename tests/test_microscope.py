@@ -46,13 +46,13 @@ def open_page(browser):
     pages, told = [], []
 
     def opened(specimen: dict, width: int = 1200):
-        css, js = ((HERE / f"microscope.{kind}").read_text() for kind in ("css", "js"))
+        css, *js = ((HERE / name).read_text() for name in ("microscope.css", "equations.js", "microscope.js"))
         page = browser.new_page(viewport={"width": width, "height": 800})
         pages.append(page)
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("request", lambda request: told.append(request.url))
-        page.set_content(PAGE.format(css=css, js=js, specimen=json.dumps(specimen)))
+        page.set_content(PAGE.format(css=css, js="\n".join(js), specimen=json.dumps(specimen)))
         page.evaluate("Microscope.mount(document.getElementById('microscope'), specimen)")
         return page
 
@@ -73,7 +73,7 @@ def in_keras(model: Model, weights: list[np.ndarray], x: np.ndarray) -> dict[str
     return dict(zip(("output", "h", "c"), map(np.array, zip(*steps))))
 
 
-IN_THE_PAGE = """([trial, symbols]) => Microscope.forward(specimen, trial, symbols).map((step) =>
+IN_THE_PAGE = """([trial, symbols]) => Equations.forward(specimen, trial, symbols).map((step) =>
     ({ places: step.places, output: [...step.output], h: [...step.h], c: [...(step.c ?? step.h)],
        z: [...step.z.output], gates: Object.fromEntries(Object.entries(step.gates).map(([k, v]) => [k, [...v]])) }))"""
 
