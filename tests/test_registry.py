@@ -236,7 +236,7 @@ def servers(evaluated, tmp_path_factory):
     finally:
         for process in started:
             os.killpg(process.pid, 15)
-            process.wait(20)
+            process.wait(120)
 
 
 def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:

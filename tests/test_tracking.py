@@ -238,7 +238,7 @@ def server(tmp_path_factory):
         yield uri
     finally:
         os.killpg(process.pid, 15)
-        process.wait(20)
+        process.wait(120)
 
 
 def test_a_server_gets_the_same(arm, server):
