@@ -21,6 +21,17 @@ import numpy as np
 from memory_trials.errors import UserError
 
 
+def repository() -> Path:
+    """Where what outlasts a run belongs: this folder, or of DVC's temporary copies (`dvc exp run --temp`, the queue)
+    the repository that they were made from."""
+    here = Path.cwd()
+    parts = here.parts
+    for index in range(len(parts) - 2):
+        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
+            return Path(*parts[:index])
+    return here
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: into a temporary file beside it, then renamed over it."""
     path = Path(path)
