@@ -98,8 +98,8 @@ class Store:
         self.folder, self.limit = folder, megabytes * 1_000_000
         self.writes = self.limit > 0
 
-    def read(self, kind: str, key: str) -> Iterator[Part]:
-        """The parts of this kind and key. What is not what its name says is removed, with a note."""
+    def read(self, kind: str, key: str) -> Iterator[tuple[Path, Part]]:
+        """The files of this kind and key. What is not what its name says is removed, with a note."""
         try:
             names = sorted(os.listdir(self.folder)) if self.limit else []
         except OSError:
@@ -111,13 +111,12 @@ class Store:
                     settings, part = artifacts.read_arrays(path, _format(kind), ["seeds"])
                     if settings != {"key": key} or {len(array) for array in part.values()} != {len(part["seeds"])}:
                         raise UserError("it is something else")
-                    os.utime(path)
                 except (UserError, OSError, TypeError):
                     if path.exists():  # else another process has just made room
                         print(f"note: {self.folder.name}/{name} is damaged; what it held is trained anew", flush=True)
                         _remove(path)
                 else:
-                    yield part
+                    yield path, part
 
     def write(self, kind: str, key: str, part: Part) -> None:
         """Keep a part. Where it cannot be written, a note is all that comes of it, and of those after it."""
@@ -189,7 +188,7 @@ class Shelf:
 
     def begun(self, seeds: np.ndarray) -> list[Part]:
         """Likewise the slices, of each trial the latest one."""
-        return _of(sorted(self.store.read(SLICE, self.key), key=lambda part: -part["done"][0]), seeds)
+        return _of(sorted(self.store.read(SLICE, self.key), key=lambda file: -file[1]["done"][0]), seeds)
 
     def keep_slice(self, part: Part) -> None:
         self.store.write(SLICE, self.key, part)
@@ -212,17 +211,19 @@ class Shelf:
 
     def forget_slices(self, seeds: np.ndarray) -> None:
         """Those of which all trials are among these, which are finished."""
-        for part in self.store.read(SLICE, self.key):
+        for path, part in self.store.read(SLICE, self.key):
             if np.isin(part["seeds"], seeds).all():
-                self.store.remove(SLICE, self.key, part["seeds"])
+                _remove(path)
 
 
-def _of(parts: Iterable[Part], seeds: np.ndarray) -> list[Part]:
-    """Of each part the trials that are asked for and in no earlier part."""
+def _of(files: Iterable[tuple[Path, Part]], seeds: np.ndarray) -> list[Part]:
+    """Of each file the trials that are asked for and in no earlier one."""
     found: list[Part] = []
-    for part in parts:
+    for path, part in files:
         wanted = np.isin(part["seeds"], seeds)
         if wanted.any():
+            with contextlib.suppress(OSError):
+                os.utime(path)  # it was used now
             found.append(rows(part, wanted))
             seeds = without(seeds, found)
         if not len(seeds):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, problems, results, studies, tuning
+from memory_trials import artifacts, problems, results, shards, studies, training, tuning
 
 STUDY = studies.Study(
     question="How small?",
@@ -21,13 +21,15 @@ DEFAULTS = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
 
 
 def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> list[studies.Arm]:
-    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end."""
+    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end, and what was
+    trained is not trained again."""
     folder.mkdir()
     monkeypatch.chdir(folder)
     (start,) = studies.make_arms("mine", STUDY, DEFAULTS)
     artifacts.write_text(start.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
+    store = shards.Store(folder / ".shards", 100)
     if stop_after:
-        real, calls = tuning._train, []
+        real, calls, seeds = tuning._train, [], []
 
         def killed(*arguments):
             calls.append(1)
@@ -35,12 +37,24 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> list[s
                 raise KeyboardInterrupt
             return real(*arguments)
 
+        run_shard = training.run_shard
+        count = lambda program, part, *rest: (seeds.append(len(part["seeds"])), run_shard(program, part, *rest))[1]
+        monkeypatch.setattr(training, "run_shard", count)
         monkeypatch.setattr(tuning, "_train", killed)
         with pytest.raises(KeyboardInterrupt):
-            tuning.search(STUDY, start)
+            tuning.search(STUDY, start, store)
+        before = sum(seeds)
+        seeds.clear()
         monkeypatch.setattr(tuning, "_train", real)
-    tuning.search(STUDY, start)
-    assert not Path(".resume/mine").exists()
+        tuning.search(STUDY, start, store)
+        first = sum(seeds)
+        seeds.clear()
+        tuning.search(STUDY, start, shards.Store(folder / "another", 100))
+        assert before > 0 and before + first == sum(seeds)
+        monkeypatch.undo()
+        monkeypatch.chdir(folder)
+    else:
+        tuning.search(STUDY, start, store)
     return tuning.found(STUDY, start)
 
 
@@ -56,7 +70,6 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
         points.append((parameters, arm.settings.training.epochs * (2 if arm.changes["training.window"] != 1 else 8)))
     assert points and not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in points for b in points)
     again = searched(tmp_path / "killed", monkeypatch, stop_after=5)
-    assert 0 < capsys.readouterr().out.count("proposal 1 of") == 1
     assert [arm.changes for arm in again] == [arm.changes for arm in arms]
     for arm in arms:
         assert (tmp_path / "whole" / arm.trained).read_bytes() == (tmp_path / "killed" / arm.trained).read_bytes()
@@ -76,7 +89,7 @@ def test_the_front_is_what_no_other_beats():
 def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
     asked = []
 
-    def trained(settings, table):
+    def trained(settings, table, store):
         training = settings.training
         asked.append((training.first_seed, training.trials))
         learned = (np.arange(training.first_seed, training.first_seed + training.trials) % 10 < rate)[:, np.newaxis]
@@ -88,7 +101,10 @@ def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
         update={"training": start.settings.training.model_copy(update={"trials": 100})}
     )
     rate = 5
-    assert tuning._measured(settings, None, 20, 0.95) == (0.5, 20, 7) and asked == [(0, 20)]
+    assert tuning._measured(settings, None, 20, 0.95, training.NO_STORE) == (0.5, 20, 7) and asked == [(0, 20)]
     asked.clear()
     rate = 9
-    assert tuning._measured(settings, None, 20, 0.95) == (0.9, 100, 7) and asked == [(0, 20), (20, 80)]
+    assert tuning._measured(settings, None, 20, 0.95, training.NO_STORE) == (0.9, 100, 7) and asked == [
+        (0, 20),
+        (20, 80),
+    ]
