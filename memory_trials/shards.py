@@ -128,15 +128,12 @@ class Store:
             with self._alone():
                 if not self._make_room(_on_disk(size)):
                     raise UserError(f"{size // 10**6 + 1} MB do not fit into compute.cache_megabytes")
-                artifacts.write_arrays(self._path(kind, key, part["seeds"]), _format(kind), part, {"key": key})
+                artifacts.write_arrays(self.path(kind, key, part["seeds"]), _format(kind), part, {"key": key})
         except (UserError, OSError) as error:
             self.writes = False
             print(f"note: what is trained from here on is not kept in {self.folder.name}/: {error}", flush=True)
 
-    def remove(self, kind: str, key: str, seeds: np.ndarray) -> None:
-        _remove(self._path(kind, key, seeds))
-
-    def _path(self, kind: str, key: str, seeds: np.ndarray) -> Path:
+    def path(self, kind: str, key: str, seeds: np.ndarray) -> Path:
         return self.folder / f"{key}.{hashlib.sha256(seeds.astype('<i8').tobytes()).hexdigest()[:16]}.{kind}.npz"
 
     @contextlib.contextmanager
@@ -192,27 +189,31 @@ class Shelf:
 
     def keep_slice(self, part: Part) -> None:
         self.store.write(SLICE, self.key, part)
+        self.flush(if_due=True)
 
     def keep(self, part: Part) -> None:
         with self._lock:
             self._finished.append(part)
-            trials = sum(len(part["seeds"]) for part in self._finished)
-            due = trials >= TOGETHER or time.monotonic() - self._written >= SECONDS
-        if due:
-            self.flush()
+        self.flush(if_due=True)
 
-    def flush(self) -> None:
+    def flush(self, if_due: bool = False) -> None:
+        """Write what is finished, and remove its slices. Due: where it has waited, or become much."""
         with self._lock:
+            trials = sum(len(part["seeds"]) for part in self._finished)
+            if not trials or (if_due and trials < TOGETHER and time.monotonic() - self._written < SECONDS):
+                return
             parts, self._finished, self._written = self._finished, [], time.monotonic()
-        if parts:
-            self.store.write(TRIALS, self.key, joined(parts))
-        for part in parts:
-            self.store.remove(SLICE, self.key, part["seeds"])
+        self.store.write(TRIALS, self.key, joined(parts))
+        self._forget(self.store.path(SLICE, self.key, part["seeds"]) for part in parts)
 
     def forget_slices(self, seeds: np.ndarray) -> None:
         """Those of which all trials are among these, which are finished."""
-        for path, part in self.store.read(SLICE, self.key):
-            if np.isin(part["seeds"], seeds).all():
+        slices = self.store.read(SLICE, self.key)
+        self._forget(path for path, part in slices if np.isin(part["seeds"], seeds).all())
+
+    def _forget(self, paths: Iterable[Path]) -> None:
+        if self.store.writes:  # else they are all that there is
+            for path in paths:
                 _remove(path)
 
 

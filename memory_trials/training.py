@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 import numpy as np
@@ -180,8 +180,7 @@ def side_by_side(
                 if len(running) > 2 * threads:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     results += [future.result() for future in done]
-            for future in running:
-                results.append(future.result())
+            results += [future.result() for future in as_completed(running)]
         except BaseException:  # a mistake, or Ctrl-C: nobody waits for the others to come to their end
             over.set()
             pool.shutdown(cancel_futures=True)
@@ -210,8 +209,8 @@ def _cut(count: int, size: int) -> list[slice]:
 def _key(which: str, model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table) -> str:
     what = {
         "engine": native.identity() if which == "native" else f"xla, {native.processor()}",
-        "model": model_settings.model_dump(mode="json"),
-        "training": settings.model_dump(mode="json", exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
+        "model": model_settings.model_dump(),
+        "training": settings.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
         "every": every,
     }
     return shards.key(what, vars(table), model_settings.cell)
@@ -222,7 +221,7 @@ def _initial_weights(
 ) -> list[np.ndarray]:
     """`cells.initial_weights`, which arms of the same model share. seeds: ascending."""
     sizes = {"inputs": table.inputs, "symbols": table.symbols}
-    what = {"initial weights of": model_settings.model_dump(mode="json"), "processor": native.processor()}
+    what = {"initial weights of": model_settings.model_dump(), "processor": native.processor()}
     shelf = shards.Shelf(store, shards.key(what, sizes, model_settings.cell))
     parts = shelf.finished(seeds)
     missing = shards.without(seeds, parts)

@@ -158,7 +158,7 @@ def test_what_was_used_longest_ago_makes_room_and_the_bound_holds(tmp_path):
     (tmp_path / ".x.npz.abc").write_bytes(bytes(900_000))  # what a kill in the midst of writing leaves
     for seed in range(12):
         store.write(shards.TRIALS, "k", part(seed))
-        os.utime(store._path(shards.TRIALS, "k", np.array([seed])), (seed, seed))  # a clock may say anything
+        os.utime(store.path(shards.TRIALS, "k", np.array([seed])), (seed, seed))  # a clock may say anything
         shelf = shards.Shelf(store, "k")
         assert len(shelf.finished(np.array([0]))) == 1  # used, so it stays
         assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) <= 1_000_000

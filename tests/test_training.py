@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memory_trials import training
+from memory_trials.cells import make_model
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
 from memory_trials.errors import UserError
@@ -202,6 +203,12 @@ def test_both_engines_do_the_same(settings):
     assert np.abs(native.losses - xla.losses).max() < 1e-4
     for name in native.weights:
         assert np.abs(native.weights[name] - xla.weights[name]).max() < 1e-3, name
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn", "mlp"])
+def test_weights_have_the_models_names(cell):
+    trained, table = arm(trials=1, epochs=1, model={"cell": cell})
+    assert list(trained.weights) == make_model(ModelSettings(cell=cell), table.inputs, table.symbols).names
 
 
 def test_xla_refuses_what_it_cannot():

@@ -20,46 +20,38 @@ STUDY = studies.Study(
 DEFAULTS = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
 
 
-def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> list[studies.Arm]:
-    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end, and what was
-    trained is not trained again."""
+def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[list[studies.Arm], int]:
+    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end. Its arms, and
+    how many trials were trained."""
     folder.mkdir()
     monkeypatch.chdir(folder)
     (start,) = studies.make_arms("mine", STUDY, DEFAULTS)
     artifacts.write_text(start.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
-    store = shards.Store(folder / ".shards", 100)
-    if stop_after:
-        real, calls, seeds = tuning._train, [], []
+    store, seeds, calls = shards.Store(folder / ".shards", 100), [], []
+    train, run_shard = tuning._train, training.run_shard
 
-        def killed(*arguments):
-            calls.append(1)
-            if len(calls) > stop_after:
-                raise KeyboardInterrupt
-            return real(*arguments)
+    def killed(*arguments):
+        calls.append(1)
+        if len(calls) == stop_after:
+            raise KeyboardInterrupt
+        return train(*arguments)
 
-        run_shard = training.run_shard
-        count = lambda program, part, *rest: (seeds.append(len(part["seeds"])), run_shard(program, part, *rest))[1]
-        monkeypatch.setattr(training, "run_shard", count)
-        monkeypatch.setattr(tuning, "_train", killed)
-        with pytest.raises(KeyboardInterrupt):
-            tuning.search(STUDY, start, store)
-        before = sum(seeds)
-        seeds.clear()
-        monkeypatch.setattr(tuning, "_train", real)
+    def counted(program, part, *arguments):
+        seeds.extend(part["seeds"])
+        return run_shard(program, part, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "_train", killed)
+        patch.setattr(training, "run_shard", counted)
+        if stop_after:
+            with pytest.raises(KeyboardInterrupt):
+                tuning.search(STUDY, start, store)
         tuning.search(STUDY, start, store)
-        first = sum(seeds)
-        seeds.clear()
-        tuning.search(STUDY, start, shards.Store(folder / "another", 100))
-        assert before > 0 and before + first == sum(seeds)
-        monkeypatch.undo()
-        monkeypatch.chdir(folder)
-    else:
-        tuning.search(STUDY, start, store)
-    return tuning.found(STUDY, start)
+    return tuning.found(STUDY, start), len(seeds)
 
 
 def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch, capsys):
-    arms = searched(tmp_path / "whole", monkeypatch)
+    arms, trials = searched(tmp_path / "whole", monkeypatch)
     assert capsys.readouterr().out.count("proposal") == 8
     points = []
     for arm in arms:
@@ -69,7 +61,8 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
         parameters = sum(array[0].size for array in trained.weights.values())
         points.append((parameters, arm.settings.training.epochs * (2 if arm.changes["training.window"] != 1 else 8)))
     assert points and not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in points for b in points)
-    again = searched(tmp_path / "killed", monkeypatch, stop_after=5)
+    again, trials_again = searched(tmp_path / "killed", monkeypatch, stop_after=6)
+    assert trials_again == trials  # none was trained twice
     assert [arm.changes for arm in again] == [arm.changes for arm in arms]
     for arm in arms:
         assert (tmp_path / "whole" / arm.trained).read_bytes() == (tmp_path / "killed" / arm.trained).read_bytes()
