@@ -350,7 +350,7 @@ def test_an_epoch_of_a_shard_never_takes_long():
     problem = make_problem(ProblemSettings(generate={"lag": 20_000, "middle": "fixed"}, sequences=None))
     settings = TrainingSettings(window="sequence")
     table = make_table(problem, EncodingSettings(), settings, False)
-    assert training._largest(ModelSettings(units=20), table) == 14
+    assert training._largest(ModelSettings(units=20), table) == 12
     assert training._largest(ModelSettings(units=4000), table) == 1
 
 
