@@ -22,7 +22,7 @@ WAYS = {  # of training, each for a second or two: model, training
     "native": ({}, {"epochs": 3000}),
     "shuffled": ({"units": 8}, {"epochs": 2500, "shuffle": True}),
     "never reset": ({"cell": "gru"}, {"epochs": 4000, "reset": "never"}),
-    "xla": (OWN, {"epochs": 4000, "optimizer": "rmsprop"}),
+    "xla": (OWN, {"epochs": 3000, "optimizer": "rmsprop"}),
 }
 
 
