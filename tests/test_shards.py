@@ -57,7 +57,8 @@ def test_training_that_is_killed_ends_with_the_bytes_of_training_left_alone(way,
     store = kills.prepared(way, folder)
     if way != "xla":  # TensorFlow takes seconds to import
         kills.killed(way, folder, random.uniform(0, 2))
-    assert kills.killed(way, folder, random.uniform(0, 0.05), after_a_slice=True)
+    while not kills.killed(way, folder, random.uniform(0, 0.05), after_a_slice=True):
+        kills.prepared(way, folder)  # it was over before
     capsys.readouterr()
     assert kills.as_bytes(kills.train(way, store), tmp_path) == expected
     said = capsys.readouterr().out
