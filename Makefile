@@ -15,7 +15,7 @@ SEQ ?=
 STEPS ?= 1
 export SEQ STEPS
 
-.PHONY: setup repro studies study report predict serve test lint ui track check bench lock clean
+.PHONY: setup repro studies study report predict serve test lint ui track check bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials.config params.yaml
@@ -84,3 +84,7 @@ lock:
 
 clean:
 	rm -rf .venv .venv-bench dvc_plots .pytest_cache .ruff_cache .hypothesis
+
+# what was trained so far, so that it is trained anew
+clean-cache:
+	rm -rf .shards

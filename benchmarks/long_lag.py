@@ -12,13 +12,13 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.tutorial import note, seconds
+from benchmarks.tutorial import note, run_trials, seconds
 from memory_trials.backend import CORES, keras
-from memory_trials.cells import initial_weights, make_model
+from memory_trials.cells import initial_weights
 from memory_trials.config import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
 from memory_trials.problems import make_problem
-from memory_trials.training import make_program, run_trials, shard_size
+from memory_trials.training import make_program, shard_size
 
 HERE = Path(__file__).parent
 TRIALS, ROUNDS = 100, 5
@@ -52,16 +52,15 @@ def main() -> None:
     for lag, epochs in EPOCHS.items():
         problem = make_problem(ProblemSettings(generate=GeneratedSettings(lag=lag, middle="fixed"), scored="last"))
         peers = {}
-        for name, engine in (("ours", "auto"), ("xla", "tensorflow")):
+        for name, engine in (("ours", "native"), ("xla", "xla")):
             if name == "xla" and lag > 100:
                 continue  # XLA has no code for so long a sum ("Fusion kind not implemented on CPU")
-            settings = TrainingSettings(trials=TRIALS, window="sequence", epochs=epochs, engine=engine)
+            settings = TrainingSettings(trials=TRIALS, window="sequence", epochs=epochs)
             table = make_table(problem, EncodingSettings(), settings, False)
-            seeds, size = np.arange(TRIALS), shard_size(TRIALS, 50, CORES)
-            model = make_model(ModelSettings(), 3, 3)
-            program = make_program(ModelSettings(), settings, epochs, table, model, size)
-            weights = initial_weights(ModelSettings(), 3, 3, seeds)
-            peers[name] = (run_trials, program, weights, seeds, np.array([epochs]), size, CORES)
+            size = shard_size(TRIALS, 50, CORES)
+            program = make_program(engine, ModelSettings(), settings, epochs, table, size)
+            weights = initial_weights(ModelSettings(), 3, 3, np.arange(TRIALS))
+            peers[name] = (run_trials, program, size, weights, np.array([epochs]))
         plain = Keras(table)
         plain.train(1)
         for arguments in peers.values():

@@ -16,11 +16,11 @@ import numpy as np
 
 from memory_trials import artifacts
 from memory_trials.backend import CORES, keras
-from memory_trials.cells import initial_weights, make_model
+from memory_trials.cells import initial_weights
 from memory_trials.config import load_settings
 from memory_trials.encoding import make_table, one_hot
 from memory_trials.problems import make_problem
-from memory_trials.training import make_program, run_trials, shard_size, train
+from memory_trials.training import make_program, new_shard, run_shard, shard_size, side_by_side, train
 
 HERE = Path(__file__).parent
 SIZES = (10, 100, 1000)
@@ -32,6 +32,14 @@ def seconds(function, *arguments) -> float:
     started = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - started
+
+
+def run_trials(program, size: int, weights: list[np.ndarray], checks: np.ndarray) -> None:
+    """Train all trials from these weights, in shards of this size, on all cores."""
+    rows = [slice(first, first + size) for first in range(0, len(weights[0]), size)]
+    parts = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
+    run = lambda part, report: run_shard(program, part, checks, report=report)
+    side_by_side(run, parts, CORES, progress=lambda *_: None)
 
 
 class Keras:
@@ -77,20 +85,17 @@ def main() -> None:
     training = settings.training
     table = make_table(make_problem(settings.problem), settings.encoding, training, False)
     plain = Keras(table)
-    model = make_model(settings.model, 5, 5)
     weights = {n: initial_weights(settings.model, 5, 5, np.arange(n)) for n in SIZES}
     checks = np.arange(10, EPOCHS + 1, 10)
 
     def programs(engine: str) -> dict:
-        some = training.model_copy(update={"engine": engine})
         sizes = {n: shard_size(n, settings.compute.shard, CORES) for n in SIZES}
-        return {n: (make_program(settings.model, some, 10, table, model, size), size) for n, size in sizes.items()}
+        return {n: (make_program(engine, settings.model, training, 10, table, size), size) for n, size in sizes.items()}
 
-    engines = {"ours": programs("auto"), "xla": programs("tensorflow")}
+    engines = {"ours": programs("native"), "xla": programs("xla")}
 
     def ours(n: int, engine: str = "ours") -> float:
-        program, size = engines[engine][n]
-        return seconds(run_trials, program, weights[n], np.arange(n), checks, size, CORES) / n
+        return seconds(run_trials, *engines[engine][n], weights[n], checks) / n
 
     def cold(n: int) -> float:
         some = training.model_copy(update={"trials": n})

@@ -4,9 +4,11 @@ A model here is a pair of Keras layers for *one* trial; `training` and `evaluati
 Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)`.
 """
 
+import functools
 import importlib
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,8 @@ from memory_trials.backend import keras, tf
 from memory_trials.config import BUILT_IN_CELLS, ModelSettings
 from memory_trials.encoding import one_hot
 from memory_trials.errors import UserError
+
+DRAWS = 64  # integers drawn while layers are constructed; the built-in cells draw up to six
 
 
 @keras.saving.register_keras_serializable(package="memory_trials")
@@ -125,8 +129,8 @@ def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: n
     """The weights that Keras draws after `keras.utils.set_random_seed(seed)`: a list of [trials, ...] arrays.
 
     Building the layers anew for every seed takes Keras some 20 ms each. But all that a seed changes is the
-    integer that each initializer received when it was constructed, so the draws are traced once, as a
-    function of these integers, and run as a graph. The last seed is also drawn in the plain way; if it
+    integer that each initializer received when it was constructed, so the draws are traced once for a model, as
+    a function of these integers, and run as a graph. The last seed is also drawn in the plain way; if it
     differs (a cell that uses randomness in a way of its own), all are drawn in the plain way.
     """
     last = _plain_weights(settings, inputs, symbols, int(seeds[-1]))
@@ -179,39 +183,45 @@ class _TracedSeed(keras.random.SeedGenerator):
 
 def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray] | None:
     """As `initial_weights`, all at once; None where the layers do not allow it."""
-    draws = 64  # integers drawn while layers are constructed; the built-in cells draw up to six
-    template = int(seeds[-1]) ^ 1  # another seed than the one the result is compared for
-    keras.utils.set_random_seed(template)
-    cell, dense = _make_layers(settings, symbols)
-    order = {integer: place for place, integer in enumerate(_integers(template, draws))}
+    template = 1 if seeds[-1] != 1 else 2  # another seed than the one the result is compared for
     try:
-        with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
-            cell.build((1, inputs))
-            dense.build((1, getattr(cell, "output_size", settings.units)))
-            variables = cell.trainable_variables + dense.trainable_variables
-            declared = [(v._initializer, v.shape, v.dtype) for v in variables]
-        held = [vars(layer).values() for layer in (*cell._flatten_layers(), *dense._flatten_layers())]
-        initializers = [
-            (value, order[value.seed])
-            for value in (*itertools.chain(*held), *(initializer for initializer, _, _ in declared))
-            if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
-        ]
-
-        def draw(integers):
-            for initializer, place in initializers:
-                initializer.seed = _TracedSeed(integers[place])
-            return [tf.convert_to_tensor(initializer(shape, dtype=dtype)) for initializer, shape, dtype in declared]
-
-        @tf.function(autograph=False)
-        def draw_all(integers):
-            return tf.map_fn(
-                draw, integers, fn_output_signature=[tf.TensorSpec(shape, dtype) for _, shape, dtype in declared]
-            )
-
-        integers = np.array([_integers(int(seed), draws) for seed in seeds], np.int32)
-        return [array.numpy() for array in draw_all(integers)]
+        draw_all = _traced(settings.model_dump_json(), inputs, symbols, template)
+        return [array.numpy() for array in draw_all(np.array([_integers(int(s), DRAWS) for s in seeds], np.int32))]
     except Exception:  # a cell of a kind not foreseen here; the plain way is always right
         return None
+
+
+@functools.lru_cache(maxsize=8)
+def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable:
+    """[seeds, DRAWS] integers -> the weights of each seed, stacked. settings: of the model, as JSON."""
+    model_settings = ModelSettings.model_validate_json(settings)
+    keras.utils.set_random_seed(template)
+    cell, dense = _make_layers(model_settings, symbols)
+    order = {integer: place for place, integer in enumerate(_integers(template, DRAWS))}
+    with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
+        cell.build((1, inputs))
+        dense.build((1, getattr(cell, "output_size", model_settings.units)))
+        variables = cell.trainable_variables + dense.trainable_variables
+        declared = [(v._initializer, v.shape, v.dtype) for v in variables]
+    held = [vars(layer).values() for layer in (*cell._flatten_layers(), *dense._flatten_layers())]
+    initializers = [
+        (value, order[value.seed])
+        for value in (*itertools.chain(*held), *(initializer for initializer, _, _ in declared))
+        if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
+    ]
+
+    def draw(integers):
+        for initializer, place in initializers:
+            initializer.seed = _TracedSeed(integers[place])
+        return [tf.convert_to_tensor(initializer(shape, dtype=dtype)) for initializer, shape, dtype in declared]
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, DRAWS), tf.int32)])
+    def draw_all(integers):
+        return tf.map_fn(
+            draw, integers, fn_output_signature=[tf.TensorSpec(shape, dtype) for _, shape, dtype in declared]
+        )
+
+    return draw_all
 
 
 def _integers(seed: int, count: int) -> list[int]:

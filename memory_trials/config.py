@@ -151,6 +151,7 @@ class TrackingSettings(Section):
 class ComputeSettings(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     shard: Annotated[int, Field(ge=1, le=100_000)] = 50
+    cache_megabytes: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000
 
 
 class Settings(Section):

@@ -68,6 +68,9 @@ class State:
     states: np.ndarray
     steps: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        return dict(vars(self))
+
 
 class Program:
     """What to train, and on which table. Nothing here changes, so threads may run it side by side."""
@@ -89,6 +92,8 @@ class Program:
         gates = GATES[cell] * units
         recurrent = [] if cell == "mlp" else [(units, gates)]
         bias = (2, gates) if cell == "gru" else (gates,)
+        of_cell = ["kernel", "bias"] if cell == "mlp" else ["kernel", "recurrent_kernel", "bias"]
+        self.names = [*(f"cell/{name}" for name in of_cell), "output/kernel", "output/bias"]
         self.shapes = [(table.inputs, gates), *recurrent, bias, (units, table.symbols), (table.symbols,)]
 
     def start(self, weights: list[np.ndarray]) -> State:
@@ -103,6 +108,10 @@ class Program:
             np.zeros((trials, *self.state_shape), np.float32),
             np.zeros(trials, np.int64),
         )
+
+    def resume(self, arrays: dict[str, np.ndarray]) -> State:
+        """From a state's arrays, or some trials of them."""
+        return State(**arrays)
 
     def run(self, state: State, checks: np.ndarray, order: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Train checks[-1] epochs, judging after each that `checks` names; `state` is changed in place.
@@ -171,14 +180,24 @@ def _compiler() -> list[str] | None:
     return None
 
 
-def _path_in(folder: Path) -> Path:
-    """Another source, other flags or another processor have another library."""
+@functools.cache
+def processor() -> str:
+    """What this processor can do. Compilers make use of it, so the same program rounds differently on another one."""
     try:
-        processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+        return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):  # not Linux, or not x86
-        processor = f"{platform.machine()} {platform.processor()}"
-    parts = (SOURCE.read_bytes(), repr((FLAGS, TUNINGS)).encode(), processor.encode())
-    return folder / f"native-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
+        return f"{platform.machine()} {platform.processor()}"
+
+
+@functools.cache  # what is edited while this process runs is not what it runs
+def identity() -> str:
+    """Another source, other flags or another processor have another library."""
+    parts = (SOURCE.read_bytes(), repr((FLAGS, TUNINGS)).encode(), processor().encode())
+    return f"native-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}"
+
+
+def _path_in(folder: Path) -> Path:
+    return folder / f"{identity()}.so"
 
 
 @functools.cache

@@ -7,11 +7,14 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Called with (epochs trained, summed over trials; trials that have newly learned)."""
+    """Called with (epochs trained, summed over trials; trials that have newly learned; whether they come from a store).
+
+    Those of a store took no time, so they say nothing about the time that is left.
+    """
 
     def __init__(self, trials: int, epochs: int, seconds_between_lines: float = 5.0):
         self.trials, self.epochs = trials, epochs
-        self.done = self.learned = 0
+        self.done = self.kept = self.learned = 0
         self.interval = seconds_between_lines
         self.started = self.told = time.monotonic()
         terminal = sys.stderr.isatty()
@@ -21,16 +24,20 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __call__(self, trial_epochs: int, newly_learned: int) -> None:
+    def __call__(self, trial_epochs: int, newly_learned: int, kept: bool = False) -> None:
         self.learned += newly_learned
+        now = time.monotonic()
+        if kept:
+            self.kept += trial_epochs
+            if self.done + trial_epochs == self.kept:  # training begins
+                self.started = self.told = now
         self.bar.set_postfix_str(f"{self.learned} learned so far", refresh=False)
         self.bar.update(trial_epochs / self.trials)
+        self.bar.initial = self.kept / self.trials  # its rate is of what comes after
         self.done += trial_epochs
-        now = time.monotonic()
-        if self.bar.disable and now - self.told >= self.interval:
+        if self.bar.disable and not kept and now - self.told >= self.interval:
             self.told = now
-            share = self.done / (self.trials * self.epochs)
-            left = (now - self.started) * (1 - share) / share
+            left = (now - self.started) * (self.trials * self.epochs - self.done) / max(1, self.done - self.kept)
             print(
                 f"{self.trials} trials, epoch {self.done / self.trials:.0f} of {self.epochs}, "
                 f"{self.learned} learned so far, {left:.0f} s left",

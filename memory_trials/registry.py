@@ -42,7 +42,7 @@ def register(arm: studies.Arm, settings: TrackingSettings) -> None:
         found = client.search_model_versions(f"name = '{NAME}' and tags.content = '{content}'", max_results=1)
         new = found[0] if found else _new_version(client, settings.experiment, arm, shown, asked, content)
         number = str(new.version)  # a number in a database, a text from a server
-        if tracking.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
+        if artifacts.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
             client.set_registered_model_alias(NAME, ALIAS, number)
     print(f"MLflow's registry {'has' if found else 'now has'} version {number} of {NAME}: {asked}")
 

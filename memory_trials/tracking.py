@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 # before mlflow is imported: no calls home, and an unreachable server is said to be so within seconds
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -79,16 +78,7 @@ def tracking_uri(settings: TrackingSettings) -> str:
 
     Experiments that DVC runs in a temporary copy (`dvc exp run --temp`, the queue) reach the repository's own.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or f"sqlite:///{repository() / 'mlflow.db'}"
-
-
-def repository() -> Path:
-    here = Path.cwd()
-    parts = here.parts
-    for index in range(len(parts) - 2):
-        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
-            return Path(*parts[:index])
-    return here
+    return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or f"sqlite:///{artifacts.repository() / 'mlflow.db'}"
 
 
 def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
@@ -254,7 +244,7 @@ def _experiment(client, name: str, local: bool) -> str:
 
     found = client.get_experiment_by_name(name)
     if found is None:
-        location = (repository() / "mlartifacts").as_uri() if local else None
+        location = (artifacts.repository() / "mlartifacts").as_uri() if local else None
         try:
             # the kind makes MLflow's page open with training runs and charts
             kind = {"mlflow.experimentKind": "custom_model_development", NOTE: ABOUT}

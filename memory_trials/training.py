@@ -2,21 +2,31 @@
 
 Two engines have the same interface: `native` (a small program in C, for the built-in cells) and `xla` (any
 Keras cell). A trial's result does not depend on the shard, the threads, or how its epochs are cut into calls.
+So what a store (`shards`) has of an arm is taken from it, and training may end at any moment and go on later.
 """
 
+import json
+import os
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, as_completed, wait
+from pathlib import Path
 
 import numpy as np
 
-from memory_trials import forward, native
-from memory_trials.backend import CORES
-from memory_trials.cells import initial_weights, make_model
+from memory_trials import forward, native, shards
 from memory_trials.config import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.encoding import Table
 from memory_trials.results import Trained
+from memory_trials.shards import Part
+
+NO_STORE = shards.Store(Path(shards.FOLDER), megabytes=0)
+IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
+DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
+EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
+
+Progress = Callable[[int, int, bool], None]
 
 
 def train(
@@ -25,102 +35,227 @@ def train(
     every: int,
     compute: ComputeSettings,
     table: Table,
-    progress: Callable[[int, int], None] = lambda epochs, learned: None,
+    progress: Progress = lambda epochs, learned, kept: None,
+    store: shards.Store = NO_STORE,
 ) -> Trained:
-    """Train every trial; `progress(trial_epochs, newly_learned)` is told after each call of each shard."""
+    """Train every trial that the store does not have.
+
+    `progress(trial_epochs, newly_learned, kept)` is told after each call of each shard, and of what was kept.
+    """
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
-    model = make_model(model_settings, table.inputs, table.symbols)
-    weights = initial_weights(model_settings, table.inputs, table.symbols, seeds)
-    threads = compute.threads or CORES
-    size = shard_size(len(seeds), compute.shard, threads)
-    program = make_program(model_settings, settings, every, table, model, size)
     checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
-    losses, learned, trained = run_trials(program, weights, seeds, checks, size, threads, progress, settings.shuffle)
-    return Trained(seeds, dict(zip(model.names, trained)), losses, checks, learned)
+    which = engine(model_settings, settings)
+    shelf = shards.Shelf(store, _key(which, model_settings, settings, every, table))
+    parts = shelf.finished(seeds)
+    missing = shards.without(seeds, parts)
+    if len(missing) < len(seeds):
+        kept = len(seeds) - len(missing)
+        print(f"{kept} of {len(seeds)} trials are kept from earlier ({store.folder.name}/)", flush=True)
+        progress(kept * settings.epochs, sum(int(part["learned"][:, -1].sum()) for part in parts), True)
+    if len(missing):
+        threads = compute.threads or len(os.sched_getaffinity(0))
+        size = shard_size(len(missing), min(compute.shard, _largest(model_settings, table)), threads)
+        program = make_program(which, model_settings, settings, every, table, size)
+
+        def run(part: Part, report: Progress) -> Part:
+            trained = run_shard(program, part, checks, shelf.keep_slice, report)
+            shelf.keep(trained)
+            return trained
+
+        def to_train() -> Iterator[Part]:
+            begun = shelf.begun(missing)
+            for part in begun:
+                print(f"{len(part['seeds'])} trials go on after epoch {part['done'][0]}", flush=True)
+                yield from (shards.rows(part, some) for some in _cut(len(part["seeds"]), size))
+            fresh = shards.without(missing, begun)
+            for several in _cut(len(fresh), max(1, DRAWN_AT_ONCE // size) * size):
+                weights = _initial_weights(model_settings, table, fresh[several], store)
+                for some in _cut(len(fresh[several]), size):
+                    yield new_shard(program, [w[some] for w in weights], fresh[several][some], settings.shuffle)
+
+        try:
+            parts += side_by_side(run, to_train(), threads, progress)
+        finally:
+            shelf.flush()
+    shelf.forget_slices(seeds)
+    whole = shards.joined(parts)
+    weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
+    return Trained(seeds, weights, whole["losses"], checks, whole["learned"])
 
 
-def make_program(model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table, model, size: int):
-    """The engine: native for the cells it knows where a C compiler is, else xla (or where the settings ask for it)."""
+def engine(model_settings: ModelSettings, settings: TrainingSettings) -> str:
+    """native for the cells it knows where a C compiler is, else xla (or where the settings ask for it)."""
     if settings.engine == "auto" and forward.knows(model_settings):
         if native.available():
-            of_model = (model_settings.cell, model_settings.units, model_settings.output)
-            return native.Program(*of_model, settings.optimizer, settings.learning_rate, table)
+            return "native"
         print("note: no C compiler was found (cc, gcc, clang or $CC), so TensorFlow's XLA trains, more slowly")
-    from memory_trials import xla
+    return "xla"
 
+
+def make_program(
+    which: str, model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table, size: int
+):
+    """An engine's program for shards of at most `size` trials."""
+    if which == "native":
+        of_model = (model_settings.cell, model_settings.units, model_settings.output)
+        return native.Program(*of_model, settings.optimizer, settings.learning_rate, table)
+    from memory_trials import cells, xla  # TensorFlow takes seconds to import, and may not be needed
+
+    model = cells.make_model(model_settings, table.inputs, table.symbols)
     return xla.Program(model, settings, table, size, every)
 
 
-def run_trials(
-    program,
-    weights: list[np.ndarray],
-    seeds: np.ndarray,
-    checks: np.ndarray,
-    size: int,
-    threads: int,
-    progress: Callable[[int, int], None] = lambda epochs, learned: None,
-    shuffle: bool = False,
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Train from these weights [T, ...], in shards of a size: losses [T, E], verdicts [T, C], final weights."""
-    trials = len(seeds)
-    report = _locked(progress)
+def new_shard(program, weights: list[np.ndarray], seeds: np.ndarray, shuffle: bool = False) -> Part:
+    """A shard before its first epoch, with these initial weights [T, ...]: what `run_shard` takes."""
+    nothing = np.empty((len(seeds), 0))
+    streams = [json.dumps(np.random.default_rng(seed).bit_generator.state) for seed in seeds] if shuffle else []
+    return _slice(program.start(weights), seeds, 0, nothing.astype(np.float32), nothing.astype(bool), streams)
 
-    def run(first: int) -> list[np.ndarray]:
-        rows = np.minimum(np.arange(first, first + size), trials - 1)  # the last shard is filled up, then cut
-        used = min(size, trials - first)
-        shard = _run_shard(program, [w[rows] for w in weights], seeds[rows], checks, used, report, shuffle)
-        return [part[:used] for part in shard]
+
+def run_shard(
+    program,
+    part: Part,
+    checks: np.ndarray,
+    keep: Callable[[Part], None] = lambda part: None,
+    report: Progress = lambda epochs, learned, kept: None,
+) -> Part:
+    """Train a shard from where it is to the last of the checks; its arrays are used up.
+
+    Returns seeds [T], losses [T, E], learned [T, C] and weights/* [T, ...]. Now and then `keep` is given a slice: the
+    shard as far as it has come, from which it can go on.
+
+    Entering a program costs up to milliseconds, so it is entered for more and more epochs at a time,
+    until a call takes long enough for somebody who watches; the results are the same in any case.
+    """
+    seeds, done, losses, learned = part["seeds"], int(part["done"][0]), [part["losses"]], [part["learned"]]
+    state = program.resume({name.removeprefix("state/"): part[name] for name in part if name.startswith("state/")})
+    streams = []
+    for text in part.get("streams", []):
+        streams.append(np.random.default_rng())
+        streams[-1].bit_generator.state = json.loads(str(text))
+    knowing = int(part["learned"][:, -1:].sum())
+    report(done * len(seeds), knowing, True)
+    most, kept = 1, time.monotonic()
+    while done < checks[-1]:
+        asked, judged = _next_call(checks, done, most, program.capacity)
+        order = np.stack([_orders(stream, program.table.block, asked[-1]) for stream in streams]) if streams else None
+        started = time.monotonic()
+        call_losses, verdicts = program.run(state, asked, order)
+        now = time.monotonic()
+        if now - started < 0.2:
+            most *= 2
+        losses.append(call_losses)
+        learned.append(verdicts[:, :judged])
+        newly = int(verdicts[:, -1].sum()) - knowing if judged else 0
+        done, knowing = done + int(asked[-1]), knowing + newly
+        report(int(asked[-1]) * len(seeds), newly, False)
+        if now - kept >= shards.SECONDS and done < checks[-1]:
+            kept = now
+            losses, learned = [np.concatenate(losses, axis=1)], [np.concatenate(learned, axis=1)]
+            positions = [json.dumps(stream.bit_generator.state) for stream in streams]
+            keep(_slice(state, seeds, done, losses[0], learned[0], positions))
+    history = {"losses": np.concatenate(losses, axis=1), "learned": np.concatenate(learned, axis=1)}
+    weights = {f"weights/{name}": array for name, array in zip(program.names, program.weights(state))}
+    return {"seeds": seeds} | history | weights
+
+
+def side_by_side(
+    run: Callable[[Part, Progress], Part], parts: Iterable[Part], threads: int, progress: Progress
+) -> list[Part]:
+    """What `run` makes of each part, in threads. Parts are taken when there is somebody to run them soon."""
+    lock, over = threading.Lock(), threading.Event()
+
+    def report(epochs: int, learned: int, kept: bool) -> None:
+        if over.is_set():
+            raise CancelledError
+        with lock:
+            progress(epochs, learned, kept)
 
     # xla: the first to be called compiles the program, the others wait for it
+    results, running = [], set()
     with ThreadPoolExecutor(threads) as pool:
-        shards = list(pool.map(run, range(0, trials, size)))
-    losses, learned, *trained = (np.concatenate(parts) for parts in zip(*shards))
-    return losses, learned, trained
+        try:
+            for part in parts:
+                running.add(pool.submit(run, part, report))
+                if len(running) > 2 * threads:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    results += [future.result() for future in done]
+            results += [future.result() for future in as_completed(running)]
+        except BaseException:  # a mistake, or Ctrl-C: nobody waits for the others to come to their end
+            over.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results
 
 
 def shard_size(trials: int, largest: int, threads: int) -> int:
-    """Trials in each shard: as few shards as fit the bound, but enough for every thread, and evenly filled.
+    """Trials in each shard: as few shards as fit the bound, but enough for every thread, and evenly filled."""
+    count = -(-trials // largest)
+    count = min(-(-count // threads) * threads, trials)
+    return -(-trials // count)
 
-    At least two: tf.vectorized_map loses the shape of a single trial.
+
+def _largest(model_settings: ModelSettings, table: Table) -> int:
+    """Trials in a shard at most: an epoch is the least that can be kept, so it must not take long."""
+    units = model_settings.units
+    steps = table.y.size + table.judge_y.size
+    return max(1, int(EPOCH_AT_MOST / (steps * 4 * units * (units + table.inputs + table.symbols))))
+
+
+def _cut(count: int, size: int) -> list[slice]:
+    return [slice(first, first + size) for first in range(0, count, size)]
+
+
+def _key(which: str, model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table) -> str:
+    what = {
+        "engine": native.identity() if which == "native" else f"xla, {native.processor()}",
+        "model": model_settings.model_dump(),
+        "training": settings.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
+        "every": every,
+    }
+    return shards.key(what, vars(table), model_settings.cell)
+
+
+def _initial_weights(
+    model_settings: ModelSettings, table: Table, seeds: np.ndarray, store: shards.Store
+) -> list[np.ndarray]:
+    """`cells.initial_weights`, which arms of the same model share. seeds: ascending."""
+    sizes = {"inputs": table.inputs, "symbols": table.symbols}
+    what = {"initial weights of": model_settings.model_dump(), "processor": native.processor()}
+    shelf = shards.Shelf(store, shards.key(what, sizes, model_settings.cell))
+    parts = shelf.finished(seeds)
+    missing = shards.without(seeds, parts)
+    if len(missing):
+        from memory_trials import cells  # TensorFlow takes seconds to import, and may not be needed
+
+        drawn = cells.initial_weights(model_settings, table.inputs, table.symbols, missing)
+        parts.append({"seeds": missing} | {str(place): array for place, array in enumerate(drawn)})
+        shelf.keep(parts[-1])
+        shelf.flush()
+    whole = shards.joined(parts)
+    return [whole[str(place)] for place in range(len(whole) - 1)]
+
+
+def _slice(state, seeds: np.ndarray, done: int, losses: np.ndarray, learned: np.ndarray, streams: list[str]) -> Part:
+    """A shard after `done` epochs; streams: where each trial's stream of orders is, where epochs are shuffled."""
+    history = {"done": np.full(len(seeds), done), "losses": losses, "learned": learned}
+    positions = {"streams": np.array(streams)} if streams else {}
+    return {"seeds": seeds} | history | positions | {f"state/{n}": array for n, array in state.arrays().items()}
+
+
+def _next_call(checks: np.ndarray, done: int, most: int, capacity: int) -> tuple[np.ndarray, int]:
+    """After how many epochs the next call shall judge, the last being its end, and how many of these are checks.
+
+    A call that comes to no check ends on its way to the next one, and one that begins there ends at it, since xla
+    counts from where a call begins.
     """
-    shards = -(-trials // largest)
-    shards = min(-(-shards // threads) * threads, trials)
-    return max(2, -(-trials // shards))
-
-
-def _locked(progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    lock = threading.Lock()
-
-    def report(epochs: int, learned: int) -> None:
-        with lock:
-            progress(epochs, learned)
-
-    return report
-
-
-def _run_shard(program, weights: list, seeds, checks, used: int, report, shuffle: bool) -> list[np.ndarray]:
-    """Losses [T, E], verdicts [T, C] and final weights of one shard; `used` of its trials are reported.
-
-    Entering a program costs up to milliseconds, so it is entered for more and more checks at a time,
-    until a call takes long enough for somebody who watches; the results are the same in any case.
-    """
-    state = program.start(weights)
-    streams = [np.random.default_rng(seed) for seed in seeds] if shuffle else []
-    losses, verdicts = [], []
-    done, reported, ask_for = 0, 0, 1
-    while done < checks[-1]:
-        asked = checks[checks > done][: min(ask_for, program.capacity)] - done
-        order = np.stack([_orders(stream, program.table.block, asked[-1]) for stream in streams]) if shuffle else None
-        started = time.monotonic()
-        call_losses, learned = program.run(state, asked, order)
-        losses.append(call_losses)
-        verdicts.append(learned)
-        if time.monotonic() - started < 0.2:
-            ask_for *= 2
-        learned_now = int(learned[:used, -1].sum())
-        report(int(asked[-1]) * used, learned_now - reported)
-        done, reported = done + int(asked[-1]), learned_now
-    return [np.concatenate(losses, axis=1), np.concatenate(verdicts, axis=1), *program.weights(state)]
+    place = np.searchsorted(checks, done, side="right")
+    ahead = checks[place : place + capacity] - done
+    if ahead[0] > most:
+        return np.array([most]), 0
+    begins_at_check = done == 0 or (place > 0 and checks[place - 1] == done)
+    asked = ahead[ahead <= most] if begins_at_check else ahead[:1]
+    return asked, len(asked)
 
 
 def _orders(stream: np.random.Generator, block: np.ndarray, epochs: int) -> np.ndarray:

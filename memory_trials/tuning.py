@@ -9,61 +9,52 @@ from dataclasses import replace
 
 import numpy as np
 
-from memory_trials import artifacts, encoding, problems, results, resume, statistics, studies, training
+from memory_trials import artifacts, encoding, problems, results, shards, statistics, studies, training
 from memory_trials.config import Settings, validated
 
 ARMS = "arms.json"
 
 
-def search(study: studies.Study, start: studies.Arm) -> None:
+def search(study: studies.Study, start: studies.Arm, store: shards.Store) -> None:
     """Search, then train the settings of the Pareto front anew on fresh seeds, since the best of many are lucky too.
 
-    Leaves trained/*.npz and trained/arms.json, which lists the arms. Proposals so far are in Optuna's SQLite storage
-    until the study is complete: a killed search goes on. Each proposal's sampler is seeded by its number,
-    so that a search that was interrupted proposes the same.
+    Leaves trained/*.npz and trained/arms.json, which lists the arms. Each proposal's sampler is seeded by its number,
+    so that a search that was killed and begins again proposes the same, whose trials the store has kept.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     problem = problems.from_json(artifacts.read_text(start.sequences), start.sequences)
     space, level = study.search, study.answer.level
-    storage = resume.kept(start.study, study.model_dump() | studies.made_with(start.settings), b"").with_suffix(".db")
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    proposed = optuna.create_study(
-        storage=f"sqlite:///{storage}", study_name=start.study, directions=["minimize", "minimize"], load_if_exists=True
-    )
-    for unfinished in proposed.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-        proposed.tell(unfinished.number, state=optuna.trial.TrialState.FAIL)
-    complete = lambda: proposed.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
-    while len(done := complete()) < space.proposals:
-        proposed.sampler = optuna.samplers.TPESampler(seed=len(done), n_startup_trials=space.proposals // 3)
+    proposed = optuna.create_study(directions=["minimize", "minimize"])
+    for number in range(space.proposals):
+        proposed.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=space.proposals // 3)
         proposal = proposed.ask()
         changes = _proposed(proposal, space)
         settings = _settings(start, changes)
         table = encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
-        rate, used, parameters = _measured(settings, table, space.look_after, level)
+        rate, used, parameters = _measured(settings, table, space.look_after, level, store)
         updates = settings.training.epochs * table.updates
         proposal.set_constraint("unreliable", level - rate)  # at most 0 where it learns reliably
         proposal.set_user_attr("rate", rate)
         proposal.set_user_attr("changes", changes)
         proposal.set_user_attr("trials", used)
         proposed.tell(proposal, [math.log(parameters), math.log(updates)])  # half of either is worth the same
-        place = f"{start.study}, proposal {len(done) + 1} of {space.proposals}: {_label(changes)}"
+        place = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
         print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
-    front = _front([trial for trial in complete() if trial.user_attrs["rate"] >= level])
+    front = _front([trial for trial in proposed.trials if trial.user_attrs["rate"] >= level])
     folder = start.trained.parent
     chosen = {_label(trial.user_attrs["changes"]): trial.user_attrs["changes"] for trial in front}
     for label, changes in chosen.items():
         fresh = changes | {"training.first_seed": space.confirm_from_seed}
         arm = _arm(start, label, _settings(start, fresh), changes)
         table = studies.table_of(arm, problem)
-        results.write_trained(arm.trained, _train(arm.settings, table), studies.made_with(arm.settings))
+        results.write_trained(arm.trained, _train(arm.settings, table, store), studies.made_with(arm.settings))
     artifacts.write_json(folder / ARMS, chosen)
     names = {arm.trained.name for arm in found(study, start)}
     for path in folder.iterdir():
         if path.name not in names | {ARMS}:
             path.unlink()
-    resume.forget(start.study)
 
 
 def found(study: studies.Study, start: studies.Arm) -> list[studies.Arm]:
@@ -102,23 +93,27 @@ def _label(changes: dict) -> str:
     return " ".join(f"{key.split('.')[-1]}={value}" for key, value in changes.items())
 
 
-def _measured(settings: Settings, table: encoding.Table, look_after: int, level: float) -> tuple[float, int, int]:
+def _measured(
+    settings: Settings, table: encoding.Table, look_after: int, level: float, store: shards.Store
+) -> tuple[float, int, int]:
     """Success rate, over how many trials, and the parameters of the model. Measuring stops after `look_after` trials
     where the interval, which is then still wide, already lies below the level."""
     some = settings.model_copy(update={"training": settings.training.model_copy(update={"trials": look_after})})
-    first = _train(some, table)
+    first = _train(some, table, store)
     parameters = sum(array[0].size for array in first.weights.values())
     successes, trials = int(first.learned[:, -1].sum()), look_after
     rest = settings.training.trials - look_after
     if rest > 0 and statistics.success_rate(successes, trials, settings.evaluation.confidence)[2] >= level:
         others = {"trials": rest, "first_seed": settings.training.first_seed + look_after}
-        second = _train(settings.model_copy(update={"training": settings.training.model_copy(update=others)}), table)
+        further = settings.model_copy(update={"training": settings.training.model_copy(update=others)})
+        second = _train(further, table, store)
         successes, trials = successes + int(second.learned[:, -1].sum()), settings.training.trials
     return successes / trials, trials, parameters
 
 
-def _train(settings: Settings, table: encoding.Table) -> results.Trained:
-    return training.train(settings.model, settings.training, settings.evaluation.every, settings.compute, table)
+def _train(settings: Settings, table: encoding.Table, store: shards.Store) -> results.Trained:
+    every = settings.evaluation.every
+    return training.train(settings.model, settings.training, every, settings.compute, table, store=store)
 
 
 def _front(trials: list) -> list:

@@ -20,21 +20,33 @@ from memory_trials.optimizers import OPTIMIZERS
 
 @dataclass
 class State:
-    """carry = (weights, each weight's optimizer slots, states, optimizer steps taken)."""
+    """carry = (weights, each weight's optimizer slots, states, optimizer steps taken).
+
+    used: how many of its trials are meant; the others, which only fill up the shard, repeat the last of them.
+    """
 
     carry: tuple
+    used: int
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Each weight, slot and state by its number, and the steps taken: [used, ...]."""
+        *tensors, steps = tf.nest.flatten(self.carry)
+        numbered = {str(place): tensor.numpy()[: self.used] for place, tensor in enumerate(tensors)}
+        return numbered | {"steps": np.full(self.used, steps.numpy())}
 
 
 class Program:
     """The compiled loop for one table, model and shard size: what it needs between calls is in a `State`.
 
-    trials: how many there are in a shard. capacity: how many checks one call can take.
+    trials: how many there are in a shard at most. capacity: how many checks one call can take.
     """
 
     def __init__(self, model: Model, settings: TrainingSettings, table: Table, trials: int, every: int):
         if settings.shuffle:
             raise UserError("training.shuffle needs a built-in cell with training.engine auto, and a C compiler")
-        self.model, self.table, self.trials, self.every = model, table, trials, every
+        self.model, self.table, self.every = model, table, every
+        self.names = model.names
+        self.trials = max(2, trials)  # tf.vectorized_map loses the shape of a single trial
         self.x, self.y = one_hot(table.x, table.inputs), one_hot(table.y[..., np.newaxis], table.symbols)
         self.capacity = max(1, min(1000, settings.epochs) // every)  # checks in one call at most
         self.optimizer, self.slots = OPTIMIZERS[settings.optimizer]
@@ -44,19 +56,26 @@ class Program:
     def run(self, state: State, checks: np.ndarray, order: None) -> tuple[np.ndarray, np.ndarray]:
         """Train checks[-1] epochs, judging after each of the checks: losses [T, E], verdicts [T, C]."""
         state.carry, losses, verdicts = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
-        return losses.numpy()[: checks[-1]].T, verdicts.numpy()[: len(checks)].T
+        return losses.numpy()[: checks[-1], : state.used].T, verdicts.numpy()[: len(checks), : state.used].T
 
     def weights(self, state: State) -> list[np.ndarray]:
-        return [w.numpy() for w in state.carry[0]]
+        return [w.numpy()[: state.used] for w in state.carry[0]]
 
     def start(self, weights: list[np.ndarray]) -> State:
-        batch = self.table.x.shape[2]
-        return State((
-            [tf.constant(w) for w in weights],
-            [tuple(tf.zeros(w.shape) for _ in range(self.slots)) for w in weights],
-            [tf.zeros((self.trials, batch, size)) for size in self.model.state_sizes],
-            tf.constant(0.0),
-        ))  # fmt: skip
+        trials, batch = len(weights[0]), self.table.x.shape[2]
+        slots = [np.zeros_like(w) for w in weights for _ in range(self.slots)]
+        states = [np.zeros((trials, batch, size), np.float32) for size in self.model.state_sizes]
+        numbered = {str(place): array for place, array in enumerate([*weights, *slots, *states])}
+        return self.resume(numbered | {"steps": np.zeros(trials, np.float32)})
+
+    def resume(self, arrays: dict[str, np.ndarray]) -> State:
+        """From a state's arrays, or some trials of them that have taken the same steps."""
+        used, count = len(arrays["steps"]), len(self.model.variables)
+        rows = np.minimum(np.arange(self.trials), used - 1)
+        tensors = [tf.constant(arrays[str(place)][rows]) for place in range(len(arrays) - 1)]
+        slots, states = tensors[count : count * (1 + self.slots)], tensors[count * (1 + self.slots) :]
+        of_each = [tuple(slots[place * self.slots : (place + 1) * self.slots]) for place in range(count)]
+        return State((tensors[:count], of_each, states, tf.constant(arrays["steps"][0])), used)
 
     def _run(self, carry: tuple, epochs: "tf.Tensor") -> tuple:
         """Train for some epochs, judging after every `every`-th and after the last.

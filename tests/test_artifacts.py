@@ -41,6 +41,21 @@ def test_a_file_cut_short_or_with_a_changed_byte_is_never_taken_for_another_cont
         assert settings == {"cell": "lstm"} and all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
 
 
+@given(st.integers(0, 2000), st.binary(min_size=1, max_size=64))
+def test_nor_is_one_with_a_changed_stretch(tmp_path_factory, place, stretch):
+    path = write(tmp_path_factory.getbasetemp() / "damaged.npz")
+    content = path.read_bytes()
+    place = min(place, len(content))
+    for changed in (stretch, bytes(len(stretch))):  # zeros are what a power cut leaves
+        path.write_bytes(content[:place] + changed + content[place + len(changed) :])
+        try:
+            settings, arrays = artifacts.read_arrays(path, "test 1", ["a", "b"])
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert settings == {"cell": "lstm"} and all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
+
+
 def test_another_format_or_version(tmp_path):
     with pytest.raises(UserError, match="is of the format 'test 1', this code reads 'test 2'"):
         artifacts.read_arrays(write(tmp_path / "x.npz"), "test 2")

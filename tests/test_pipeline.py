@@ -95,7 +95,11 @@ def test_nothing_to_do_is_nothing_done(reproduced):
 
 def test_a_forced_rerun_gives_the_same_bytes(reproduced):
     before = contents(reproduced)
-    run(reproduced, "dvc", "repro", "--force", "--no-run-cache")
+    run(reproduced, "make", "clean-cache")  # else the trials would be those that were kept
+    assert not (reproduced / ".shards").exists()
+    assert "trials are kept" not in run(reproduced, "dvc", "repro", "--force", "--no-run-cache")
+    assert contents(reproduced) == before
+    assert "4 of 4 trials are kept from earlier (.shards/)" in run(reproduced, "dvc", "repro", "--force", "train")
     assert contents(reproduced) == before
 
 
@@ -172,8 +176,10 @@ def test_a_damaged_artifact_is_told_by_the_stage_that_reads_it(reproduced, how):
     assert contents(reproduced) == before
 
 
-def test_an_experiment_in_a_temporary_copy_reaches_the_same_store_and_table(reproduced):
+def test_an_experiment_in_a_temporary_copy_reaches_the_same_stores_and_table(reproduced):
+    kept = set((reproduced / ".shards").glob("*.npz"))
     said = run(reproduced, "dvc", "exp", "run", "--temp", "-n", "gru-trial", "-S", "model.cell=gru")
+    assert set((reproduced / ".shards").glob("*.npz")) > kept
     assert f"sqlite:///{reproduced}" not in said  # nothing to complain about
     from mlflow import MlflowClient
 

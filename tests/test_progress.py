@@ -17,3 +17,11 @@ def test_lines_are_not_more_frequent_than_wanted(capsys):
         for _ in range(100):
             progress(1, 0)
     assert capsys.readouterr().out == ""
+
+
+def test_what_was_kept_says_nothing_about_the_time_that_is_left(capsys):
+    with Progress(trials=10, epochs=100, seconds_between_lines=0.0) as progress:
+        progress(900, 4, True)
+        progress.started -= 10  # seconds for the next
+        progress(50, 1)
+    assert capsys.readouterr().out == "10 trials, epoch 95 of 100, 5 learned so far, 10 s left\n"

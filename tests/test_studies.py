@@ -146,18 +146,22 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     assert {name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "studies/dvc.yaml", "--json"))} == {
         f"{stage}@mine" for stage in ("generate_data", "encode", "train", "evaluate")
     } | {"results"}
-    # as a kill after the first arm leaves it: the first arm is kept, the second is not
+    # as a kill after the first arm leaves it: its trials are kept, those of the second arm are not
     run(small, "dvc", "repro", "studies/dvc.yaml:encode@mine")
+    folder = small / "data/studies/mine"
+    before = {path.name: path.read_bytes() for path in folder.glob("trained/*")}
     code = "from stages import train; train.results.write_trained = stop(train.results.write_trained); train.main()"
     stop = "def stop(real):\n def once(*a):\n  real(*a); raise SystemExit(9)\n return once\nimport sys; sys.argv = ['', 'mine']\n"
     run(small, "python", "-c", stop + code, fails=True)
+    assert {path.name: path.read_bytes() for path in folder.glob("trained/*")} == before
     said = run(small, "make", "study", "NAME=mine")
-    assert "cell=lstm (kept)" in said and "cell=gru (kept)" not in said
+    assert "arm 1 of 2: cell=lstm\n4 of 4 trials are kept" in said and said.count("trials are kept") == 1
     assert "up to date" in run(small, "dvc", "repro", "studies/dvc.yaml")
-    assert not list((small / ".resume").glob("mine/*")) and "Which one?" in (small / "RESULTS.md").read_text()
-    resumed = (small / "data/studies/mine/trained/cell=lstm.npz").read_bytes()
-    run(small, "python", "-m", "stages.train", "mine")
-    assert (small / "data/studies/mine/trained/cell=lstm.npz").read_bytes() == resumed
+    assert "Which one?" in (small / "RESULTS.md").read_text() and not (folder / "trained.new").exists()
+    resumed = (folder / "trained/cell=lstm.npz").read_bytes()
+    run(small, "make", "clean-cache")
+    assert "trials are kept" not in run(small, "python", "-m", "stages.train", "mine")
+    assert (folder / "trained/cell=lstm.npz").read_bytes() == resumed
 
 
 def test_a_mistake_is_told_before_anything_runs(small):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memory_trials import training
+from memory_trials.cells import make_model
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
 from memory_trials.errors import UserError
@@ -204,6 +205,12 @@ def test_both_engines_do_the_same(settings):
         assert np.abs(native.weights[name] - xla.weights[name]).max() < 1e-3, name
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn", "mlp"])
+def test_weights_have_the_models_names(cell):
+    trained, table = arm(trials=1, epochs=1, model={"cell": cell})
+    assert list(trained.weights) == make_model(ModelSettings(cell=cell), table.inputs, table.symbols).names
+
+
 def test_xla_refuses_what_it_cannot():
     with pytest.raises(UserError, match="training.shuffle needs a built-in cell"):
         arm(trials=2, epochs=2, shuffle=True, engine="tensorflow")
@@ -263,7 +270,7 @@ def test_checks_come_every_so_many_epochs_and_at_the_end_and_asking_changes_noth
 
 def test_progress_adds_up():
     told = []
-    trained, _ = arm_with_progress(lambda epochs, learned: told.append((epochs, learned)))
+    trained, _ = arm_with_progress(lambda epochs, learned, kept: told.append((epochs, learned)))
     assert sum(epochs for epochs, _ in told) == 7 * 40
     assert sum(learned for _, learned in told) == trained.learned[:, -1].sum()
 
@@ -276,7 +283,7 @@ def arm_with_progress(progress):
 
 @pytest.mark.parametrize(
     ("trials", "largest", "threads", "size"),
-    [(100, 50, 2, 50), (10, 50, 2, 5), (1, 50, 8, 2), (101, 50, 2, 26), (7, 3, 1, 3)],
+    [(100, 50, 2, 50), (10, 50, 2, 5), (1, 50, 8, 1), (101, 50, 2, 26), (7, 3, 1, 3)],
 )
 def test_shards_are_even_and_enough_for_the_threads(trials, largest, threads, size):
     assert training.shard_size(trials, largest, threads) == size

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, problems, results, studies, tuning
+from memory_trials import artifacts, problems, results, shards, studies, training, tuning
 
 STUDY = studies.Study(
     question="How small?",
@@ -20,32 +20,38 @@ STUDY = studies.Study(
 DEFAULTS = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
 
 
-def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> list[studies.Arm]:
-    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end."""
+def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[list[studies.Arm], int]:
+    """Search in a folder of its own; `stop_after` so many calls of training once, then again to the end. Its arms, and
+    how many trials were trained."""
     folder.mkdir()
     monkeypatch.chdir(folder)
     (start,) = studies.make_arms("mine", STUDY, DEFAULTS)
     artifacts.write_text(start.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
-    if stop_after:
-        real, calls = tuning._train, []
+    store, seeds, calls = shards.Store(folder / ".shards", 100), [], []
+    train, run_shard = tuning._train, training.run_shard
 
-        def killed(*arguments):
-            calls.append(1)
-            if len(calls) > stop_after:
-                raise KeyboardInterrupt
-            return real(*arguments)
+    def killed(*arguments):
+        calls.append(1)
+        if len(calls) == stop_after:
+            raise KeyboardInterrupt
+        return train(*arguments)
 
-        monkeypatch.setattr(tuning, "_train", killed)
-        with pytest.raises(KeyboardInterrupt):
-            tuning.search(STUDY, start)
-        monkeypatch.setattr(tuning, "_train", real)
-    tuning.search(STUDY, start)
-    assert not Path(".resume/mine").exists()
-    return tuning.found(STUDY, start)
+    def counted(program, part, *arguments):
+        seeds.extend(part["seeds"])
+        return run_shard(program, part, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "_train", killed)
+        patch.setattr(training, "run_shard", counted)
+        if stop_after:
+            with pytest.raises(KeyboardInterrupt):
+                tuning.search(STUDY, start, store)
+        tuning.search(STUDY, start, store)
+    return tuning.found(STUDY, start), len(seeds)
 
 
 def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch, capsys):
-    arms = searched(tmp_path / "whole", monkeypatch)
+    arms, trials = searched(tmp_path / "whole", monkeypatch)
     assert capsys.readouterr().out.count("proposal") == 8
     points = []
     for arm in arms:
@@ -55,8 +61,8 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
         parameters = sum(array[0].size for array in trained.weights.values())
         points.append((parameters, arm.settings.training.epochs * (2 if arm.changes["training.window"] != 1 else 8)))
     assert points and not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in points for b in points)
-    again = searched(tmp_path / "killed", monkeypatch, stop_after=5)
-    assert 0 < capsys.readouterr().out.count("proposal 1 of") == 1
+    again, trials_again = searched(tmp_path / "killed", monkeypatch, stop_after=6)
+    assert trials_again == trials  # none was trained twice
     assert [arm.changes for arm in again] == [arm.changes for arm in arms]
     for arm in arms:
         assert (tmp_path / "whole" / arm.trained).read_bytes() == (tmp_path / "killed" / arm.trained).read_bytes()
@@ -76,7 +82,7 @@ def test_the_front_is_what_no_other_beats():
 def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
     asked = []
 
-    def trained(settings, table):
+    def trained(settings, table, store):
         training = settings.training
         asked.append((training.first_seed, training.trials))
         learned = (np.arange(training.first_seed, training.first_seed + training.trials) % 10 < rate)[:, np.newaxis]
@@ -88,7 +94,10 @@ def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
         update={"training": start.settings.training.model_copy(update={"trials": 100})}
     )
     rate = 5
-    assert tuning._measured(settings, None, 20, 0.95) == (0.5, 20, 7) and asked == [(0, 20)]
+    assert tuning._measured(settings, None, 20, 0.95, training.NO_STORE) == (0.5, 20, 7) and asked == [(0, 20)]
     asked.clear()
     rate = 9
-    assert tuning._measured(settings, None, 20, 0.95) == (0.9, 100, 7) and asked == [(0, 20), (20, 80)]
+    assert tuning._measured(settings, None, 20, 0.95, training.NO_STORE) == (0.9, 100, 7) and asked == [
+        (0, 20),
+        (20, 80),
+    ]

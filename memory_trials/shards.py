@@ -1,0 +1,245 @@
+"""Trained trials and unfinished slices, kept on disk: what was trained once is not trained again.
+
+A folder of files outside DVC's outputs, each written whole or not at all, checksummed, and named by a key: the hash
+of all that a trial's result depends on, but for its seed. So nothing in it can be out of date, a killed run goes on
+where its last slice ended, and of an arm that is asked for more trials only the new ones are trained. A file that is
+damaged or gone is as one that never was, and a folder that cannot be written to costs a note: nothing here makes
+training fail.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from memory_trials import artifacts
+from memory_trials.config import BUILT_IN_CELLS
+from memory_trials.errors import UserError
+
+FOLDER = ".shards"
+SECONDS = 20.0  # what is not on disk yet is written at most so often, so a kill costs little more than this
+TOGETHER = 1000  # trials that share a file, about
+TRIALS, SLICE = "trials", "slice"
+LOCK = ".lock"
+BLOCK = 4096  # bytes: a file takes whole blocks of a disk
+# what training imports (tests/test_shards.py compares): another code trains other bits
+CODE = (
+    "artifacts.py", "backend.py", "cells.py", "config.py", "encoding.py", "errors.py", "forward.py", "native.c",
+    "native.py", "optimizers.py", "problems.py", "results.py", "shards.py", "training.py", "xla.py",
+)  # fmt: skip
+VERSIONS = ("numpy", "keras", "tensorflow")
+
+Part = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
+
+
+def _read_code() -> bytes:
+    folder = Path(__file__).parent
+    return b"".join(hashlib.sha256((folder / name).read_bytes()).digest() for name in CODE)
+
+
+_CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
+
+
+def key(what: dict, arrays: Mapping[str, np.ndarray | int], cell: str) -> str:
+    """Names a result by what it depends on: settings, arrays, the code, its libraries, a cell of the user's.
+
+    Of a cell of the user's all modules of its package count, but not what those import from elsewhere.
+    """
+    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
+    digest = hashlib.sha256(json.dumps([what, versions], sort_keys=True, default=repr).encode())
+    digest.update(_CODE + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0])))
+    for name, value in sorted(arrays.items()):
+        array = np.asarray(value)
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()[:32]
+
+
+@functools.cache  # once, for the same reason
+def _package(name: str) -> bytes:
+    spec = importlib.util.find_spec(name)
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(spec.origin)]
+    return b"".join(hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in paths)
+
+
+def rows(part: Part, which: np.ndarray) -> Part:
+    return {name: array[which] for name, array in part.items()}
+
+
+def joined(parts: list[Part]) -> Part:
+    """The trials of all parts, in the order of their seeds."""
+    order = np.argsort(np.concatenate([part["seeds"] for part in parts]))
+    return {name: np.ascontiguousarray(np.concatenate([p[name] for p in parts])[order]) for name in parts[0]}
+
+
+def without(seeds: np.ndarray, parts: list[Part]) -> np.ndarray:
+    """The seeds that are in none of the parts."""
+    return np.setdiff1d(seeds, np.concatenate([part["seeds"] for part in parts])) if parts else seeds
+
+
+class Store:
+    """A folder of shards, at most `megabytes` large (0: nothing is kept); what was used longest ago goes first.
+
+    Several threads and processes may use it at once. They write one after the other, since each must know how much
+    room is left; reading needs no lock, because a file is there whole or not at all.
+    """
+
+    def __init__(self, folder: Path, megabytes: int):
+        self.folder, self.limit = folder, megabytes * 1_000_000
+        self.writes = self.limit > 0
+
+    def read(self, kind: str, key: str) -> Iterator[tuple[Path, Part]]:
+        """The files of this kind and key. What is not what its name says is removed, with a note."""
+        try:
+            names = sorted(os.listdir(self.folder)) if self.limit else []
+        except OSError:
+            return
+        for name in names:
+            if name.startswith(f"{key}.") and name.endswith(f".{kind}.npz"):
+                path = self.folder / name
+                try:
+                    settings, part = artifacts.read_arrays(path, _format(kind), ["seeds"])
+                    if settings != {"key": key} or {len(array) for array in part.values()} != {len(part["seeds"])}:
+                        raise UserError("it is something else")
+                except (UserError, OSError, TypeError):
+                    if path.exists():  # else another process has just made room
+                        print(f"note: {self.folder.name}/{name} is damaged; what it held is trained anew", flush=True)
+                        _remove(path)
+                else:
+                    yield path, part
+
+    def write(self, kind: str, key: str, part: Part) -> None:
+        """Keep a part. Where it cannot be written, a note is all that comes of it, and of those after it."""
+        if not self.writes:
+            return
+        size = sum(array.nbytes + 1024 for array in part.values()) + BLOCK  # with the zip's own words, at most
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                if not self._make_room(_on_disk(size)):
+                    raise UserError(f"{size // 10**6 + 1} MB do not fit into compute.cache_megabytes")
+                artifacts.write_arrays(self.path(kind, key, part["seeds"]), _format(kind), part, {"key": key})
+        except (UserError, OSError) as error:
+            self.writes = False
+            print(f"note: what is trained from here on is not kept in {self.folder.name}/: {error}", flush=True)
+
+    def path(self, kind: str, key: str, seeds: np.ndarray) -> Path:
+        return self.folder / f"{key}.{hashlib.sha256(seeds.astype('<i8').tobytes()).hexdigest()[:16]}.{kind}.npz"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The only one that writes; the lock ends with the process that holds it. `OSError` if it cannot be had."""
+        with open(self.folder / LOCK, "w") as file:
+            for _ in range(1000):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.01)
+            else:
+                raise TimeoutError("another process has been writing to it for ten seconds")
+            yield
+
+    def _make_room(self, size: int) -> bool:
+        """For a file of this size; false where all the room there is would not do."""
+        if size > self.limit:
+            return False
+        files = []
+        for entry in os.scandir(self.folder):
+            if entry.name.startswith("."):
+                if entry.name != LOCK:
+                    _remove(entry)  # a killed process was writing it: nobody does now
+                continue
+            with contextlib.suppress(FileNotFoundError):  # others remove what they are done with
+                found = os.stat(entry)
+                files.append((found.st_mtime_ns, _on_disk(found.st_size), entry.path))
+        room = self.limit - size - sum(size for _, size, _ in files)
+        for _, freed, path in sorted(files):
+            if room >= 0:
+                break
+            _remove(path)
+            room += freed
+        return room >= 0
+
+
+class Shelf:
+    """What a store keeps under one key. What is finished is gathered, so that short shards cost one file together."""
+
+    def __init__(self, store: Store, key: str):
+        self.store, self.key = store, key
+        self._finished: list[Part] = []
+        self._lock, self._written = threading.Lock(), time.monotonic()
+
+    def finished(self, seeds: np.ndarray) -> list[Part]:
+        """What is kept of these trials; no trial is in two parts."""
+        return _of(self.store.read(TRIALS, self.key), seeds)
+
+    def begun(self, seeds: np.ndarray) -> list[Part]:
+        """Likewise the slices, of each trial the latest one."""
+        return _of(sorted(self.store.read(SLICE, self.key), key=lambda file: -file[1]["done"][0]), seeds)
+
+    def keep_slice(self, part: Part) -> None:
+        self.store.write(SLICE, self.key, part)
+        self.flush(if_due=True)
+
+    def keep(self, part: Part) -> None:
+        with self._lock:
+            self._finished.append(part)
+        self.flush(if_due=True)
+
+    def flush(self, if_due: bool = False) -> None:
+        """Write what is finished, and remove its slices. Due: where it has waited, or become much."""
+        with self._lock:
+            trials = sum(len(part["seeds"]) for part in self._finished)
+            if not trials or (if_due and trials < TOGETHER and time.monotonic() - self._written < SECONDS):
+                return
+            parts, self._finished, self._written = self._finished, [], time.monotonic()
+        self.store.write(TRIALS, self.key, joined(parts))
+        self._forget(self.store.path(SLICE, self.key, part["seeds"]) for part in parts)
+
+    def forget_slices(self, seeds: np.ndarray) -> None:
+        """Those of which all trials are among these, which are finished."""
+        slices = self.store.read(SLICE, self.key)
+        self._forget(path for path, part in slices if np.isin(part["seeds"], seeds).all())
+
+    def _forget(self, paths: Iterable[Path]) -> None:
+        if self.store.writes:  # else they are all that there is
+            for path in paths:
+                _remove(path)
+
+
+def _of(files: Iterable[tuple[Path, Part]], seeds: np.ndarray) -> list[Part]:
+    """Of each file the trials that are asked for and in no earlier one."""
+    found: list[Part] = []
+    for path, part in files:
+        wanted = np.isin(part["seeds"], seeds)
+        if wanted.any():
+            with contextlib.suppress(OSError):
+                os.utime(path)  # it was used now
+            found.append(rows(part, wanted))
+            seeds = without(seeds, found)
+        if not len(seeds):
+            break
+    return found
+
+
+def _format(kind: str) -> str:
+    return f"memory-trials {kind} 1"
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _remove(path) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

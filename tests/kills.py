@@ -1,0 +1,96 @@
+"""Training that is killed at random moments: does it end with the same bytes as training that is left alone?
+
+python -m tests.kills 50        (so many kills of each way of training; prints how it ended)
+"""
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from memory_trials import results, shards, training
+from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.encoding import make_table
+from memory_trials.problems import make_problem
+
+OWN = {"cell": "my_cells.leaky.LeakyCell", "units": 8}
+WAYS = {  # of training, each for a second or two: model, training
+    "native": ({}, {"epochs": 3000}),
+    "shuffled": ({"units": 8}, {"epochs": 2500, "shuffle": True}),
+    "never reset": ({"cell": "gru"}, {"epochs": 4000, "reset": "never"}),
+    "xla": (OWN, {"epochs": 3000, "optimizer": "rmsprop"}),
+}
+
+
+def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> results.Trained:
+    model, settings = WAYS[way]
+    settings = TrainingSettings(**{"trials": 24} | settings | changes)
+    problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
+    table = make_table(problem, EncodingSettings(), settings, False)
+    compute = ComputeSettings(threads=2, shard=8)
+    return training.train(ModelSettings(**model), settings, 700, compute, table, store=store)
+
+
+def as_bytes(trained: results.Trained, folder: Path) -> bytes:
+    results.write_trained(folder / "trained.npz", trained, {})
+    return (folder / "trained.npz").read_bytes()
+
+
+def prepared(way: str, folder: Path) -> shards.Store:
+    """A store with nothing but initial weights, so that of the built-in cells a process begins to train at once."""
+    for path in folder.glob("*"):
+        path.unlink()
+    store = shards.Store(folder, 1000)
+    if way != "xla":
+        train(way, store, epochs=1)
+    return store
+
+
+def started(way: str, folder: Path) -> subprocess.Popen:
+    """A process that trains, and writes a slice whenever it can."""
+    command = [sys.executable, "-m", "tests.kills", way, str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def killed(way: str, folder: Path, seconds: float, after_a_slice: bool = False) -> bool:
+    """Train until SIGKILL comes after so many seconds, of the start or of the first slice; whether it came in time."""
+    process = started(way, folder)
+    while after_a_slice and process.poll() is None and not list(folder.glob("*.slice.npz")):
+        time.sleep(0.01)
+    try:
+        said, _ = process.communicate(timeout=seconds)
+        assert process.returncode == 0, said
+        return False
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+
+
+def main() -> None:
+    if len(sys.argv) > 2:
+        shards.SECONDS = 0.0
+        train(sys.argv[1], shards.Store(Path(sys.argv[2]), 1000))
+        print("without TensorFlow" if "tensorflow" not in sys.modules else "with TensorFlow")
+        return
+    for way in WAYS:
+        with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(open(os.devnull, "w")):
+            expected, folder, kills, wrong = as_bytes(train(way), Path(place)), Path(place, ".shards"), 0, 0
+            prepared(way, folder)
+            began = time.monotonic()
+            started(way, folder).communicate()
+            takes = time.monotonic() - began
+            while kills < int(sys.argv[1]):
+                store = prepared(way, folder)
+                for _ in range(random.randint(1, 5)):
+                    kills += killed(way, folder, random.uniform(0, takes))
+                wrong += as_bytes(train(way, store), Path(place)) != expected
+        print(f"{way}: {kills} kills, {wrong} runs ended with other bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+"""The store of trained trials: killed, grown, damaged, full or shared, training ends with the same bytes."""
+
+import itertools
+import os
+import random
+import resource
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory_trials import artifacts, native, shards, training
+from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.encoding import make_table
+from memory_trials.problems import make_problem
+from tests import kills
+from tests.test_pipeline import ROOT, imported
+
+EPOCHS = 40
+
+
+def trained(store=training.NO_STORE, model=None, every=10, sequences=((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), **settings):
+    settings = TrainingSettings(**{"trials": 10, "epochs": EPOCHS} | settings)
+    problem = make_problem(ProblemSettings(sequences=[list(sequence) for sequence in sequences]))
+    table = make_table(problem, EncodingSettings(), settings, False)
+    model = ModelSettings(**{"units": 5} | (model or {}))
+    return training.train(model, settings, every, ComputeSettings(threads=2, shard=4), table, store=store)
+
+
+@pytest.fixture
+def store(tmp_path) -> shards.Store:
+    return shards.Store(tmp_path / ".shards", 100)
+
+
+@pytest.fixture
+def counted(monkeypatch) -> list[int]:
+    """The seeds that are really trained, and not taken from a store."""
+    seeds, real = [], training.run_shard
+
+    def run_shard(program, part, *arguments):
+        seeds.extend(part["seeds"].tolist())
+        return real(program, part, *arguments)
+
+    monkeypatch.setattr(training, "run_shard", run_shard)
+    return seeds
+
+
+@pytest.mark.parametrize("way", kills.WAYS)
+def test_training_that_is_killed_ends_with_the_bytes_of_training_left_alone(way, tmp_path, capsys):
+    expected = kills.as_bytes(kills.train(way), tmp_path)
+    folder = tmp_path / ".shards"
+    store = kills.prepared(way, folder)
+    if way != "xla":  # TensorFlow takes seconds to import
+        kills.killed(way, folder, random.uniform(0, 2))
+    while not kills.killed(way, folder, random.uniform(0, 0.05), after_a_slice=True):
+        kills.prepared(way, folder)  # it was over before
+    capsys.readouterr()
+    assert kills.as_bytes(kills.train(way, store), tmp_path) == expected
+    said = capsys.readouterr().out
+    assert "trials go on after epoch" in said or "trials are kept" in said
+    assert not list(folder.glob("*.slice.npz"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings"),
+    [
+        ("native", {}),
+        ("native", {"shuffle": True, "optimizer": "sgd"}),
+        ("native", {"reset": "never", "model": {"cell": "simple_rnn"}}),
+        ("xla", {"reset": "never", "engine": "tensorflow"}),
+    ],
+)
+def test_training_goes_on_from_any_slice_with_the_same_bytes(engine, settings, tmp_path, monkeypatch, store):
+    monkeypatch.setattr(shards, "SECONDS", 0.0)
+    slices, real = [], shards.Shelf.keep_slice
+
+    def keep_slice(shelf, part):
+        slices.append((shelf.key, {name: array.copy() for name, array in part.items()}))
+        real(shelf, part)
+
+    monkeypatch.setattr(shards.Shelf, "keep_slice", keep_slice)
+    expected = kills.as_bytes(trained(**settings), tmp_path)
+    every = list(slices)
+    assert {int(part["done"][0]) for _, part in every} >= {1, 3, 7, 10, 20}  # at checks and between them
+    for key, part in every[:: max(1, len(every) // 8)] if engine == "native" else every[3:4]:
+        for path in store.folder.glob(f"{key}.*"):
+            path.unlink()
+        store.write(shards.SLICE, key, part)
+        assert kills.as_bytes(trained(store, **settings), tmp_path) == expected
+
+
+def test_more_fewer_and_other_trials_train_only_what_is_missing(store, counted, tmp_path, capsys):
+    trained(store)
+    assert sorted(counted) == list(range(10))
+    for asked, new in (
+        ({"trials": 25}, range(10, 25)),
+        ({"trials": 4}, []),
+        ({"trials": 10, "first_seed": 20}, range(25, 30)),
+        ({"trials": 35}, range(30, 35)),
+        ({"trials": 35}, []),
+        ({"trials": 35, "epochs": EPOCHS + 1}, range(35)),
+    ):
+        counted.clear()
+        found = kills.as_bytes(trained(store, **asked), tmp_path)
+        assert sorted(counted) == list(new)
+        assert kills.as_bytes(trained(**asked), tmp_path) == found
+    assert "10 of 25 trials are kept from earlier (.shards/)" in capsys.readouterr().out
+
+
+def test_slices_of_other_shards_are_taken_by_seed_the_furthest_first(store, counted, monkeypatch, tmp_path):
+    monkeypatch.setattr(shards, "SECONDS", 0.0)
+    monkeypatch.setattr(shards.Shelf, "keep", lambda *_: None)  # as if killed before any shard was finished
+    monkeypatch.setattr(shards.Shelf, "forget_slices", lambda *_: None)
+    trained(store, trials=9, first_seed=2)
+    trained(store, trials=3, first_seed=4)
+    monkeypatch.undo()
+    went_on, real = [], training.run_shard
+
+    def run_shard(program, part, *arguments):
+        went_on.extend(zip(part["seeds"].tolist(), part["done"].tolist()))
+        return real(program, part, *arguments)
+
+    monkeypatch.setattr(training, "run_shard", run_shard)
+    found = kills.as_bytes(trained(store), tmp_path)
+    assert sorted(seed for seed, _ in went_on) == list(range(10))
+    assert {seed for seed, done in went_on if done} == set(range(2, 10))
+    assert kills.as_bytes(trained(), tmp_path) == found
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut", "emptied", "foreign", "of another key", "text"])
+def test_a_file_that_is_not_what_its_name_says_is_trained_anew(harm, store, counted, tmp_path, capsys):
+    expected = kills.as_bytes(trained(store), tmp_path)
+    other = kills.as_bytes(trained(store, epochs=EPOCHS - 1), tmp_path)
+    paths = list(store.folder.glob("*.npz"))
+    assert len(paths) == 3  # two arms, and their initial weights
+    contents = {path: path.read_bytes() for path in paths}
+    for place, path in enumerate(paths):
+        content = contents[path]
+        path.write_bytes({
+            "changed": content[:2000] + bytes([content[2000] ^ 1]) + content[2001:], "cut": content[:-100],
+            "emptied": b"", "foreign": other, "of another key": contents[paths[place - 1]], "text": b"hello",
+        }[harm])  # fmt: skip
+    counted.clear()
+    assert kills.as_bytes(trained(store), tmp_path) == expected and sorted(counted) == list(range(10))
+    said = capsys.readouterr().out
+    assert said.count("is damaged; what it held is trained anew") == 2  # the arm and the initial weights
+    counted.clear()
+    assert kills.as_bytes(trained(store), tmp_path) == expected and not counted
+
+
+def test_what_was_used_longest_ago_makes_room_and_the_bound_holds(tmp_path):
+    store = shards.Store(tmp_path, 1)
+    part = lambda seed: {"seeds": np.array([seed]), "a": np.zeros((1, 50_000), np.float32)}
+    (tmp_path / ".x.npz.abc").write_bytes(bytes(900_000))  # what a kill in the midst of writing leaves
+    for seed in range(12):
+        store.write(shards.TRIALS, "k", part(seed))
+        os.utime(store.path(shards.TRIALS, "k", np.array([seed])), (seed, seed))  # a clock may say anything
+        shelf = shards.Shelf(store, "k")
+        assert len(shelf.finished(np.array([0]))) == 1  # used, so it stays
+        assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) <= 1_000_000
+    kept = {int(seed) for found in shards.Shelf(store, "k").finished(np.arange(12)) for seed in found["seeds"]}
+    assert kept == {0, 9, 10, 11}
+    assert not (tmp_path / ".x.npz.abc").exists()
+
+
+def test_what_does_not_fit_and_a_store_of_no_size_cost_a_note_at_most(tmp_path, capsys, counted):
+    expected = kills.as_bytes(trained(), tmp_path)
+    capsys.readouterr()
+    nothing = shards.Store(tmp_path / "none", 0)
+    assert kills.as_bytes(trained(nothing), tmp_path) == expected
+    assert not (tmp_path / "none").exists() and capsys.readouterr().out == ""
+    large = {"units": 300}
+    assert trained(shards.Store(tmp_path / "small", 1), model=large, epochs=1).losses.shape == (10, 1)
+    assert capsys.readouterr().out.count("do not fit into compute.cache_megabytes") == 1
+    assert not list((tmp_path / "small").glob("*.npz"))
+
+
+@pytest.mark.parametrize("how", ["full", "below a file", "a file", "nowhere"])
+def test_a_store_that_cannot_be_written_to_costs_one_note(how, tmp_path, capsys):
+    expected = kills.as_bytes(trained(), tmp_path)
+    (tmp_path / "file").touch()
+    folders = {"full": tmp_path / ".shards", "below a file": tmp_path / "file/.shards", "a file": tmp_path / "file"}
+    store = shards.Store(folders.get(how, Path("/proc/shards")), 100)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        if how == "full":  # as far as writing goes, whoever asks
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        capsys.readouterr()
+        result = trained(store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().out
+    assert said.count("note: ") == 1 and "what is trained from here on is not kept in" in said
+    assert kills.as_bytes(result, tmp_path) == expected
+    assert how != "full" or not list(store.folder.glob("*.npz*"))
+
+
+def test_processes_share_a_store_and_what_is_kept_needs_no_tensorflow(tmp_path):
+    folder = tmp_path / ".shards"
+    store = kills.prepared("never reset", folder)
+    together = [kills.started("never reset", folder) for _ in range(2)]
+    for process in together:
+        said, _ = process.communicate()
+        assert process.returncode == 0 and "without TensorFlow" in said and "note" not in said
+    assert not list(folder.glob("*.slice.npz")) and not list(folder.glob(".*.npz*"))
+    assert kills.as_bytes(kills.train("never reset", store), tmp_path) == kills.as_bytes(
+        kills.train("never reset"), tmp_path
+    )
+
+
+def test_the_bound_holds_while_processes_write_side_by_side(tmp_path):
+    code = """
+import sys, numpy as np
+from pathlib import Path
+from memory_trials import shards
+store = shards.Store(Path(sys.argv[1]), 1)
+for seed in range(30):
+    store.write("trials", sys.argv[2], {"seeds": np.array([seed]), "a": np.full((1, 10_000), seed, np.float32)})
+    for part in shards.Shelf(store, sys.argv[2]).finished(np.arange(30)):
+        assert (part["a"] == part["seeds"]).all()
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "s")]
+    running = [subprocess.Popen([*command, key], stdout=subprocess.PIPE, cwd=ROOT, text=True) for key in "aab"]
+    largest, over = [], threading.Event()
+
+    def watch():
+        while not over.is_set():
+            sizes = []
+            for entry in os.scandir(tmp_path / "s") if (tmp_path / "s").exists() else []:
+                try:
+                    sizes.append(entry.stat().st_size)
+                except FileNotFoundError:
+                    pass
+            largest.append(sum(sizes))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    said = [process.communicate()[0] for process in running]
+    over.set()
+    watcher.join()
+    assert said == [""] * 3 and [process.returncode for process in running] == [0] * 3
+    # a file that is renamed while the folder is read is seen twice, or has gone before it is looked at
+    assert 800_000 < max(largest) <= 1_050_000
+
+
+def test_the_code_that_counts_is_what_training_imports():
+    assert {f"memory_trials/{name}" for name in shards.CODE} == imported(ROOT / "memory_trials/training.py")
+
+
+def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(monkeypatch, tmp_path):
+    keys = []
+
+    def key_of(**arguments):
+        class Asked(Exception):
+            pass
+
+        class Shelf:
+            def __init__(self, store, key):
+                keys.append(key)
+                raise Asked
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shards, "Shelf", Shelf)
+            with pytest.raises(Asked):
+                trained(**arguments)
+        return keys[-1]
+
+    same = [
+        {}, {"trials": 3}, {"first_seed": 7}, {"reset": "sequence"}, {"update": "window"},
+    ]  # fmt: skip
+    assert len({key_of(**arguments) for arguments in same}) == 1
+    assert key_of(window="sequence") == key_of(window=4)  # the same table
+    others = [
+        {"epochs": 41}, {"every": 11}, {"learning_rate": 0.002}, {"optimizer": "sgd"}, {"shuffle": True},
+        {"window": 2}, {"reset": "never"}, {"sequences": ((3, 0, 1, 2, 3), (4, 0, 1, 2, 3))}, {"engine": "tensorflow"},
+        {"model": {"units": 6}}, {"model": {"cell": "gru"}}, {"model": {"output": "softmax"}},
+        {"model": {"forget_bias": 2.0}}, {"model": {"cell_options": {"unit_forget_bias": False}}},
+        {"model": {"cell": "my_cells.leaky.LeakyCell"}},
+    ]  # fmt: skip
+    found = [key_of(), *(key_of(**arguments) for arguments in others)]
+    assert len(set(found)) == len(found)
+
+    folder = tmp_path / "cells_of_mine"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"model": {"cell": "cells_of_mine.one.Cell"}}
+    for content in ("a = 1", "a = 2"):
+        (folder / "__init__.py").touch()
+        (folder / "helper.py").write_text(content)
+        shards._package.cache_clear()
+        found.append(key_of(**own))
+    changes = [
+        (shards, "_CODE", b"other"),
+        (shards.importlib.metadata, "version", lambda name: "0"),
+        (native, "identity", lambda: "native-other"),
+    ]
+    for change in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(*change)
+            found.append(key_of())
+    with monkeypatch.context() as patch:  # without a compiler it is what tensorflow asks for
+        patch.setattr(native, "available", lambda: False)
+        assert key_of() == key_of(engine="tensorflow")
+    with monkeypatch.context() as patch:  # xla compiles for the processor, too
+        patch.setattr(native, "processor", lambda: "another")
+        found.append(key_of(engine="tensorflow"))
+    assert len(set(found)) == len(found)
+
+
+def test_each_library_and_each_file_of_code_counts(monkeypatch):
+    real = shards.importlib.metadata.version
+    keys = {shards.key({}, {}, "lstm")}
+    for name in shards.VERSIONS:
+        monkeypatch.setattr(
+            shards.importlib.metadata, "version", lambda asked, own=name: real(asked) + "x" * (asked == own)
+        )
+        keys.add(shards.key({}, {}, "lstm"))
+    assert len(keys) == 1 + len(shards.VERSIONS)
+    whole = Path.read_bytes
+    codes = {shards._read_code()}
+    for name in shards.CODE:
+        monkeypatch.setattr(Path, "read_bytes", lambda path, own=name: whole(path) + b" " * (path.name == own))
+        codes.add(shards._read_code())
+    assert len(codes) == 1 + len(shards.CODE)
+
+
+@given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 5), st.lists(st.integers(1, 70), min_size=1))
+def test_calls_come_to_every_check_and_to_nothing_else(epochs, every, capacity, lengths):
+    checks = np.unique(np.append(np.arange(every, epochs + 1, every), epochs))
+    done, judged = 0, []
+    for most in itertools.cycle(lengths):
+        asked, count = training._next_call(checks, done, most, capacity)
+        assert 1 <= asked[-1] <= most
+        assert len(asked) <= capacity and count in (0, len(asked))
+        # xla judges after every so many epochs from where a call begins, and at its end
+        until = np.unique(np.append(np.arange(every, asked[-1] + 1, every), asked[-1]))
+        assert count == 0 or np.array_equal(until, asked)
+        judged += (done + asked[:count]).tolist()
+        done += int(asked[-1])
+        if done == epochs:
+            break
+    assert judged == checks.tolist()
+
+
+def test_an_epoch_of_a_shard_never_takes_long():
+    problem = make_problem(ProblemSettings(generate={"lag": 20_000, "middle": "fixed"}, sequences=None))
+    settings = TrainingSettings(window="sequence")
+    table = make_table(problem, EncodingSettings(), settings, False)
+    assert training._largest(ModelSettings(units=20), table) == 12
+    assert training._largest(ModelSettings(units=4000), table) == 1
+
+
+def test_a_mistake_in_one_shard_ends_the_others_and_keeps_what_is_finished(store, monkeypatch, tmp_path):
+    real = training.run_shard
+
+    def run_shard(program, part, *arguments):
+        if 9 in part["seeds"]:
+            raise artifacts.UserError("a mistake")
+        return real(program, part, *arguments)
+
+    monkeypatch.setattr(training, "run_shard", run_shard)
+    with pytest.raises(artifacts.UserError, match="a mistake"):
+        trained(store, trials=10)
+    monkeypatch.undo()
+    assert kills.as_bytes(trained(store), tmp_path) == kills.as_bytes(trained(), tmp_path)
