@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from memory_trials import artifacts, problems, results, statistics, studies, tracking, views
+from memory_trials import artifacts, problems, results, statistics, store, studies, tracker, tracking, views
 from memory_trials.config import ProblemSettings, TrackingSettings
 from memory_trials.errors import UserError
 
@@ -180,7 +180,7 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
 
     client = MlflowClient(uri)
     child = next(iter(real(tracking.Shown(arm), parent.info.run_id)))
-    tracking._create_run(client, parent.info.experiment_id, child)
+    store.create_run(client, parent, child)
     client.create_run(parent.info.experiment_id, tags={"mlflow.parentRunId": parent.info.run_id, "kind": "trial"})
     tracking.publish([arm], TrackingSettings())
     check_what_is_there(uri, arm)
@@ -297,7 +297,12 @@ def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("memory-trials")
     link = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey="
-    pages = [page.split() for page in views.pages(uri, ["memory-trials", "no such experiment", "memory-trials"])]
+    pages = [
+        page.split()
+        for page in views.links(
+            client, ["memory-trials", "no such experiment", "memory-trials"], "http://127.0.0.1:5000"
+        )
+    ]
     assert pages == [[name, f"{link}{name}&compareRunsMode=CHART"] for name in ("cells", "pipeline")]
     view = json.loads(experiment.tags["mlflow.sharedViewState.cells"])
     assert view["name"] == "cells"
@@ -332,12 +337,14 @@ def test_the_axes_beside_the_success_rate_are_those_that_mlflow_can_draw(arm):
 
 def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
     tracking.publish(two_arms(arm), TrackingSettings(uri=server, experiment="in-a-browser"))
-    (page,) = views.pages(server, ["in-a-browser"])
+    from mlflow import MlflowClient
+
+    (page,) = views.links(MlflowClient(server), ["in-a-browser"], server)
     tab = browser.new_page(viewport={"width": 1600, "height": 1600})
     wrong = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     tab.on("request", lambda request: wrong.append(request.url) if server not in request.url else None)
-    tab.goto(page.split()[1].replace("http://127.0.0.1:5000", server))
+    tab.goto(page.split()[1])
     names = ("cells: cell=gru", "cells: cell=lstm", "learned/share vs learned/low vs learned/high",
              "loss/median vs loss/p10 vs loss/p90", "success/rate", "success/low", "success/high")  # fmt: skip
     for name in names:
@@ -364,15 +371,15 @@ def test_nothing_to_publish(arm):
 
 
 def test_the_environment_comes_before_the_parameters_and_temporary_experiments_reach_the_repository(arm, monkeypatch):
-    assert tracking.tracking_uri(TrackingSettings()) == f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    assert tracking.tracking_uri(TrackingSettings(uri="http://a")) == "http://a"
+    assert tracker.uri_of(TrackingSettings()) == f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    assert tracker.uri_of(TrackingSettings(uri="http://a")) == "http://a"
     here = Path.cwd()
     temporary = here / ".dvc/tmp/exps/abc"
     temporary.mkdir(parents=True)
     monkeypatch.chdir(temporary)
-    assert tracking.tracking_uri(TrackingSettings()) == f"sqlite:///{here / 'mlflow.db'}"
+    assert tracker.uri_of(TrackingSettings()) == f"sqlite:///{here / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://b")
-    assert tracking.tracking_uri(TrackingSettings(uri="http://a")) == "http://b"
+    assert tracker.uri_of(TrackingSettings(uri="http://a")) == "http://b"
 
 
 def test_an_arm_of_a_study_shows_fewer_points(arm):
