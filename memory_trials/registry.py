@@ -51,9 +51,11 @@ def _register(client, arm: studies.Arm, experiment: str, shown, asked: memory.Me
         found = _versions(client, content)
     for other in found[1:]:
         client.delete_model_version(NAME, str(other.version))
-    for model in _models(client, experiment, content):
-        if found[0].model_id not in (None, model.model_id):
-            client.delete_logged_model(model.model_id)
+    models = _models(client, experiment, content)
+    if any(model.artifact_location == found[0].source for model in models):
+        for model in models:
+            if model.artifact_location != found[0].source:
+                client.delete_logged_model(model.model_id)
     number = str(found[0].version)  # a number in a database, a text from a server
     if tracker.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
         client.set_registered_model_alias(NAME, ALIAS, number)

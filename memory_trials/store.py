@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 LARGEST = sys.float_info.max  # what MLflow stores for infinity
+PATIENCE = 10  # seconds in which a server must answer that may be busy
 WAIT = 600  # seconds that another publisher may take
 ATTEMPTS = 5
 AT_ONCE = 100  # runs in one transaction
@@ -64,7 +65,7 @@ class Store:
 def opened(settings: TrackingSettings) -> Iterator[Store]:
     """The store of these settings. Whatever fails in it, or while it is open, is a `UserError` of one sentence."""
     uri = tracker.uri_of(settings)
-    if reason := tracker.away(uri):
+    if reason := tracker.away(uri, PATIENCE):
         raise UserError(f"MLflow cannot be reached at {tracker.named(uri)}: {reason}")
     try:
         from mlflow import MlflowClient
@@ -77,7 +78,7 @@ def opened(settings: TrackingSettings) -> Iterator[Store]:
         raise
     except Exception as error:  # of any kind: no result may be lost since something is wrong with MLflow
         reason = tracker.without_secrets(f"{type(error).__name__}: {error}", uri)
-        raise UserError(f"MLflow cannot be reached at {tracker.named(uri)}: {' '.join(reason.split())[:300]}") from None
+        raise UserError(f"MLflow failed at {tracker.named(uri)}: {' '.join(reason.split())[:300]}") from None
 
 
 @contextlib.contextmanager

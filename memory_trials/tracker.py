@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, unq
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 
-SECONDS = 3  # in which something must answer
+SECONDS = 3  # in which something must answer before training
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 LATER = "the results are kept: publish them later with make track"
 # The database of an MLflow server, as the server itself is told it.
@@ -50,9 +50,9 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def away(uri: str) -> str | None:
-    """Why nothing answers at a server's or a database's URI, in a few words, within some seconds; None where something
-    does, and where nothing needs to (a file). `UserError` when it is no URI."""
+def away(uri: str, seconds: float = SECONDS) -> str | None:
+    """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
+    where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
     parts = _split(uri)
     kind = parts.scheme.split("+")[0]
     if kind not in PORTS or not parts.hostname:
@@ -61,7 +61,7 @@ def away(uri: str) -> str | None:
 
     def ask() -> None:
         try:
-            found.append(_asked(parts, kind))
+            found.append(_asked(parts, kind, seconds))
         except TimeoutError:
             pass
         except socket.gaierror:
@@ -71,13 +71,13 @@ def away(uri: str) -> str | None:
 
     asking = threading.Thread(target=ask, daemon=True)  # since looking up a name knows no time-out
     asking.start()
-    asking.join(SECONDS)
-    return found[0] if found else f"no answer within {SECONDS} seconds"
+    asking.join(seconds)
+    return found[0] if found else f"no answer within {seconds} seconds"
 
 
-def _asked(parts: SplitResult, kind: str) -> str | None:
+def _asked(parts: SplitResult, kind: str, seconds: float) -> str | None:
     if kind not in ("http", "https"):
-        with socket.create_connection((parts.hostname, parts.port or PORTS[kind]), timeout=SECONDS) as connection:
+        with socket.create_connection((parts.hostname, parts.port or PORTS[kind]), timeout=seconds) as connection:
             if kind == "postgresql":
                 connection.sendall(struct.pack("!ii", 8, 80877103))  # "do you speak TLS?", answered by one letter
                 return None if connection.recv(1) in (b"S", b"N", b"E") else "this is no PostgreSQL server"
@@ -87,7 +87,7 @@ def _asked(parts: SplitResult, kind: str) -> str | None:
     host = parts.netloc.rpartition("@")[2]
     try:
         address = f"{kind}://{host}{parts.path.rstrip('/')}/health"
-        urllib.request.urlopen(address, timeout=SECONDS, context=trusting).close()
+        urllib.request.urlopen(address, timeout=seconds, context=trusting).close()
     except urllib.error.HTTPError as error:
         if error.code >= 500:
             return f"it answers {error.code}"

@@ -282,9 +282,8 @@ def _publish_arm(opened: store.Store, experiment: str, arm: Shown) -> bool:
         client.set_terminated(parent_id)
         parent = _parent(client, experiment, arm, mark)
         if parent.info.run_id == parent_id:  # else another publisher's stays, and this one's is deleted
-            for key, value in parent.data.tags.items():
-                over = opened.alone or key == mark or time.time() - float(value) > STALE
-                if key.startswith(MARK) and over:
+            for key in filter(lambda key: key.startswith(MARK), parent.data.tags):
+                if opened.alone or key == mark or time.time() - float(parent.data.tags[key]) > STALE:
                     client.delete_tag(parent_id, key)
             break
     return known

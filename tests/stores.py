@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -62,10 +63,13 @@ def postgres(*options: str) -> Iterator[str]:
 
 
 def execute(uri: str, statement: str) -> list:
-    """Run one statement outside a transaction; its rows."""
+    """Run one statement outside a transaction; its rows. A database is made or removed from beside it."""
     import sqlalchemy
 
-    engine = sqlalchemy.create_engine(uri, isolation_level="AUTOCOMMIT")
+    beside = statement.split()[1] == "DATABASE"
+    engine = sqlalchemy.create_engine(
+        f"{uri.rpartition('/')[0]}/postgres" if beside else uri, isolation_level="AUTOCOMMIT"
+    )
     with engine.connect() as connection:
         result = connection.execute(sqlalchemy.text(statement))
         rows = result.fetchall() if result.returns_rows else []
@@ -82,7 +86,11 @@ def mlflow_server(folder: Path, backend: str, *options: str) -> Iterator[str]:
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
         "--artifacts-destination", str(folder / "kept"), *options,
     ]  # fmt: skip
-    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": backend, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = os.environ | {
+        "MLFLOW_BACKEND_STORE_URI": backend,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a dozen processes more, for what is not used here
+    }
     with open(folder / "server.log", "w") as log:
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=environment
@@ -98,4 +106,43 @@ def mlflow_server(folder: Path, backend: str, *options: str) -> Iterator[str]:
         yield uri
     finally:
         os.killpg(process.pid, 15)
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+
+
+@contextlib.contextmanager
+def going_away(uri: str, after: int) -> Iterator[str]:
+    """Another address of an HTTP server, which is gone after so many requests."""
+    host, port = uri.removeprefix("http://").split(":")
+    listening = socket.create_server(("127.0.0.1", 0))
+    everything, requests = [listening], [0]
+
+    def go_away() -> None:
+        for one in everything:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(65536):
+                requests[0] += content.count(b" HTTP/1.1\r\n")
+                if requests[0] > after:
+                    go_away()
+                target.sendall(content)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = listening.accept()[0]
+                server = socket.create_connection((host, int(port)))
+                everything.extend((client, server))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    go_away()

@@ -3,13 +3,8 @@
 import base64
 import dataclasses
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 import zlib
 from pathlib import Path
 
@@ -211,34 +206,6 @@ def test_an_arm_that_its_study_has_no_longer_is_set_apart(arm):
     assert [run.info.run_name for run in runs(uri, "earlier arm")] == ["cells: cell=gru"]
     tracking.publish([arm], TrackingSettings())
     assert len(runs(uri, "arm")) == 2  # the pipeline's arm is none of the study's
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The address of an MLflow server with an empty store; starting one takes long."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "kept"),
-    ]  # fmt: skip
-    with open(folder / "server.log", "w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{uri}/health", timeout=1)
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.5)
-        yield uri
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(20)
 
 
 def test_a_server_gets_the_same(arm, server):
