@@ -9,6 +9,7 @@ import getpass
 import math
 import os
 import random
+import re
 import sys
 import time
 import uuid
@@ -70,7 +71,7 @@ def opened(settings: TrackingSettings) -> Iterator[Store]:
     try:
         from mlflow import MlflowClient
 
-        server = tracker.is_server(uri)
+        server = not tracker.is_database(uri)
         database = os.environ.get(tracker.BACKEND) if server else uri
         with _alone(database) if database else contextlib.nullcontext() as engine:
             yield Store(MlflowClient(uri), engine, server)
@@ -78,7 +79,8 @@ def opened(settings: TrackingSettings) -> Iterator[Store]:
         raise
     except Exception as error:  # of any kind: no result may be lost since something is wrong with MLflow
         reason = tracker.without_secrets(f"{type(error).__name__}: {error}", uri)
-        raise UserError(f"MLflow failed at {tracker.named(uri)}: {' '.join(reason.split())[:300]}") from None
+        reason = " ".join(re.sub(r"\(Background on this error at.*", "", reason).split())  # SQLAlchemy's
+        raise UserError(f"MLflow failed at {tracker.named(uri)}: {reason[:300]}") from None
 
 
 @contextlib.contextmanager

@@ -46,15 +46,20 @@ def repository() -> Path:
     return here
 
 
-def is_server(uri: str) -> bool:
-    return uri.startswith(("http://", "https://"))
+def is_database(uri: str) -> bool:
+    """Whether MLflow writes there itself, without a server."""
+    return _kind(uri) in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def _kind(uri: str) -> str:
+    return re.split("[+:]", uri)[0]
 
 
 def away(uri: str, seconds: float = SECONDS) -> str | None:
     """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
     where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
     parts = _split(uri)
-    kind = parts.scheme.split("+")[0]
+    kind = _kind(uri)
     if kind not in PORTS or not parts.hostname:
         return None
     found: list[str | None] = []

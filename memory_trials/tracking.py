@@ -404,7 +404,7 @@ def _children(arm: Shown, parent_id: str):
 def show_page(settings: TrackingSettings) -> None:
     """Print the links to the views, and become MLflow's page, where no server has one."""
     uri = tracker.uri_of(settings)
-    host, port, server = os.environ.get("BIND", HOST), os.environ.get("PORT", PORT), tracker.is_server(uri)
+    host, port, server = os.environ.get("BIND", HOST), os.environ.get("PORT", PORT), not tracker.is_database(uri)
     address = tracker.named(uri).replace("***@", "").rstrip("/") if server else f"http://{host}:{port}"
     defaults = studies.load_studies()[0] if studies.FILE.exists() else {}
     of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
