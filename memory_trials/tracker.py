@@ -125,7 +125,7 @@ def named(uri: str) -> str:
 def without_secrets(text: str, uri: str) -> str:
     """A library's words about this URI without what is secret in it, or in the environment, however it is written."""
     secrets = [os.environ.get(name, "") for name in SECRET_VARIABLES]
-    for place in (uri, os.environ.get(BACKEND, "")):
+    for place in (uri, os.environ.get(BACKEND, ""), os.environ.get("MLFLOW_REGISTRY_URI", "")):
         text = text.replace(place, named(place)) if place else text
         secrets += _secrets(place)
     written = {

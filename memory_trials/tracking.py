@@ -271,7 +271,7 @@ def _publish_arm(opened: store.Store, experiment: str, arm: Shown) -> bool:
     stays, and the next one looks at everything again.
     """
     client, mark, known = opened.client, f"{MARK}{uuid.uuid4().hex[:8]}", True
-    parent = _parent(client, experiment, arm, mark)
+    parent = _parent(opened, experiment, arm, mark)
     while parent.info.status != "FINISHED" or any(key.startswith(MARK) for key in parent.data.tags):
         parent_id, finished = parent.info.run_id, parent.info.status == "FINISHED"
         if mark not in parent.data.tags:
@@ -280,7 +280,7 @@ def _publish_arm(opened: store.Store, experiment: str, arm: Shown) -> bool:
             _log_arm(client, arm, parent)
         known &= not _publish_children(opened, arm, parent) and finished
         client.set_terminated(parent_id)
-        parent = _parent(client, experiment, arm, mark)
+        parent = _parent(opened, experiment, arm, mark)
         if parent.info.run_id == parent_id:  # else another publisher's stays, and this one's is deleted
             for key in filter(lambda key: key.startswith(MARK), parent.data.tags):
                 if opened.alone or key == mark or time.time() - float(parent.data.tags[key]) > STALE:
@@ -289,12 +289,12 @@ def _publish_arm(opened: store.Store, experiment: str, arm: Shown) -> bool:
     return known
 
 
-def _parent(client, experiment: str, arm: Shown, mark: str):
+def _parent(opened: store.Store, experiment: str, arm: Shown, mark: str):
     """The parent run of this fingerprint, made where there is none. Where several publishers made one, the first stays,
     and what is under the others is deleted, also what came there after they were."""
     from mlflow.entities import LifecycleStage
 
-    fingerprint = f"tags.fingerprint = '{arm.fingerprint}'"
+    client, fingerprint = opened.client, f"tags.fingerprint = '{arm.fingerprint}'"
     runs = store.all_runs(client, experiment, fingerprint, deleted=True)
     if not any(run.info.lifecycle_stage == LifecycleStage.ACTIVE for run in runs):
         _create_parent(client, experiment, arm, mark)
@@ -302,8 +302,8 @@ def _parent(client, experiment: str, arm: Shown, mark: str):
     first, *others = [run for run in runs if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
     for run in runs:
         if run is not first:
-            for child in _children_of(client, run):
-                client.delete_run(child.info.run_id)
+            for run_id, *_ in store.children(opened, run):
+                client.delete_run(run_id)
     for run in others:
         client.delete_run(run.info.run_id)
     if first.data.tags["kind"] != "arm":  # an earlier result is the present one again
@@ -355,27 +355,22 @@ def _log_arm(client, arm: Shown, parent) -> None:
             client.log_artifact(run_id, str(path))
 
 
-def _children_of(client, parent) -> list:
-    return store.all_runs(client, parent.info.experiment_id, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-
-
 def _publish_children(opened: store.Store, arm: Shown, parent) -> bool:
     """One finished run for each trial, found by its name; whether any was missing. Of several that are finished the
     first stays; what is not finished may be under way elsewhere, and goes when its trial is finished."""
     wanted = {child["name"]: child for child in _children(arm, parent.info.run_id)}
     added = False
     while True:
-        done, others = {}, []
-        for run in _children_of(opened.client, parent):
-            finished = run.info.status == "FINISHED" and run.info.run_name not in done
-            if finished:
-                done[run.info.run_name] = run
+        done, others = set(), []
+        for run_id, name, status in store.children(opened, parent):
+            if status == "FINISHED" and name not in done:
+                done.add(name)
             else:
-                others.append(run)
+                others.append(run_id)
         missing = [child for name, child in wanted.items() if name not in done]
         if not missing:
-            for run in others:
-                opened.client.delete_run(run.info.run_id)
+            for run_id in others:
+                opened.client.delete_run(run_id)
             return added
         store.add_runs(opened, parent, missing)
         added = True

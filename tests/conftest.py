@@ -75,7 +75,7 @@ def server(tmp_path_factory, request):
     if stores.postgres_programs():
         database = f"{request.getfixturevalue('postgresql')}/server"
         stores.execute(database, "CREATE DATABASE server")
-    with stores.mlflow_server(folder, database, "--workers", "1") as uri:
+    with stores.mlflow_server(folder, database, "--workers", "1") as (uri, _):
         yield uri
 
 

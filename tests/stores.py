@@ -78,8 +78,9 @@ def execute(uri: str, statement: str) -> list:
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path, backend: str, *options: str) -> Iterator[str]:
-    """An MLflow server on a database; yields its address. Its log is server.log in the folder."""
+def mlflow_server(folder: Path, backend: str, *options: str) -> Iterator[tuple[str, int]]:
+    """An MLflow server on a database; yields its address and its group of processes. Its log is server.log in the
+    folder."""
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     command = [
@@ -103,7 +104,7 @@ def mlflow_server(folder: Path, backend: str, *options: str) -> Iterator[str]:
             except OSError:
                 assert process.poll() is None, (folder / "server.log").read_text()
                 time.sleep(0.5)
-        yield uri
+        yield uri, process.pid
     finally:
         os.killpg(process.pid, 15)
         try:
