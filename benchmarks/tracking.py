@@ -22,7 +22,7 @@ from stages.evaluate import evaluate
 from tests import stores
 
 HERE = Path(__file__).parent
-TRIALS, FEWER = 1000, 100
+TRIALS, FEWER = 1000, 50
 
 
 def trained_arm(trials: int) -> studies.Arm:

@@ -156,12 +156,15 @@ def add_runs(store: Store, parent: "Run", trials: list[dict[str, Any]]) -> None:
 
     trials: the name, tags, params and metrics [(key, value, step)] of each.
     """
-    if store.engine is not None:
-        for start in range(0, len(trials), AT_ONCE):
-            _insert_runs(store.engine, parent, trials[start : start + AT_ONCE])
+    if store.engine is None:
+        threads, add = THREADS, lambda trial: create_run(store.client, parent, trial)
+        parts = trials
     else:
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda trial: create_run(store.client, parent, trial), trials))
+        threads = 1 if store.engine.dialect.name == "sqlite" else THREADS
+        add = lambda some: _insert_runs(store.engine, parent, some)
+        parts = [trials[start : start + AT_ONCE] for start in range(0, len(trials), AT_ONCE)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(add, parts))
 
 
 def create_run(client: "MlflowClient", parent: "Run", trial: dict[str, Any]) -> None:

@@ -10,7 +10,10 @@ from memory_trials import artifacts, registry, results, store, studies, tracking
 from memory_trials.config import TrackingSettings
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["mlflow", "mlflow.pyfunc", "sqlalchemy", "memory_trials.registry"])
+PROCESSES.set_forkserver_preload([
+    "memory_trials.registry", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store", "alembic.command", "tests.preloaded",
+])  # fmt: skip
 
 
 def publish(folder: Path, arms: list[studies.Arm], settings: TrackingSettings, meeting=None) -> None:
