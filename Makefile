@@ -38,7 +38,7 @@ report: setup
 predict: setup
 	@python -m memory_trials.predict --steps "$$STEPS" -- "$$SEQ"
 
-# `make serve PORT=5002` takes another port
+# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (README.md says what belongs before it)
 serve: setup
 	@python -m memory_trials.registry --serve
 
@@ -71,6 +71,7 @@ check: setup
 bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial
 	@python -m benchmarks.long_lag
+	@python -m benchmarks.tracking
 
 .venv-bench/installed: benchmarks/requirements.txt
 	@$(PYTHON) -m venv .venv-bench

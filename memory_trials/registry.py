@@ -7,7 +7,6 @@ A version holds memory.npz, model.keras and the code that asks them; no pickle. 
 registering again changes nothing, and what was cut short is completed.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from memory_trials import artifacts, forward, memory, problems, studies, tracking
+from memory_trials import artifacts, forward, memory, problems, store, studies, tracker, tracking
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 
@@ -38,31 +37,43 @@ def register(arm: studies.Arm, settings: TrackingSettings) -> None:
     asked, shown = memory.read(arm.folder / memory.MEMORY), tracking.Shown(arm)
     files = [artifacts.read_bytes(arm.folder / name) for name in (memory.MEMORY, memory.KERAS_MODEL)]
     content = hashlib.sha256(b"\0".join([VERSION.encode(), shown.fingerprint.encode(), *files])).hexdigest()
-    with _client(settings) as client:
-        found = client.search_model_versions(f"name = '{NAME}' and tags.content = '{content}'", max_results=1)
-        new = found[0] if found else _new_version(client, settings.experiment, arm, shown, asked, content)
-        number = str(new.version)  # a number in a database, a text from a server
-        if artifacts.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
-            client.set_registered_model_alias(NAME, ALIAS, number)
-    print(f"MLflow's registry {'has' if found else 'now has'} version {number} of {NAME}: {asked}")
+    with store.opened(settings) as opened:
+        new, version = store.repeated(_register, opened.client, arm, settings.experiment, shown, asked, content)
+    print(f"MLflow's registry {'now has' if new else 'has'} version {version} of {NAME}: {asked}")
 
 
-@contextlib.contextmanager
-def _client(settings: TrackingSettings):
-    """MLflow's client; what fails on the way is told in one sentence, a `UserError`."""
-    import mlflow.exceptions
-    import sqlalchemy.exc
-    from mlflow import MlflowClient
+def _register(client, arm: studies.Arm, experiment: str, shown, asked: memory.Memory, content: str) -> tuple[bool, str]:
+    """Whether a version was made, and its number. Of several with the same content, which publishers who share a server
+    may make at the same time, the first stays."""
+    found = _versions(client, content)
+    new = not found
+    if new:
+        _new_version(client, experiment, arm, shown, asked, content)
+        found = _versions(client, content)
+    for other in found[1:]:
+        client.delete_model_version(NAME, str(other.version))
+    models = _models(client, experiment, content)
+    if any(model.artifact_location == found[0].source for model in models):
+        for model in models:
+            if model.artifact_location != found[0].source:
+                client.delete_logged_model(model.model_id)
+    number = str(found[0].version)  # a number in a database, a text from a server
+    if artifacts.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
+        client.set_registered_model_alias(NAME, ALIAS, number)
+    return new, number
 
-    uri = tracking.tracking_uri(settings)
-    try:
-        yield MlflowClient(uri)
-    except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-        where, reason = (tracking.without_secrets(text) for text in (uri, " ".join(str(error).split())[:200]))
-        raise UserError(f"MLflow's registry cannot be reached at {where}: {reason}") from None
+
+def _versions(client, content: str) -> list:
+    found = client.search_model_versions(f"name = '{NAME}' and tags.content = '{content}'")
+    return sorted(found, key=lambda version: int(version.version))
 
 
-def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory.Memory, content: str):
+def _models(client, experiment: str, content: str) -> list:
+    found = client.get_experiment_by_name(experiment).experiment_id
+    return client.search_logged_models([found], f"tags.content = '{content}'")
+
+
+def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory.Memory, content: str) -> None:
     """A version of the MLflow model of this content, which is made, or completed where it is not whole."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.exceptions import MlflowException
@@ -71,7 +82,7 @@ def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory
     (run,) = client.search_runs([experiment_id], f"tags.fingerprint = '{shown.fingerprint}'", max_results=1)
     sequence = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences).asked[0]
     example = memory.written(sequence[:-1][: max(SHOWN, asked.encoding.history)])
-    logged = client.search_logged_models([experiment_id], f"tags.content = '{content}'", max_results=1)
+    logged = _models(client, experiment, content)
     model = logged[0] if logged else client.create_logged_model(
         experiment_id, "memory", run.info.run_id, tags={"content": content}, model_type="next symbol"
     )  # fmt: skip
@@ -91,7 +102,7 @@ def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory
             "cell": asked.model.cell, "success": shown.answer, "example": example}  # fmt: skip
     description = f"{str(asked).capitalize()}. {shown.answer[0].upper()}{shown.answer[1:]}."
     # the model by its place, since models:/<id> would be looked up in MLflow's global store, whichever client asks
-    return client.create_model_version(
+    client.create_model_version(
         NAME, model.artifact_location, run.info.run_id, tags, description=description, model_id=model.model_id
     )
 
@@ -126,21 +137,21 @@ def _save(path: Path, model, folder: Path, asked: memory.Memory, example: str) -
 
 
 def serve() -> None:
-    """Become MLflow's own server of the champion, on this machine only."""
+    """Become MLflow's own server of the champion, for this machine only unless BIND says otherwise."""
     from mlflow.exceptions import MlflowException
 
-    settings, port = load_settings().tracking, os.environ.get("PORT", PORT)
+    settings, host, port = load_settings().tracking, os.environ.get("BIND", HOST), os.environ.get("PORT", PORT)
     with socket.socket() as wanted:
         wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will, where one has just ended
         try:
-            wanted.bind((HOST, int(port)))
+            wanted.bind((host, int(port)))
         except (OSError, ValueError, OverflowError):
             raise UserError(
-                f"port {port} of {HOST} cannot be used: name another one, such as make serve PORT=5002"
+                f"port {port} of {host} cannot be used: name another one, such as make serve PORT=5002"
             ) from None
-    with _client(settings) as client:
+    with store.opened(settings) as opened:
         try:
-            example = client.get_model_version_by_alias(NAME, ALIAS).tags["example"]
+            example = opened.client.get_model_version_by_alias(NAME, ALIAS).tags["example"]
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise UserError(
@@ -150,12 +161,13 @@ def serve() -> None:
     request = json.dumps({"inputs": {"sequence": [example]}, "params": {"steps": 1}}, ensure_ascii=False)
     print("MLflow serves the memory (Ctrl-C ends it); in half a minute, ask it from another terminal:")
     print(
-        f"curl -H 'Content-Type: application/json' http://{HOST}:{port}/invocations -d {shlex.quote(request)}",
+        f"curl -H 'Content-Type: application/json' http://{host}:{port}/invocations -d {shlex.quote(request)}",
         flush=True,
     )
-    os.environ["MLFLOW_TRACKING_URI"] = tracking.tracking_uri(settings)
+    os.environ["MLFLOW_TRACKING_URI"] = tracker.uri_of(settings)
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
     model = f"models:/{NAME}@{ALIAS}"
-    os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", HOST, "-p", port, "--env-manager", "local"])
+    os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", host, "-p", port, "--env-manager", "local"])
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""MLflow as a view of the artifacts; besides, only `registry` imports mlflow.
+"""MLflow as a view of the artifacts.
 
     python -m memory_trials.tracking           (make track)
     python -m memory_trials.tracking --ui      (make ui: MLflow's page on this machine)
@@ -7,6 +7,10 @@ An arm is a parent run with one child run a trial. A parent is found by the fing
 publishing again changes nothing, a publication that was cut short is completed, and a result that DVC took
 from its cache or from a remote can be published at any time. Each study has a view, in MLflow's own sense: charts
 of its arms side by side, in the menu Views of the experiment's page, and under the links that `make ui` prints.
+
+A database is locked while one publishes. A server cannot be, so whoever publishes there looks again at the end: of
+two runs that stand for the same, the one that was begun first stays. It is the same one whoever looks, so that
+something always stays, and whoever looks last sees all there is.
 """
 
 import getpass
@@ -16,26 +20,29 @@ import os
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-
-# before mlflow is imported: no calls home, and an unreachable server is said to be so within seconds
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import numpy as np
 
-from memory_trials import artifacts, evaluation, figures, report, results, statistics, studies, views
+from memory_trials import (
+    artifacts,
+    evaluation,
+    figures,
+    report,
+    results,
+    statistics,
+    store,
+    studies,
+    tracker,
+    views,
+)
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.revision import revision
 
+HOST, PORT = "127.0.0.1", "5000"
 VERSION = "3"  # of what is shown and how: a new one publishes anew
-LARGEST = sys.float_info.max  # what MLflow stores for infinity
 BATCH = 1000  # metrics in one request, the most that MLflow takes
 # How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
 # and thousands of trials, and each point is a row in the store, so theirs are few.
@@ -59,6 +66,8 @@ METRICS = {
     "updates": "size/updates",
 }
 NOTE = "mlflow.note.content"
+MARK = "publishing."  # begins the tag of a publisher at work
+STALE = 3600  # seconds after which it is not at work any more
 ABOUT = """Each run is an **arm**: one setting, trained from many seeds. Its description holds the answer; its child \
 runs are the trials, one for each seed.
 
@@ -73,47 +82,26 @@ interval), `learned/ever` the share that had learned at that epoch or before (Ka
 """
 
 
-def tracking_uri(settings: TrackingSettings) -> str:
-    """MLFLOW_TRACKING_URI, else tracking.uri, else mlflow.db in the repository, by its absolute path.
-
-    Experiments that DVC runs in a temporary copy (`dvc exp run --temp`, the queue) reach the repository's own.
-    """
-    return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or f"sqlite:///{artifacts.repository() / 'mlflow.db'}"
-
-
 def publish(arms: list[studies.Arm], settings: TrackingSettings) -> None:
     """Publish the pipeline's arm or all arms of a study, each whole and once; `UserError` when the store cannot be
     reached."""
-    import mlflow.exceptions
-    import sqlalchemy.exc
-    from mlflow import MlflowClient
-
-    uri = tracking_uri(settings)
-    known = 0
-    try:
-        client = MlflowClient(uri)
-        experiment = _experiment(client, settings.experiment, local=uri.startswith("sqlite:"))
-        published = {}
-        for arm in _shown(arms):  # one after the other: a study's weights together are hundreds of megabytes
-            parent, finished = _find(client, experiment, arm)
-            if not finished:
-                _publish_children(client, experiment, arm, parent)
-                client.set_terminated(parent.info.run_id)
-            known += finished
-            published[arm.fingerprint] = arm.parameters() | arm.sizes()
-        _set_earlier_apart(client, experiment, arms[0].study, published)
-        views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *METRICS.values()))
-    except (mlflow.exceptions.MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"MLflow cannot be reached at {without_secrets(uri)}: {without_secrets(reason)}") from None
-    state = "has this result already" if known == len(arms) else "now shows this result"
-    what = f"run {arm.name!r} and its {len(arm.trials)} trials" if len(arms) == 1 else f"{len(arms)} arms"
+    with store.opened(settings) as opened:
+        known, what = store.repeated(_publish, opened, arms, settings.experiment)
+    state = "has this result already" if known else "now shows this result"
     print(f"MLflow {state}: {what}, experiment {settings.experiment!r}")
 
 
-def without_secrets(text: str) -> str:
-    """A URI may carry a user and a password."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
+def _publish(opened: store.Store, arms: list[studies.Arm], name: str) -> tuple[bool, str]:
+    """Whether all was there already, and what there is."""
+    client = opened.client
+    experiment = _experiment(client, name, local=not opened.server)
+    known, published = True, {}
+    for arm in _shown(arms):  # one after the other: a study's weights together are hundreds of megabytes
+        known &= _publish_arm(opened, experiment, arm)
+        published[arm.fingerprint] = arm.parameters() | arm.sizes()
+    _set_earlier_apart(client, experiment, arms[0].study, published)
+    views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *METRICS.values()))
+    return known, f"run {arm.name!r} and its {len(arm.trials)} trials" if len(arms) == 1 else f"{len(arms)} arms"
 
 
 def _spread(epochs: int, points: int) -> np.ndarray:
@@ -265,34 +253,71 @@ def _experiment(client, name: str, local: bool) -> str:
 def _set_earlier_apart(client, experiment: str, study: str, published: dict[str, dict[str, str]]) -> None:
     """What these arms (fingerprint -> settings) take the place of: all else of a study, the same setting of the
     pipeline. It is kept, but stands no longer among the arms."""
-    arms, token = [], None
-    while True:
-        page = client.search_runs([experiment], f"tags.kind = 'arm' and tags.study = '{study}'", page_token=token)
-        arms += page
-        token = page.token
-        if not token:
-            break
-    for run in arms:
+    for run in store.all_runs(client, experiment, f"tags.kind = 'arm' and tags.study = '{study}'"):
         parameters = run.data.params.items()  # none where another process is about to publish it
         same = parameters and any(parameters <= settings.items() for settings in published.values())
         if (same or study != studies.PIPELINE) and run.data.tags.get("fingerprint") not in published:
             client.set_tag(run.info.run_id, "kind", "earlier arm")
+    # another result of the same, published meanwhile, may have taken the place of these: the last one has it
+    for run in store.all_runs(client, experiment, f"tags.kind = 'earlier arm' and tags.study = '{study}'"):
+        if run.data.tags.get("fingerprint") in published:
+            client.set_tag(run.info.run_id, "kind", "arm")
 
 
-def _find(client, experiment: str, arm: Shown) -> tuple:
-    """The parent run of this fingerprint, made where there is none, and whether it is complete."""
-    runs = client.search_runs([experiment], f"tags.fingerprint = '{arm.fingerprint}'", max_results=1)
-    if runs:
-        if runs[0].data.tags["kind"] != "arm":  # an earlier result is the present one again
-            client.set_tag(runs[0].info.run_id, "kind", "arm")
-        return runs[0], runs[0].info.status == "FINISHED"
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+def _publish_arm(opened: store.Store, experiment: str, arm: Shown) -> bool:
+    """One arm, whole and once; whether it was there already.
 
+    While a publisher is at work, its mark is on the parent: where one was killed, also beside another one, a mark
+    stays, and the next one looks at everything again.
+    """
+    client, mark, known = opened.client, f"{MARK}{uuid.uuid4().hex[:8]}", True
+    parent = _parent(opened, experiment, arm, mark)
+    while parent.info.status != "FINISHED" or any(key.startswith(MARK) for key in parent.data.tags):
+        parent_id, finished = parent.info.run_id, parent.info.status == "FINISHED"
+        if mark not in parent.data.tags:
+            client.set_tag(parent_id, mark, str(time.time()))
+        if not finished:
+            _log_arm(client, arm, parent)
+        known &= not _publish_children(opened, arm, parent) and finished
+        client.set_terminated(parent_id)
+        parent = _parent(opened, experiment, arm, mark)
+        if parent.info.run_id == parent_id:  # else another publisher's stays, and this one's is deleted
+            for key in filter(lambda key: key.startswith(MARK), parent.data.tags):
+                if opened.alone or key == mark or time.time() - float(parent.data.tags[key]) > STALE:
+                    client.delete_tag(parent_id, key)
+            break
+    return known
+
+
+def _parent(opened: store.Store, experiment: str, arm: Shown, mark: str):
+    """The parent run of this fingerprint, made where there is none. Where several publishers made one, the first stays,
+    and what is under the others is deleted, also what came there after they were."""
+    from mlflow.entities import LifecycleStage
+
+    client, fingerprint = opened.client, f"tags.fingerprint = '{arm.fingerprint}'"
+    runs = store.all_runs(client, experiment, fingerprint, deleted=True)
+    if not any(run.info.lifecycle_stage == LifecycleStage.ACTIVE for run in runs):
+        _create_parent(client, experiment, arm, mark)
+        runs = store.all_runs(client, experiment, fingerprint, deleted=True)
+    first, *others = [run for run in runs if run.info.lifecycle_stage == LifecycleStage.ACTIVE]
+    for run in runs:
+        if run is not first:
+            for run_id, *_ in store.children(opened, run):
+                client.delete_run(run_id)
+    for run in others:
+        client.delete_run(run.info.run_id)
+    if first.data.tags["kind"] != "arm":  # an earlier result is the present one again
+        client.set_tag(first.info.run_id, "kind", "arm")
+    return first
+
+
+def _create_parent(client, experiment: str, arm: Shown, mark: str) -> None:
     tags = {
         "kind": "arm",
         "study": arm.study,
         "cell": arm.settings["model"]["cell"],
         "fingerprint": arm.fingerprint,
+        mark: str(time.time()),
         NOTE: arm.description(experiment),
         "mlflow.source.name": "dvc repro",
         "mlflow.user": getpass.getuser(),
@@ -300,13 +325,19 @@ def _find(client, experiment: str, arm: Shown) -> tuple:
     }
     if arm.study != studies.PIPELINE:  # whose tries come one by one; MLflow chooses their colours
         tags["mlflow.runColor"] = arm.colour
-    now = int(time.time() * 1000)
-    parent = client.create_run(experiment, tags=tags, run_name=arm.name)
-    run_id = parent.info.run_id
-    metrics = [Metric(name, value, now, 0) for name, value in arm.numbers()]
-    metrics += [Metric(name, value, now, epoch) for name, value, epoch in arm.curves()]
+    client.create_run(experiment, tags=tags, run_name=arm.name)
+
+
+def _log_arm(client, arm: Shown, parent) -> None:
+    """What a parent run says of its arm; said again, it changes nothing."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    run_id, then = parent.info.run_id, parent.info.start_time
+    metrics = [Metric(name, value, then, 0) for name, value in arm.numbers()]
+    metrics += [Metric(name, value, then, epoch) for name, value, epoch in arm.curves()]
     client.log_batch(run_id, params=[Param(key, value) for key, value in arm.parameters().items()])
-    _log_metrics(client, run_id, metrics)
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
     sequences = artifacts.read_text(arm.arm.sequences)
     dataset = Dataset(
         name=f"{arm.study} sequences",
@@ -323,33 +354,27 @@ def _find(client, experiment: str, arm: Shown) -> tuple:
     for path in (*files, among_peers, arm.folder / evaluation.CONFUSION, arm.arm.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one
             client.log_artifact(run_id, str(path))
-    return parent, False
 
 
-def _publish_children(client, experiment: str, arm: Shown, parent) -> None:
-    """One finished run for each trial; those that an earlier, cut publication finished are kept."""
-    parent_id = parent.info.run_id
-    done, token = set(), None
+def _publish_children(opened: store.Store, arm: Shown, parent) -> bool:
+    """One finished run for each trial, found by its name; whether any was missing. Of several that are finished the
+    first stays; what is not finished may be under way elsewhere, and goes when its trial is finished."""
+    wanted = {child["name"]: child for child in _children(arm, parent.info.run_id)}
+    added = False
     while True:
-        page = client.search_runs(
-            [experiment], f"tags.mlflow.parentRunId = '{parent_id}'", max_results=1000, page_token=token
-        )
-        for run in page:
-            if run.info.status == "FINISHED":
-                done.add(run.data.params.get("seed"))
+        done, others = set(), []
+        for run_id, name, status in store.children(opened, parent):
+            if status == "FINISHED" and name not in done:
+                done.add(name)
             else:
-                client.delete_run(run.info.run_id)
-        token = page.token
-        if not token:
-            break
-    children = [child for child in _children(arm, parent_id) if child["params"]["seed"] not in done]
-    store = client._tracking_client.store
-    if hasattr(store, "ManagedSessionMaker"):
-        for start in range(0, len(children), 100):
-            _insert_runs(store, experiment, children[start : start + 100])
-    else:
-        with ThreadPoolExecutor(4) as pool:  # a server: what takes time is waiting for it
-            list(pool.map(lambda child: _create_run(client, experiment, child), children))
+                others.append(run_id)
+        missing = [child for name, child in wanted.items() if name not in done]
+        if not missing:
+            for run_id in others:
+                opened.client.delete_run(run_id)
+            return added
+        store.add_runs(opened, parent, missing)
+        added = True
 
 
 def _children(arm: Shown, parent_id: str):
@@ -372,76 +397,28 @@ def _children(arm: Shown, parent_id: str):
         }
 
 
-def _create_run(client, experiment: str, child: dict) -> None:
-    """One run by MLflow's API, which is all a server offers."""
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    run_id = client.create_run(experiment, tags=child["tags"], run_name=child["name"]).info.run_id
-    client.log_batch(run_id, params=[Param(key, value) for key, value in child["params"].items()])
-    _log_metrics(client, run_id, [Metric(key, value, now, step) for key, value, step in child["metrics"]])
-    client.set_terminated(run_id)
-
-
-def _insert_runs(store, experiment: str, children: list[dict]) -> None:
-    """Finished runs, all or none, by MLflow's own tables where the store is a database.
-
-    Through the API a run with 250 points costs 60 to 120 ms here, in one object for each point; the rows
-    that it would write are written at once instead, some 4 ms a run. The tests read them back by the API.
-    """
-    import math
-    import uuid
-
-    from mlflow.store.tracking.dbmodels import models
-    from sqlalchemy import insert
-
-    now = int(time.time() * 1000)
-    location = store.get_experiment(experiment).artifact_location
-    runs, tags, params, metrics, latest = [], [], [], [], []
-    for child in children:
-        run_id = uuid.uuid4().hex
-        user = getpass.getuser()
-        runs.append({
-            "run_uuid": run_id, "name": child["name"], "artifact_uri": f"{location}/{run_id}/artifacts",
-            "experiment_id": int(experiment), "source_type": "UNKNOWN", "source_name": "", "entry_point_name": "",
-            "source_version": "", "user_id": user, "status": "FINISHED", "start_time": now, "end_time": now,
-            "lifecycle_stage": "active",
-        })  # fmt: skip
-        named = child["tags"] | {"mlflow.runName": child["name"], "mlflow.user": user}
-        tags += [{"run_uuid": run_id, "key": key, "value": value} for key, value in named.items()]
-        params += [{"run_uuid": run_id, "key": key, "value": value} for key, value in child["params"].items()]
-        rows = [
-            {"run_uuid": run_id, "key": key, "value": 0.0 if math.isnan(value) else max(-LARGEST, min(value, LARGEST)),
-             "timestamp": now, "step": step, "is_nan": math.isnan(value)}
-            for key, value, step in child["metrics"]
-        ]  # fmt: skip
-        metrics += rows
-        latest += {row["key"]: row for row in rows}.values()  # the last of each key
-    with store.ManagedSessionMaker(read_only=False) as session:
-        for model, rows in (
-            (models.SqlRun, runs), (models.SqlTag, tags), (models.SqlParam, params),
-            (models.SqlMetric, metrics), (models.SqlLatestMetric, latest),
-        ):  # fmt: skip
-            session.execute(insert(model), rows)
-
-
-def _log_metrics(client, run_id: str, metrics: list) -> None:
-    for start in range(0, len(metrics), BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+def show_page(settings: TrackingSettings) -> None:
+    """Print the links to the views, and become MLflow's page, where no server has one."""
+    uri = tracker.uri_of(settings)
+    host, port, server = os.environ.get("BIND", HOST), os.environ.get("PORT", PORT), not tracker.is_database(uri)
+    address = tracker.named(uri).replace("***@", "").rstrip("/") if server else f"http://{host}:{port}"
+    defaults = studies.load_studies()[0] if studies.FILE.exists() else {}
+    of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
+    with store.opened(settings) as opened:
+        links = list(views.links(opened.client, [settings.experiment, of_studies], address))
+    how = "" if server else " (Ctrl-C ends it)"
+    print(f"MLflow's page{how}: {address}; arms side by side in charts:")
+    print(*(links or ["  none yet; make track publishes what is here"]), sep="\n", flush=True)
+    if not server:
+        os.environ[tracker.BACKEND] = uri  # not as an argument, which all users of the machine could read
+        os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
+        os.execvp("mlflow", ["mlflow", "ui", "--host", host, "--port", port])
 
 
 def main() -> None:
     settings = load_settings().tracking
     if "--ui" in sys.argv:
-        uri = tracking_uri(settings)
-        defaults = studies.load_studies()[0] if studies.FILE.exists() else {}
-        of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
-        pages = list(views.pages(uri, [settings.experiment, of_studies])) or [
-            "  none yet; make track publishes what is here"
-        ]
-        print("MLflow's page (Ctrl-C ends it): http://127.0.0.1:5000; arms side by side in charts:", *pages, sep="\n")
-        sys.stdout.flush()
-        os.execvp("mlflow", ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000"])
+        show_page(settings)
     arms = [studies.pipeline_arm()]
     if arms[0].trained.exists() or not studies.FOLDER.exists():
         publish(arms, settings)

@@ -95,18 +95,11 @@ def link(experiment: str, view: str) -> str:
     return f"#/experiments/{experiment}/runs?viewStateShareKey={view}&compareRunsMode=CHART"
 
 
-def pages(uri: str, names: list[str]) -> Iterator[str]:
+def links(client, names: list[str], address: str) -> Iterator[str]:
     """For each of the experiments that is there, the links to its views."""
-    import mlflow.exceptions
-    from mlflow import MlflowClient
-
-    try:
-        client = MlflowClient(uri)
-        for name in dict.fromkeys(names):
-            found = client.get_experiment_by_name(name)
-            for tag in sorted(found.tags) if found else ():
-                if tag.startswith(TAG):
-                    view = tag.removeprefix(TAG)
-                    yield f"  {view:<18}http://127.0.0.1:5000/{link(found.experiment_id, view)}"
-    except mlflow.exceptions.MlflowException:
-        return
+    for name in dict.fromkeys(names):
+        found = client.get_experiment_by_name(name)
+        for tag in sorted(found.tags) if found else ():
+            if tag.startswith(TAG):
+                view = tag.removeprefix(TAG)
+                yield f"  {view:<18}{address}/{link(found.experiment_id, view)}"

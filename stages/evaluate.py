@@ -42,14 +42,14 @@ def main() -> None:
         print(f"{study.question}\n{summary['answer']}")
     tracking_settings = arms[0].settings.tracking
     if tracking_settings.enabled:
-        from memory_trials import registry, tracking
+        from memory_trials import registry, tracker, tracking
 
         try:
             tracking.publish(arms, tracking_settings)
             if study is None:
                 registry.register(arms[0], tracking_settings)
         except UserError as error:  # the result is what counts, and it is complete
-            print(f"warning: {error}; the results are kept: publish them later with make track", file=sys.stderr)
+            print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)
 
 
 def evaluate(arm: studies.Arm) -> tuple[dict, dict[int, bool]]:

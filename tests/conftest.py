@@ -11,6 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from memory_trials.config import Settings, load_settings
+from tests import stores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,44 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory) -> Path:
+    """A folder as the evaluate stage leaves it, of trials that were not trained; its store has the runs."""
+    from memory_trials import tracking
+    from memory_trials.config import TrackingSettings
+    from tests import untrained
+
+    here = tmp_path_factory.mktemp("evaluated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        untrained.write_here()
+        tracking.publish([untrained.pipeline_arm()], TrackingSettings())
+    return here
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """The URI of a PostgreSQL server of the tests' own; they say that they were skipped where none is installed."""
+    if stores.postgres_programs() is None:
+        pytest.skip("no PostgreSQL on this machine (Debian: apt-get install postgresql)")
+    with stores.postgres("fsync=off", "full_page_writes=off") as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, request):
+    """The address of an MLflow server on PostgreSQL (on SQLite, where there is none), which all tests share: each has an
+    experiment of its own there. Starting one takes long."""
+    folder = tmp_path_factory.mktemp("server")
+    database = f"sqlite:///{folder / 'server.db'}"
+    if stores.postgres_programs():
+        database = f"{request.getfixturevalue('postgresql')}/server"
+        stores.execute(database, "CREATE DATABASE server")
+    with stores.mlflow_server(folder, database, "--workers", "1") as (uri, _):
+        yield uri
 
 
 @pytest.fixture(scope="module")

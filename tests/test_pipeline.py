@@ -107,10 +107,20 @@ def test_publishing_again_changes_nothing(reproduced):
     assert "has this result already" in run(reproduced, "python", "-m", "memory_trials.tracking")
 
 
-def test_a_tracking_server_that_is_away_costs_no_result(reproduced):
-    command = ("dvc", "repro", "--single-item", "--force", "evaluate")
-    said = run(reproduced, *command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert "warning: MLflow cannot be reached at http://127.0.0.1:9" in said and "make track" in said
+def test_a_tracking_server_that_is_away_costs_no_result_and_its_secrets_are_written_nowhere(reproduced):
+    before = contents(reproduced)
+    secret = "c4n" + "ary"  # which is not in this file
+    change_params(reproduced, "uri: null", f"uri: postgresql://me:{secret}@127.0.0.1:9/runs")
+    assert "up to date" in run(reproduced, "dvc", "repro")
+    said = run(reproduced, "dvc", "repro", "--single-item", "--force", "--no-run-cache", "train", "evaluate")
+    change_params(reproduced, f"uri: postgresql://me:{secret}@127.0.0.1:9/runs", "uri: null")
+    sentence = "warning: MLflow cannot be reached at postgresql://***@127.0.0.1:9/runs: connection refused; "
+    training = said.index("> python -m stages.train")
+    assert 0 < said.index(f"{sentence}training goes on all the same, and the results are kept") < training
+    assert said.index(f"{sentence}the results are kept: publish them later with make track") > training
+    assert contents(reproduced) == before and secret not in said
+    for path in reproduced.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
 
 
 def test_settings_that_cannot_change_a_result_rerun_nothing(reproduced):

@@ -11,51 +11,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from memory_trials import artifacts, encoding, memory, problems, registry, results, studies, tracking
-from memory_trials.config import ProblemSettings, Settings, TrackingSettings
+from memory_trials import artifacts, memory, registry, results, studies, tracking
+from memory_trials.config import TrackingSettings
 from memory_trials.errors import UserError
-from stages.evaluate import evaluate
+from tests import stores, untrained
 from tests.conftest import ROOT
 from tests.test_memory import SEQUENCES, make_memory
-
-SEEDS = np.array([40, 41, 42])
-
-
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory) -> Path:
-    """A folder as the evaluate stage leaves it, of trials that were not trained; its store has the runs."""
-    here = tmp_path_factory.mktemp("evaluated")
-    settings = Settings(problem=ProblemSettings(sequences=SEQUENCES), model={"units": 6})
-    made_with = studies.made_with(settings)
-    problem = problems.make_problem(settings.problem)
-    table = encoding.make_table(problem, settings.encoding, settings.training, False)
-    each = [make_memory(seed=seed).weights for seed in SEEDS.tolist()]
-    weights = {name: np.stack([trial[name] for trial in each]) for name in each[0]}
-    losses = np.array([[0.9, 0.3], [0.9, 0.2], [0.9, 0.4]], np.float32)
-    trained = results.Trained(SEEDS, weights, losses, np.array([2]), np.zeros((3, 1), bool))
-    before = Path.cwd()
-    os.chdir(here)
-    try:
-        arm = arm_of(settings)
-        artifacts.write_text(arm.sequences, problems.to_json(problem))
-        encoding.write_table(arm.table, table)
-        results.write_trained(arm.trained, trained, made_with)
-        evaluate(arm)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-            tracking.publish([arm], TrackingSettings())
-    finally:
-        os.chdir(before)
-    return here
-
-
-def arm_of(settings: Settings) -> studies.Arm:
-    folder = Path("data/tutorial")
-    files = [folder / name for name in ("sequences.json", "table.npz", "trained.npz")]
-    return studies.Arm(studies.PIPELINE, "", settings, {}, *files, folder)
 
 
 @pytest.fixture
@@ -64,7 +27,7 @@ def arm(evaluated, tmp_path, monkeypatch) -> studies.Arm:
     shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return arm_of(Settings(problem=ProblemSettings(sequences=SEQUENCES), model={"units": 6}))
+    return untrained.pipeline_arm()
 
 
 def client_of(uri: str | None = None):
@@ -81,8 +44,8 @@ def champion(client) -> str:
     return str(client.get_registered_model(registry.NAME).aliases["champion"])
 
 
-def logged_models(client) -> list:
-    return client.search_logged_models([client.get_experiment_by_name("memory-trials").experiment_id])
+def logged_models(client, experiment: str = "memory-trials") -> list:
+    return client.search_logged_models([client.get_experiment_by_name(experiment).experiment_id])
 
 
 def test_a_version_says_what_it_is_and_registering_again_changes_nothing(arm, capfd):
@@ -197,46 +160,27 @@ def artifacts_of(content: bytes, folder: Path) -> Path:
     return folder / "before.npz"
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def servers(evaluated, tmp_path_factory):
-    """A folder whose champion is served, the port, and the address of an MLflow server of runs with a store of its own;
-    both start at once, which takes each of them seconds."""
-    here, port, uri_port = tmp_path_factory.mktemp("served"), free_port(), free_port()
+def serving(evaluated, tmp_path_factory):
+    """A folder whose champion is served, and the port; starting takes seconds."""
+    here, port = tmp_path_factory.mktemp("served"), stores.free_port()
     shutil.copytree(evaluated, here, dirs_exist_ok=True)
     (here / "params.yaml").write_text("problem: {sequences: [[1, 2]]}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        registry.register(
-            arm_of(Settings(problem=ProblemSettings(sequences=SEQUENCES), model={"units": 6})), TrackingSettings()
-        )
+        registry.register(untrained.pipeline_arm(), TrackingSettings())
         environment = dict(os.environ) | {"PORT": str(port), "PYTHONPATH": str(ROOT)}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    store = ["--backend-store-uri", f"sqlite:///{here / 'server.db'}", "--artifacts-destination", str(here / "kept")]
-    commands = {
-        "serving": [sys.executable, "-m", "memory_trials.registry", "--serve"],
-        "server": ["mlflow", "server", "--host", "127.0.0.1", "--port", str(uri_port), "--workers", "1", *store],
-    }
-    started = []
+    command = [sys.executable, "-m", "memory_trials.registry", "--serve"]
+    with open(here / "serving.log", "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=here, env=environment)
     try:
-        for name, command in commands.items():
-            log = open(here / f"{name}.log", "w")
-            started.append(
-                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=here, env=environment)
-            )
-        for name, process, url in zip(commands, started, (f"{port}/ping", f"{uri_port}/health")):
-            wait_for(f"http://127.0.0.1:{url}", process, here / f"{name}.log")
-        yield here, port, f"http://127.0.0.1:{uri_port}"
+        wait_for(f"http://127.0.0.1:{port}/ping", process, here / "serving.log")
+        yield here, port
     finally:
-        for process in started:
-            os.killpg(process.pid, 15)
-            process.wait(120)
+        os.killpg(process.pid, 15)
+        process.wait(120)
 
 
 def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
@@ -260,8 +204,8 @@ def ask(port: int, sequences: list, **params) -> tuple[int, dict]:
         return error.code, json.load(error)
 
 
-def test_it_answers_over_http(servers):
-    here, port, _ = servers
+def test_it_answers_over_http(serving):
+    here, port = serving
     asked = memory.read(here / "data/tutorial" / memory.MEMORY)
     said = memory.ask(asked, [3, 0, 1, 2], 4)
     first = {"next": str(said[0][0]), "probability": pytest.approx(said[0][1]), "following": str(said[0][0])}
@@ -282,18 +226,19 @@ def test_it_answers_over_http(servers):
         ("3", {"steps": 10**6}, "steps is 1000000: allowed are 1 to 99999"),
     ],
 )
-def test_a_mistake_over_http_is_told_in_the_same_sentence(servers, sequence, params, sentence):
-    status, answer = ask(servers[1], [sequence], **params)
+def test_a_mistake_over_http_is_told_in_the_same_sentence(serving, sequence, params, sentence):
+    status, answer = ask(serving[1], [sequence], **params)
     assert status == 400 and answer["message"].endswith(sentence)
 
 
-def test_a_server_of_runs_gets_the_same(arm, servers):
-    settings = TrackingSettings(uri=servers[2])
+def test_a_server_of_runs_gets_the_same(arm, server):
+    settings = TrackingSettings(uri=server, experiment="registered")
     tracking.publish([arm], settings)
     for _ in range(2):
         registry.register(arm, settings)
-    client = client_of(servers[2])
-    ((found,), (model,)) = versions(client), logged_models(client)
+    client = client_of(server)
+    (model,) = logged_models(client, "registered")
+    (found,) = (version for version in versions(client) if version.model_id == model.model_id)
     assert champion(client) == str(found.version) and found.tags["seed"] == "41" and model.status == "READY"
     assert {file.path for file in client.list_logged_model_artifacts(model.model_id, "artifacts")} == {
         "artifacts/memory.npz", "artifacts/model.keras",
@@ -302,7 +247,7 @@ def test_a_server_of_runs_gets_the_same(arm, servers):
 
 def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatch):
     Path("params.yaml").write_text("problem: {sequences: [[1, 2]]}\n")
-    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("PORT", str(stores.free_port()))
     with pytest.raises(UserError, match="MLflow's registry has no memory-trials@champion: run make repro"):
         registry.serve()
     with socket.socket() as taken:
@@ -311,7 +256,7 @@ def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatc
         monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
         with pytest.raises(UserError, match="cannot be used: name another one, such as make serve PORT=5002"):
             registry.serve()
-    with pytest.raises(UserError, match=r"registry cannot be reached at http://\*\*\*@127.0.0.1:9") as caught:
+    with pytest.raises(UserError, match=r"MLflow cannot be reached at http://\*\*\*@127.0.0.1:9") as caught:
         registry.register(arm, TrackingSettings(uri="http://me:secret@127.0.0.1:9"))
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
     (arm.folder / memory.MEMORY).unlink()

@@ -5,11 +5,7 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 import zlib
 from pathlib import Path
 
@@ -17,9 +13,10 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from memory_trials import artifacts, problems, results, statistics, studies, tracking, views
+from memory_trials import artifacts, problems, results, statistics, store, studies, tracker, tracking, views
 from memory_trials.config import ProblemSettings, TrackingSettings
 from memory_trials.errors import UserError
+from tests import stores
 
 TRIALS, EPOCHS = 5, 40
 
@@ -78,20 +75,20 @@ def arm(tmp_path, monkeypatch, empty_store) -> studies.Arm:
     return arm
 
 
-def runs(uri: str, kind: str) -> list:
+def runs(uri: str, kind: str, experiment: str = "memory-trials") -> list:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("memory-trials")
+    experiment = client.get_experiment_by_name(experiment)
     return client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", order_by=["attributes.run_name"])
 
 
-def check_what_is_there(uri: str, arm: studies.Arm) -> None:
+def check_what_is_there(uri: str, arm: studies.Arm, experiment: str = "memory-trials") -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    (parent,) = runs(uri, "arm")
-    children = runs(uri, "trial")
+    (parent,) = runs(uri, "arm", experiment)
+    children = runs(uri, "trial", experiment)
     assert (
         parent.info.status == "FINISHED" and parent.info.run_name == "gru 4, sigmoid, window 1, 40 epochs, adam 0.001"
     )
@@ -140,14 +137,14 @@ def check_what_is_there(uri: str, arm: studies.Arm) -> None:
         assert [m.step for m in history] == list(range(1, EPOCHS + 1))
         whole = [m for m in history if m.step != 4]
         assert np.allclose([m.value for m in whole], np.delete(trained.losses[number], 3))
-    assert {run.info.run_id for run in runs_with(client, "tags.learned = 'no'")} == {
+    assert {run.info.run_id for run in runs_with(client, experiment, "tags.learned = 'no'")} == {
         children[1].info.run_id,
         children[3].info.run_id,
     }
 
 
-def runs_with(client, filter_string):
-    return client.search_runs([client.get_experiment_by_name("memory-trials").experiment_id], filter_string)
+def runs_with(client, experiment, filter_string):
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id], filter_string)
 
 
 def test_everything_is_there_once(arm, capsys):
@@ -169,7 +166,6 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
                 raise KeyboardInterrupt
             yield child
 
-    # one child at a time, as a server gets them, with one left unfinished
     monkeypatch.setattr(tracking, "_children", cut)
     with pytest.raises(KeyboardInterrupt):
         tracking.publish([arm], TrackingSettings())
@@ -179,9 +175,12 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    child = next(iter(real(tracking.Shown(arm), parent.info.run_id)))
-    tracking._create_run(client, parent.info.experiment_id, child)
-    client.create_run(parent.info.experiment_id, tags={"mlflow.parentRunId": parent.info.run_id, "kind": "trial"})
+    under_it = {"tags": {"mlflow.parentRunId": parent.info.run_id, "kind": "trial"}}
+    with store.opened(TrackingSettings()) as opened:
+        for _ in range(2):  # of several that stand for the same, one stays
+            store.add_runs(opened, parent, [next(iter(real(tracking.Shown(arm), parent.info.run_id)))])
+    for name in ("seed 3, learned", "seed 4, not learned"):  # begun, and never finished
+        client.create_run(parent.info.experiment_id, run_name=name, **under_it)
     tracking.publish([arm], TrackingSettings())
     check_what_is_there(uri, arm)
 
@@ -213,38 +212,50 @@ def test_an_arm_that_its_study_has_no_longer_is_set_apart(arm):
     assert len(runs(uri, "arm")) == 2  # the pipeline's arm is none of the study's
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The address of an MLflow server with an empty store; starting one takes long."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "kept"),
-    ]  # fmt: skip
-    with open(folder / "server.log", "w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{uri}/health", timeout=1)
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.5)
-        yield uri
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(120)
-
-
 def test_a_server_gets_the_same(arm, server):
     tracking.publish([arm], TrackingSettings(uri=server))
     tracking.publish([arm], TrackingSettings(uri=server))
     check_what_is_there(server, arm)
+
+
+@pytest.fixture
+def database(postgresql) -> str:
+    """An empty one, without MLflow's tables."""
+    uri = f"{postgresql}/of_tracking"
+    stores.execute(uri, "CREATE DATABASE of_tracking")
+    return uri
+
+
+def test_postgresql_gets_the_same_alone_and_behind_a_server(arm, database, server, postgresql, monkeypatch, capsys):
+    tracking.publish([arm], TrackingSettings(uri=database))
+    tracking.publish([arm], TrackingSettings(uri=database))
+    check_what_is_there(database, arm)
+    behind = TrackingSettings(uri=server, experiment="behind")
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", database)
+    with pytest.raises(UserError, match="MLFLOW_BACKEND_STORE_URI names another database than that of the MLflow"):
+        tracking.publish([arm], behind)
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", f"{postgresql}/server")
+    monkeypatch.setattr(store, "create_run", None)
+    tracking.publish([arm], behind)
+    check_what_is_there(server, arm, "behind")
+
+
+def test_the_page_is_for_this_machine_and_no_secret_is_among_its_arguments(arm, server, monkeypatch, capsys):
+    become = []
+    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_LOGGING_LEVEL"):
+        monkeypatch.setenv(name, "")  # to be undone in the end
+    monkeypatch.setattr(tracking.os, "execvp", lambda *command: become.append(command))
+    tracking.publish([arm], TrackingSettings())
+    tracking.show_page(TrackingSettings())
+    assert become == [("mlflow", ["mlflow", "ui", "--host", "127.0.0.1", "--port", "5000"])]
+    assert os.environ["MLFLOW_BACKEND_STORE_URI"] == tracker.uri_of(TrackingSettings())
+    monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI")
+    assert "pipeline          http://127.0.0.1:5000/#/experiments/1/runs?" in capsys.readouterr().out
+    elsewhere = TrackingSettings(uri=server.replace("//", "//me:secret@"), experiment="of the page")
+    tracking.publish([arm], elsewhere)
+    tracking.show_page(elsewhere)  # which has a page already
+    said = capsys.readouterr().out
+    assert len(become) == 1 and f"{server}/#/experiments/" in said and "secret" not in said
 
 
 def two_arms(arm: studies.Arm) -> list[studies.Arm]:
@@ -297,7 +308,12 @@ def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("memory-trials")
     link = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey="
-    pages = [page.split() for page in views.pages(uri, ["memory-trials", "no such experiment", "memory-trials"])]
+    pages = [
+        page.split()
+        for page in views.links(
+            client, ["memory-trials", "no such experiment", "memory-trials"], "http://127.0.0.1:5000"
+        )
+    ]
     assert pages == [[name, f"{link}{name}&compareRunsMode=CHART"] for name in ("cells", "pipeline")]
     view = json.loads(experiment.tags["mlflow.sharedViewState.cells"])
     assert view["name"] == "cells"
@@ -332,12 +348,14 @@ def test_the_axes_beside_the_success_rate_are_those_that_mlflow_can_draw(arm):
 
 def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
     tracking.publish(two_arms(arm), TrackingSettings(uri=server, experiment="in-a-browser"))
-    (page,) = views.pages(server, ["in-a-browser"])
+    from mlflow import MlflowClient
+
+    (page,) = views.links(MlflowClient(server), ["in-a-browser"], server)
     tab = browser.new_page(viewport={"width": 1600, "height": 1600})
     wrong = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     tab.on("request", lambda request: wrong.append(request.url) if server not in request.url else None)
-    tab.goto(page.split()[1].replace("http://127.0.0.1:5000", server))
+    tab.goto(page.split()[1])
     names = ("cells: cell=gru", "cells: cell=lstm", "learned/share vs learned/low vs learned/high",
              "loss/median vs loss/p10 vs loss/p90", "success/rate", "success/low", "success/high")  # fmt: skip
     for name in names:
@@ -361,18 +379,6 @@ def test_nothing_to_publish(arm):
     shutil.rmtree(arm.folder)
     with pytest.raises(UserError, match="trained.npz does not exist"):
         tracking.publish([arm], TrackingSettings())
-
-
-def test_the_environment_comes_before_the_parameters_and_temporary_experiments_reach_the_repository(arm, monkeypatch):
-    assert tracking.tracking_uri(TrackingSettings()) == f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    assert tracking.tracking_uri(TrackingSettings(uri="http://a")) == "http://a"
-    here = Path.cwd()
-    temporary = here / ".dvc/tmp/exps/abc"
-    temporary.mkdir(parents=True)
-    monkeypatch.chdir(temporary)
-    assert tracking.tracking_uri(TrackingSettings()) == f"sqlite:///{here / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://b")
-    assert tracking.tracking_uri(TrackingSettings(uri="http://a")) == "http://b"
 
 
 def test_an_arm_of_a_study_shows_fewer_points(arm):

@@ -1,0 +1,133 @@
+"""Seconds to publish an arm of 1,000 trials with 250 points each: into SQLite, into PostgreSQL, to an MLflow server on
+PostgreSQL, with its database at hand and by its REST API alone; and by MLflow's own client, a run after the other.
+
+Everything runs on this machine, the server and PostgreSQL too (Debian's package). MLflow's client, and the REST API,
+are timed over fewer trials and scaled. `server_cpu_ms` is what the server's processes compute for one request of each
+kind that a trial takes, which bounds what any client can do. (make bench)
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.tutorial import note, seconds
+from memory_trials import encoding, problems, results, store, studies, tracker, tracking, training
+from memory_trials.artifacts import write_text
+from memory_trials.config import TrackingSettings, load_settings
+from stages.evaluate import evaluate
+from tests import stores
+
+HERE = Path(__file__).parent
+TRIALS, FEWER = 1000, 50
+
+
+def trained_arm(trials: int) -> studies.Arm:
+    """The tutorial's, with so many trials, as the pipeline leaves it in this folder."""
+    arm = dataclasses.replace(studies.pipeline_arm(), folder=Path(f"data/{trials}"))
+    files = {name: arm.folder / getattr(arm, name).name for name in ("sequences", "table", "trained")}
+    some = arm.settings.training.model_copy(update={"trials": trials})
+    arm = dataclasses.replace(arm, settings=arm.settings.model_copy(update={"training": some}), **files)
+    problem = problems.make_problem(arm.settings.problem)
+    table = studies.table_of(arm, problem)
+    write_text(arm.sequences, problems.to_json(problem))
+    encoding.write_table(arm.table, table)
+    settings = arm.settings
+    done = training.train(settings.model, some, settings.evaluation.every, settings.compute, table)
+    results.write_trained(arm.trained, done, studies.made_with(settings))
+    evaluate(arm)
+    return arm
+
+
+def by_client(arm: studies.Arm, uri: str) -> None:
+    """The trials' runs as MLflow's manual has it."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    client, (shown,) = MlflowClient(uri), tracking._shown([arm])
+    experiment = client.create_experiment("by client")
+    parent = client.create_run(experiment)
+    for child in tracking._children(shown, parent.info.run_id):
+        now = int(time.time() * 1000)
+        run_id = client.create_run(experiment, tags=child["tags"], run_name=child["name"]).info.run_id
+        params = [Param(key, value) for key, value in child["params"].items()]
+        client.log_batch(run_id, [Metric(key, value, now, step) for key, value, step in child["metrics"]], params)
+        client.set_terminated(run_id)
+
+
+def processor_seconds(group: int) -> float:
+    """What the processes of a group have computed so far."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            fields = path.read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if int(fields[2]) == group else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def by_request(arm: studies.Arm, uri: str, group: int) -> dict[str, float]:
+    """Milliseconds that the server computes for a request of each kind."""
+    from mlflow import MlflowClient
+    from mlflow.utils import rest_utils
+
+    kinds: dict[str, float] = {}
+    real = rest_utils.http_request
+
+    def watched(server, endpoint, *arguments, **more):
+        before = processor_seconds(group)
+        answer = real(server, endpoint, *arguments, **more)
+        kind = endpoint.rpartition("/")[2]
+        kinds[kind] = kinds.get(kind, 0) + processor_seconds(group) - before
+        return answer
+
+    client, (shown,) = MlflowClient(uri), tracking._shown([arm])
+    parent = client.create_run(client.create_experiment("by request"))
+    rest_utils.http_request = watched
+    for child in tracking._children(shown, parent.info.run_id):
+        store.create_run(client, parent, child)
+    rest_utils.http_request = real
+    return {kind: round(1000 * total / len(shown.trials), 1) for kind, total in kinds.items()}
+
+
+def main() -> None:
+    params = (Path.cwd() / "params.yaml").read_text()
+    figures: dict[str, object] = {}
+
+    def measure(name: str, trials: int, function, *arguments) -> None:
+        figures[name] = round(seconds(function, *arguments) * TRIALS / trials, 1)
+        print(f"{name}: {figures[name]} s", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder, stores.postgres() as databases:
+        os.chdir(folder)
+        Path("params.yaml").write_text(params)
+        load_settings()
+        whole, part = trained_arm(TRIALS), trained_arm(FEWER)
+        from mlflow import MlflowClient
+
+        for name in ("direct", "server"):
+            stores.execute(f"{databases}/{name}", f"CREATE DATABASE {name}")
+        sqlite = f"sqlite:///{folder}/mlflow.db"
+        for uri in (sqlite, f"{databases}/direct"):
+            MlflowClient(uri).search_experiments()  # makes the tables
+        with stores.mlflow_server(Path(folder), f"{databases}/server", "--workers", "2") as (server, group):
+            time.sleep(15)  # its workers start
+            measure("sqlite", TRIALS, tracking.publish, [whole], TrackingSettings(uri=sqlite))
+            measure("postgresql", TRIALS, tracking.publish, [whole], TrackingSettings(uri=f"{databases}/direct"))
+            os.environ[tracker.BACKEND] = f"{databases}/server"
+            measure("server_and_database", TRIALS, tracking.publish, [whole], TrackingSettings(uri=server))
+            del os.environ[tracker.BACKEND]
+            rest = TrackingSettings(uri=server, experiment="by REST")
+            measure("server", FEWER, tracking.publish, [part], rest)
+            measure("mlflow_client_sqlite", FEWER, by_client, part, sqlite)
+            measure("mlflow_client_server", FEWER, by_client, part, server)
+            figures["server_cpu_ms"] = by_request(part, server, group)
+        os.chdir(HERE.parent)
+    note("tracking", figures)
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
