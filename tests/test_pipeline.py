@@ -216,6 +216,30 @@ def test_the_check_passes_fresh_results_and_fails_stale_or_poor_ones(reproduced)
     shutil.rmtree(clone)
 
 
+def test_another_clone_pulls_everything_and_publishes_it_without_training(reproduced, tmp_path):
+    run(reproduced, "dvc", "remote", "add", "--default", "team", str(tmp_path / "remote"))
+    run(reproduced, "git", "add", "-A")
+    run(reproduced, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a remote")
+    run(reproduced, "dvc", "push", "dvc.yaml")
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(reproduced), str(clone))
+    run(clone, "dvc", "pull", "dvc.yaml")
+    outs = [out["path"] for stage in yaml.safe_load((clone / "dvc.lock").read_text())["stages"].values()
+            for out in stage["outs"]]  # fmt: skip
+    assert len(outs) > 12 and all((clone / out).read_bytes() == (reproduced / out).read_bytes() for out in outs)
+    assert "up to date" in run(clone, "dvc", "repro")  # nothing is trained
+    for module in ("tracking", "registry"):  # make track
+        run(clone, "python", "-m", f"memory_trials.{module}")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{clone / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("memory-trials").experiment_id
+    kinds = [found.data.tags["kind"] for found in client.search_runs([experiment])]
+    assert sorted(kinds) == ["arm"] + 4 * ["trial"]
+    assert client.get_model_version_by_alias("memory-trials", "champion").version == 1
+    assert "(probability" in run(clone, "python", "-m", "memory_trials.predict", "3 0 1 2")
+
+
 def test_a_users_own_words(reproduced):
     change_params(reproduced, "  sequences:\n    - [3, 0, 1, 2, 3]\n    - [4, 0, 1, 2, 4]\n", "  sequences: null\n")
     change_params(reproduced, "file: null", "file: words.csv")
