@@ -238,7 +238,7 @@ def test_a_server_of_runs_gets_the_same(arm, server):
         registry.register(arm, settings)
     client = client_of(server)
     (model,) = logged_models(client, "registered")
-    (found,) = (version for version in versions(client) if version.model_id == model.model_id)
+    (found,) = (version for version in versions(client) if version.source == model.artifact_location)
     assert champion(client) == str(found.version) and found.tags["seed"] == "41" and model.status == "READY"
     assert {file.path for file in client.list_logged_model_artifacts(model.model_id, "artifacts")} == {
         "artifacts/memory.npz", "artifacts/model.keras",
