@@ -132,8 +132,7 @@ def make_table(problem: Problem, encoding: EncodingSettings, training: TrainingS
 def _steps(problem: Problem, sequence: tuple, number: int, encoding: EncodingSettings) -> _Steps:
     """One sequence, B = 1. History as features: the present symbol's place, then the one before it in a further
     stretch of the input vector, and so on; as steps: each symbol to predict has a run of time steps of its own."""
-    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
-    indices = np.array([place[symbol] for symbol in sequence], np.int32)
+    indices = np.array([problem.place[symbol] for symbol in sequence], np.int32)
     scored, history = np.array(problem.scored(sequence)), encoding.history
     count = len(indices) - 1
     if encoding.history_as == "features":

@@ -84,8 +84,7 @@ def free_run(
         )
     if not forward.knows(settings) or len(weights["cell/kernel"][0]) != len(problem.alphabet):
         raise UserError("evaluation.free_run is computed for the built-in cells with encoding.history 1 only")
-    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
-    prefix = np.array([[place[symbol] for symbol in sequence[: run.prefix]] for sequence in problem.asked])
+    prefix = np.array([[problem.place[symbol] for symbol in sequence[: run.prefix]] for sequence in problem.asked])
     return forward.free_run(settings, weights, prefix, longest - run.prefix + run.beyond)
 
 
@@ -96,10 +95,9 @@ def recited(following: np.ndarray, problem: Problem, prefix: int, learned: np.nd
     following [T, K, steps]: from `free_run`. learned [T] bool.
     """
     right = np.ones(len(following), bool)
-    place = {symbol: index for index, symbol in enumerate(problem.alphabet)}
     next_symbols = np.zeros(len(problem.alphabet), int)
     for k, sequence in enumerate(problem.asked):
-        rest = [place[symbol] for symbol in sequence[prefix:]]
+        rest = [problem.place[symbol] for symbol in sequence[prefix:]]
         right &= (following[:, k, : len(rest)] == rest).all(axis=1)
         if following.shape[2] > len(rest):
             next_symbols += np.bincount(following[learned, k, len(rest)], minlength=len(problem.alphabet))

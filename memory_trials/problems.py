@@ -1,6 +1,7 @@
 """What must be remembered: the sequences, their alphabet, and which steps count."""
 
 import csv
+import functools
 import io
 import json
 import math
@@ -29,6 +30,11 @@ class Problem:
     sequences: tuple[tuple[Symbol, ...], ...]
     asked: tuple[tuple[Symbol, ...], ...]
     last_only: bool = False
+
+    @functools.cached_property
+    def place(self) -> dict[Symbol, int]:
+        """Of each symbol in the alphabet."""
+        return {symbol: index for index, symbol in enumerate(self.alphabet)}
 
     def scored(self, sequence: tuple[Symbol, ...]) -> list[bool]:
         """For each step of a sequence (one fewer than its symbols): does it count?"""
