@@ -1,0 +1,103 @@
+"""What README.md says under "Who gets in" of the code as a whole; what single modules refuse is tested with them."""
+
+import ast
+import re
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+OURS = sorted(path for folder in ("memory_trials", "stages", "my_cells") for path in (ROOT / folder).glob("*.py"))
+RUNS_WHAT_IT_READS = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "marshal",
+    "shelve",
+    "jsonpickle",
+}
+
+
+def calls(tree: ast.AST) -> list[tuple[str, dict[str, object]]]:
+    """The name of each function that is called, by its last word, with the constants it is given by name."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            given = {word.arg: getattr(word.value, "value", word.value) for word in node.keywords}
+            found.append((name, given | {"on": ast.unparse(node.func)}))
+    return found
+
+
+def careless(source: str) -> list[str]:
+    """What in this code would run what it reads."""
+    tree, found = ast.parse(source), []
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        found += [name for name in names if name.partition(".")[0] in RUNS_WHAT_IT_READS]
+    for name, given in calls(tree):
+        if given["on"] in ("np.load", "numpy.load") and given.get("allow_pickle") is not False:
+            found.append("np.load")
+        if name in ("load_model", "deserialize_keras_object", "from_config") and given.get("safe_mode") is False:
+            found.append(name)
+        if given["on"] in ("os.system", "os.popen"):
+            found.append(name)
+        if name in ("eval", "exec", "unsafe_load", "full_load", "enable_unsafe_deserialization"):
+            found.append(name)
+        if given.get("allow_pickle") is True or given.get("shell") is True:
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_nothing_that_is_read_is_run(path):
+    assert careless(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import pickle", "from joblib import load", "np.load(path)", "np.load(path, allow_pickle=True)", "eval(text)",
+     "keras.models.load_model(path, safe_mode=False)", "yaml.unsafe_load(text)", "subprocess.run(text, shell=True)"],
+)  # fmt: skip
+def test_it_would_be_noticed(source):
+    assert careless(source)
+
+
+def test_modules_are_imported_by_name_in_one_place_only():
+    """The cell that params.yaml names (test_memory: an artifact that names one does not have it imported)."""
+    by_name = [
+        path.name for path in OURS if any(name == "import_module" for name, _ in calls(ast.parse(path.read_text())))
+    ]
+    assert by_name == ["cells.py"]
+
+
+def test_servers_are_for_this_machine_unless_told_otherwise():
+    from memory_trials import registry, tracking
+
+    assert registry.HOST == tracking.HOST == "127.0.0.1"
+    assert not [path.name for path in OURS if "0.0.0.0" in path.read_text()]
+
+
+def locks():
+    names = subprocess.run(["git", "ls-files", "*requirements*.txt"], cwd=ROOT, capture_output=True, text=True)
+    return names.stdout.split()
+
+
+@pytest.mark.parametrize("name", locks())
+def test_every_package_is_locked_by_its_hashes_and_no_host_is_named(name):
+    text = (ROOT / name).read_text()
+    packages = re.split(r"\n(?=[A-Za-z0-9])", text.strip())
+    assert len(packages) > 5
+    for package in packages:
+        assert re.match(r"[\w.\-\[\],]+==\S+", package) and "--hash=sha256:" in package, package[:80]
+    assert "://" not in text
+
+
+def test_what_is_installed_is_what_is_locked():
+    installs = [line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line]
+    assert installs and all("--require-hashes" in line for line in installs)
