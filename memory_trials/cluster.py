@@ -108,15 +108,16 @@ def run_shard(
                 raise cause from None
             if not isinstance(cause, RayError):
                 raise cause or error from error
-            losses += 1
+            losses, said = losses + 1, str(cause).partition("\n")[0]
             if losses == LOSSES:
-                said = str(cause).partition("\n")[0]
                 raise UserError(
                     f"a shard was lost on the Ray cluster {LOSSES} times one after another: {said}; "
                     "what is trained so far is kept, so run this again when the cluster is well"
                 ) from None
             report(-epochs, -newly_learned, False)
             slots(job.compute)
+            went = f"{len(part['seeds'])} trials go on elsewhere after epoch {part['done'][0]}"
+            print(f"note: lost on the Ray cluster ({said}); {went}", flush=True)
             time.sleep(0.1 * 2**losses)
         except BaseException:
             ray.cancel(stream, force=True)

@@ -27,7 +27,7 @@ NO_STORE = shards.Store(Path(shards.FOLDER), megabytes=0)
 IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
 DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
 EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
-TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; about a second, and sending takes milliseconds
+TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
 
 Progress = Callable[[int, int, bool], None]
 Item, Result = TypeVar("Item"), TypeVar("Result")
