@@ -131,7 +131,8 @@ def _connect(compute: ComputeSettings) -> None:
     here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
     environment = {
         "py_modules": [str(ROOT / name) for name in SENT if (ROOT / name).exists()],
-        "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},  # shards may share a GPU
+        # shards may share a GPU; where they shall have none, TensorFlow must not find one
+        "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
     }
     with _connecting:
         if ray.is_initialized():
@@ -145,7 +146,7 @@ def _connect(compute: ComputeSettings) -> None:
                 f"the Ray cluster at {address} asks for its token: copy the head's ~/.ray/auth_token to this machine"
             ) from None
         except (OSError, RuntimeError, ValueError, RayError) as error:  # ConnectionError is an OSError
-            said = str(error).strip().partition("\n")[0]
+            said = " ".join(str(error).split())[:300]
             where = f"cannot be reached, RAY_ADDRESS being {address}" if address else "cannot be started here"
             raise UserError(f"Ray {where}: {said}") from None
 

@@ -174,11 +174,14 @@ def test_what_never_comes_back_ends_in_one_sentence(nodes, monkeypatch, capsys):
     assert "1 trials go on elsewhere after epoch 0" in capsys.readouterr().out
 
 
-def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, monkeypatch, capsys):
+def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(native, "processor", lambda: "another")
+    for stage in (generate_data, encode):
+        as_a_user(tmp_path, stage, monkeypatch)
     with pytest.raises(UserError, match=r"^the Ray node 127\.0\.0\.1 has another processor than the machine") as caught:
-        trained()
+        as_a_user(tmp_path, train, monkeypatch, backend="ray")
     assert type(caught.value) is UserError and "lost" not in capsys.readouterr().out
+    assert not (tmp_path / "data/studies/three/trained").exists()
 
 
 def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):
