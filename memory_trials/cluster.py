@@ -9,7 +9,9 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import socket
+import tempfile
 import threading
 import time
 import uuid
@@ -36,7 +38,7 @@ from memory_trials.errors import UserError
 from memory_trials.shards import Part
 
 ROOT = Path(__file__).resolve().parent.parent
-SENT = ("memory_trials", "my_cells")  # the code that workers run is the code that is here
+SENT = [name for name in ("memory_trials", "my_cells") if (ROOT / name).is_dir()]  # workers run the code that is here
 LOSSES = 5  # of a shard one after another, without a slice between them
 PROGRAMS = 4  # that a worker has at hand; a compiled one takes memory
 HEARD = 100  # messages a second from all workers together, but for slices and ends
@@ -130,7 +132,6 @@ def _connect(compute: ComputeSettings) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
     environment = {
-        "py_modules": [str(ROOT / name) for name in SENT if (ROOT / name).exists()],
         # shards may share a GPU; where they shall have none, TensorFlow must not find one
         "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
     }
@@ -140,7 +141,11 @@ def _connect(compute: ComputeSettings) -> None:
         try:
             if address:
                 _look_for(address)
-            ray.init(address or "local", runtime_env=environment, **quiet, **({} if address else here))
+            with tempfile.TemporaryDirectory() as sent:
+                for name in SENT:
+                    shutil.copytree(ROOT / name, Path(sent, name), ignore=shutil.ignore_patterns("__pycache__"))
+                environment["working_dir"] = sent  # not py_modules: workers find what lies in their own folder first
+                ray.init(address or "local", runtime_env=environment, **quiet, **({} if address else here))
         except AuthenticationError:
             raise UserError(
                 f"the Ray cluster at {address} asks for its token: copy the head's ~/.ray/auth_token to this machine"

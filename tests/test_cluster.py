@@ -174,6 +174,23 @@ def test_what_never_comes_back_ends_in_one_sentence(nodes, monkeypatch, capsys):
     assert "1 trials go on elsewhere after epoch 0" in capsys.readouterr().out
 
 
+def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
+    from memory_trials import cluster
+
+    def tells(*_):
+        import my_cells.leaky
+
+        yield training.Stretch(0, 0, part={"files": np.array([native.__file__, my_cells.leaky.__file__])}, over=True)
+
+    monkeypatch.setattr(cluster, "_train", tells)
+    job = cluster.send((None, ModelSettings()), ComputeSettings(backend="ray"))
+    part = {"seeds": np.arange(1), "done": np.zeros(1), "learned": np.zeros((1, 0))}
+    found = cluster.run_shard(job, part, np.array([1]), None, lambda *_: None)["files"]
+    assert [file.rpartition("/working_dir_files/")[2].partition("/")[2] for file in found] == [
+        "memory_trials/native.py", "my_cells/leaky.py",
+    ]  # fmt: skip
+
+
 def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(native, "processor", lambda: "another")
     for stage in (generate_data, encode):
