@@ -97,9 +97,9 @@ def run_shard(
         try:
             while True:
                 stretch = _next(stream, report, job.tell)
+                report(stretch.epochs, stretch.newly_learned, False)
                 if stretch.over:
                     return stretch.part
-                report(stretch.epochs, stretch.newly_learned, False)
                 epochs, newly_learned = epochs + stretch.epochs, newly_learned + stretch.newly_learned
                 if stretch.part is not None:
                     part, losses, epochs, newly_learned = stretch.part, 0, 0, 0
