@@ -33,7 +33,8 @@ os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "600000"  # starting o
 LAG, TRIALS, SHARD, EPOCHS, ROUNDS = 100, 200, 25, 300, 5
 TINY = 400  # shards of one trial and one epoch
 WORKERS = (1, 2, 10, 100, 1000)
-STUDY_SHARDS = 10_000  # of the work that the model is asked about
+WORKS = {"as measured": (100, 8, None), "longer": (100, 100, 20.0)}  # arms, shards of each, seconds of a shard
+FIRST = 10.0  # seconds until Ray has started and its workers run
 
 
 def settings_of(**changes) -> TrainingSettings:
@@ -60,14 +61,16 @@ def bytes_of(table: Table) -> dict[str, int]:
     return {"sent": sent, "slice": size(before.part or part), "returned": size(last.part)}
 
 
-def model(shard: float, task: float, first: float) -> dict[str, dict[str, float]]:
-    """T(n) of STUDY_SHARDS shards: whoever is slower, the workers or the process that feeds them.
+def model(arms: int, shards_each: int, shard: float, task: float, arm: float, a_slice: float) -> dict[str, dict]:
+    """T(n) of a study: whoever is slower, n workers or the one process that feeds them.
 
-    shard: seconds of a worker. task: seconds of this process for each, one after another. first: seconds until all run.
+    shard: seconds of a worker. task, arm, a_slice: seconds of this process for each shard, arm and slice.
     """
-    seconds = {n: first + max(STUDY_SHARDS * task, -(-STUDY_SHARDS // n) * (shard + task)) for n in WORKERS}
-    alone = STUDY_SHARDS * shard
-    return {str(n): {"seconds": round(t, 1), "efficiency": round(alone / n / t, 3)} for n, t in seconds.items()}
+    count = arms * shards_each
+    slices = count * int(shard / shards.SECONDS)
+    feeding = arms * arm + count * task + slices * a_slice
+    seconds = {n: FIRST + max(feeding, -(-count // n) * (shard + task)) for n in WORKERS}
+    return {str(n): {"seconds": round(t, 1), "efficiency": round(count * shard / n / t, 3)} for n, t in seconds.items()}
 
 
 def main() -> None:
@@ -97,7 +100,11 @@ def main() -> None:
     slices, real = [], shards.Shelf.keep_slice
     shards.Shelf.keep_slice = lambda shelf, part: (slices.append(1), real(shelf, part))
     with_slices = median(timed(settings_of(), peers["ray_2"], table)[1] for _ in range(3))
-    shard, task = seconds["ray_1"] / count, computed["ray_2"] / count
+    shard, task = seconds["ray_1"] / count, median(c for _, c in overhead) / TINY
+    arm = computed["ray_2"] - count * task
+    a_slice = max(0.0, with_slices - computed["ray_2"]) / max(1, len(slices) / 3)
+    shards.SECONDS = 20.0
+    driver = {"arm": arm, "shard": task, "slice": a_slice}
     figures = {
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "efficiency_of_two": {
@@ -106,13 +113,13 @@ def main() -> None:
         },
         "ray_over_threads": round(seconds["ray_2"] / seconds["threads_2"], 3),
         "seconds_a_shard": round(shard, 4),
-        "driver_ms_a_shard": round(1000 * task, 2),
         "tiny_task_ms": round(1000 * median(t for t, _ in overhead) / TINY, 2),
-        "tiny_task_driver_ms": round(1000 * median(c for _, c in overhead) / TINY, 2),
-        "slice_driver_ms": round(1000 * max(0.0, with_slices - computed["ray_2"]) / max(1, len(slices) / 3), 2),
+        "driver_ms": {name: round(1000 * value, 2) for name, value in driver.items()},
         "bytes_a_shard": bytes_of(table),
         "workers_at_most": round(shard / task),
-        "model": model(shard, task, first=2.0),
+        "model": {
+            name: model(arms, each, length or shard, task, arm, a_slice) for name, (arms, each, length) in WORKS.items()
+        },
     }
     print(json.dumps(figures, indent=2))
     note("cluster", figures)
