@@ -15,7 +15,7 @@ SEQ ?=
 STEPS ?= 1
 export SEQ STEPS
 
-.PHONY: setup repro studies study report predict serve test remotes lint ui track check bench lock clean clean-cache
+.PHONY: setup repro studies study report predict serve test ray remotes lint ui track check bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials.config params.yaml
@@ -54,6 +54,12 @@ setup: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
+# what compute.backend: ray needs besides
+ray: .venv/ray-installed
+.venv/ray-installed: requirements-ray.txt .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.txt
+	@touch $@
+
 # DVC's data remotes on S3 and over SSH
 remotes: setup
 	@python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-remotes.txt
@@ -85,6 +91,7 @@ bench: setup .venv-bench/installed
 # needs uv on the PATH
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-ray.in -o requirements-ray.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-remotes.in -o requirements-remotes.txt
 	cd benchmarks && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from memory_trials.errors import UserError, exit_on_user_error
 
@@ -148,7 +148,16 @@ class TrackingSettings(Section):
     uri: str | None = None
 
 
+def _installed(backend: Any) -> Any:
+    if backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise ValueError("Ray is not installed in this environment; `make ray` installs it")
+    return backend
+
+
 class ComputeSettings(Section):
+    backend: Annotated[Literal["threads", "ray"], AfterValidator(_installed)] = "threads"
+    cpus_per_shard: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus_per_shard: Annotated[float, Field(ge=0, le=1)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     shard: Annotated[int, Field(ge=1, le=100_000)] = 50
     cache_megabytes: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000

@@ -200,6 +200,24 @@ def _path_in(folder: Path) -> Path:
     return folder / f"{identity()}.so"
 
 
+def library() -> bytes | None:
+    """The compiled library, for `install` on a machine with the same identity; None where it could not be kept."""
+    _library()
+    path = _path_in(SOURCE.parent / "__pycache__")
+    return path.read_bytes() if path.exists() else None
+
+
+def install(compiled: bytes) -> None:
+    """Take a library that another machine has compiled: no compiler is needed, and another might round otherwise."""
+    path = _path_in(SOURCE.parent / "__pycache__")
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(compiled)
+        os.replace(temporary, path)  # another process may be doing the same
+
+
 @functools.cache
 def _library() -> ctypes.CDLL:
     path = _path_in(SOURCE.parent / "__pycache__")

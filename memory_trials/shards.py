@@ -34,8 +34,8 @@ LOCK = ".lock"
 BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 # what training imports (tests/test_shards.py compares): another code trains other bits
 CODE = (
-    "artifacts.py", "backend.py", "cells.py", "config.py", "encoding.py", "errors.py", "forward.py", "native.c",
-    "native.py", "optimizers.py", "problems.py", "results.py", "shards.py", "training.py", "xla.py",
+    "artifacts.py", "backend.py", "cells.py", "cluster.py", "config.py", "encoding.py", "errors.py", "forward.py",
+    "native.c", "native.py", "optimizers.py", "problems.py", "results.py", "shards.py", "training.py", "xla.py",
 )  # fmt: skip
 VERSIONS = ("numpy", "keras", "tensorflow")
 
@@ -55,13 +55,22 @@ def key(what: dict, arrays: Mapping[str, np.ndarray | int], cell: str) -> str:
 
     Of a cell of the user's all modules of its package count, but not what those import from elsewhere.
     """
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
-    digest = hashlib.sha256(json.dumps([what, versions], sort_keys=True, default=repr).encode())
-    digest.update(_CODE + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0])))
+    digest = hashlib.sha256(json.dumps([what, versions()], sort_keys=True, default=repr).encode())
+    digest.update(code(cell))
     for name, value in sorted(arrays.items()):
         array = np.asarray(value)
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()[:32]
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that training uses."""
+    return {name: importlib.metadata.version(name) for name in VERSIONS}
+
+
+def code(cell: str) -> bytes:
+    """Tells code apart: of training, and of a cell of the user's."""
+    return _CODE + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0]))
 
 
 @functools.cache  # once, for the same reason

@@ -1,4 +1,4 @@
-"""All trials at once: shards of trials, side by side in threads, each in an engine that trains it.
+"""All trials at once: shards of trials, side by side in threads or on a cluster, each in an engine that trains it.
 
 Two engines have the same interface: `native` (a small program in C, for the built-in cells) and `xla` (any
 Keras cell). A trial's result does not depend on the shard, the threads, or how its epochs are cut into calls.
@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, as_completed, wait
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,8 +27,25 @@ NO_STORE = shards.Store(Path(shards.FOLDER), megabytes=0)
 IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
 DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
 EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
+TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
 
 Progress = Callable[[int, int, bool], None]
+Item, Result = TypeVar("Item"), TypeVar("Result")
+_drawing = threading.Lock()  # Keras draws weights after seeding the whole process: one arm at a time
+
+
+class Stretch(NamedTuple):
+    """What a call of a shard's program has come to.
+
+    epochs, newly_learned: since the stretch before, summed over trials (kept: they were trained earlier). part: a slice
+    that is to be kept, or where `over`, the trained shard.
+    """
+
+    epochs: int
+    newly_learned: int
+    kept: bool = False
+    part: Part | None = None
+    over: bool = False
 
 
 def train(
@@ -45,7 +64,7 @@ def train(
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
     checks = np.unique(np.append(np.arange(every, settings.epochs + 1, every), settings.epochs))
     which = engine(model_settings, settings)
-    shelf = shards.Shelf(store, _key(which, model_settings, settings, every, table))
+    shelf = shards.Shelf(store, _key(which, model_settings, settings, every, compute, table))
     parts = shelf.finished(seeds)
     missing = shards.without(seeds, parts)
     if len(missing) < len(seeds):
@@ -53,12 +72,19 @@ def train(
         print(f"{kept} of {len(seeds)} trials are kept from earlier ({store.folder.name}/)", flush=True)
         progress(kept * settings.epochs, sum(int(part["learned"][:, -1].sum()) for part in parts), True)
     if len(missing):
-        threads = compute.threads or len(os.sched_getaffinity(0))
-        size = shard_size(len(missing), min(compute.shard, _largest(model_settings, table)), threads)
-        program = make_program(which, model_settings, settings, every, table, size)
+        workers = at_once(compute)
+        size = _size(len(missing), model_settings, settings, compute, table, workers)
+        recipe = (which, model_settings, settings, every, table, size)
+        with _drawing:
+            program = make_program(*recipe)
+        train_shard = partial(run_shard, program)
+        if compute.backend == "ray":
+            from memory_trials import cluster  # Ray takes seconds to import, and need not be installed
+
+            train_shard = partial(cluster.run_shard, cluster.send(recipe, compute))
 
         def run(part: Part, report: Progress) -> Part:
-            trained = run_shard(program, part, checks, shelf.keep_slice, report)
+            trained = train_shard(part, checks, shelf.keep_slice, report)
             shelf.keep(trained)
             return trained
 
@@ -69,18 +95,35 @@ def train(
                 yield from (shards.rows(part, some) for some in _cut(len(part["seeds"]), size))
             fresh = shards.without(missing, begun)
             for several in _cut(len(fresh), max(1, DRAWN_AT_ONCE // size) * size):
-                weights = _initial_weights(model_settings, table, fresh[several], store)
+                with _drawing:
+                    weights = _initial_weights(model_settings, table, fresh[several], store)
                 for some in _cut(len(fresh[several]), size):
                     yield new_shard(program, [w[some] for w in weights], fresh[several][some], settings.shuffle)
 
         try:
-            parts += side_by_side(run, to_train(), threads, progress)
+            parts += side_by_side(run, to_train(), workers, progress)
         finally:
             shelf.flush()
     shelf.forget_slices(seeds)
     whole = shards.joined(parts)
     weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
     return Trained(seeds, weights, whole["losses"], checks, whole["learned"])
+
+
+def at_once(compute: ComputeSettings) -> int:
+    """How many shards are trained at the same time."""
+    if compute.backend == "ray":
+        from memory_trials import cluster  # Ray takes seconds to import, and need not be installed
+
+        return cluster.slots(compute)
+    return compute.threads or len(os.sched_getaffinity(0))
+
+
+def shard_count(
+    model_settings: ModelSettings, settings: TrainingSettings, compute: ComputeSettings, table: Table, workers: int
+) -> int:
+    """Into how many shards an arm is cut of which nothing is kept."""
+    return -(-settings.trials // _size(settings.trials, model_settings, settings, compute, table, workers))
 
 
 def engine(model_settings: ModelSettings, settings: TrainingSettings) -> str:
@@ -123,6 +166,17 @@ def run_shard(
 
     Returns seeds [T], losses [T, E], learned [T, C] and weights/* [T, ...]. Now and then `keep` is given a slice: the
     shard as far as it has come, from which it can go on.
+    """
+    for stretch in stretches(program, part, checks, shards.SECONDS):
+        if not stretch.over:
+            report(stretch.epochs, stretch.newly_learned, stretch.kept)
+            if stretch.part is not None:
+                keep(stretch.part)
+    return stretch.part
+
+
+def stretches(program, part: Part, checks: np.ndarray, seconds: float) -> Iterator[Stretch]:
+    """What `run_shard` goes through: each call of the program, with a slice every so many seconds; the last is over.
 
     Entering a program costs up to milliseconds, so it is entered for more and more epochs at a time,
     until a call takes long enough for somebody who watches; the results are the same in any case.
@@ -134,7 +188,7 @@ def run_shard(
         streams.append(np.random.default_rng())
         streams[-1].bit_generator.state = json.loads(str(text))
     knowing = int(part["learned"][:, -1:].sum())
-    report(done * len(seeds), knowing, True)
+    yield Stretch(done * len(seeds), knowing, kept=True)
     most, kept = 1, time.monotonic()
     while done < checks[-1]:
         asked, judged = _next_call(checks, done, most, program.capacity)
@@ -148,21 +202,25 @@ def run_shard(
         learned.append(verdicts[:, :judged])
         newly = int(verdicts[:, -1].sum()) - knowing if judged else 0
         done, knowing = done + int(asked[-1]), knowing + newly
-        report(int(asked[-1]) * len(seeds), newly, False)
-        if now - kept >= shards.SECONDS and done < checks[-1]:
+        stretch = Stretch(int(asked[-1]) * len(seeds), newly)
+        if now - kept >= seconds and done < checks[-1]:
             kept = now
             losses, learned = [np.concatenate(losses, axis=1)], [np.concatenate(learned, axis=1)]
             positions = [json.dumps(stream.bit_generator.state) for stream in streams]
-            keep(_slice(state, seeds, done, losses[0], learned[0], positions))
+            stretch = stretch._replace(part=_slice(state, seeds, done, losses[0], learned[0], positions))
+        yield stretch
     history = {"losses": np.concatenate(losses, axis=1), "learned": np.concatenate(learned, axis=1)}
     weights = {f"weights/{name}": array for name, array in zip(program.names, program.weights(state))}
-    return {"seeds": seeds} | history | weights
+    yield Stretch(0, 0, part={"seeds": seeds} | history | weights, over=True)
 
 
 def side_by_side(
-    run: Callable[[Part, Progress], Part], parts: Iterable[Part], threads: int, progress: Progress
-) -> list[Part]:
-    """What `run` makes of each part, in threads. Parts are taken when there is somebody to run them soon."""
+    run: Callable[[Item, Progress], Result], items: Iterable[Item], threads: int, progress: Progress
+) -> list[Result]:
+    """What `run` makes of each item, in threads, in any order. They are taken when there is somebody to run them soon.
+
+    Where one fails, or Ctrl-C comes, the others end when they report next; so `run` may itself run things side by side.
+    """
     lock, over = threading.Lock(), threading.Event()
 
     def report(epochs: int, learned: int, kept: bool) -> None:
@@ -175,8 +233,8 @@ def side_by_side(
     results, running = [], set()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for part in parts:
-                running.add(pool.submit(run, part, report))
+            for item in items:
+                running.add(pool.submit(run, item, report))
                 if len(running) > 2 * threads:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     results += [future.result() for future in done]
@@ -195,20 +253,50 @@ def shard_size(trials: int, largest: int, threads: int) -> int:
     return -(-trials // count)
 
 
+def _size(
+    trials: int,
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    compute: ComputeSettings,
+    table: Table,
+    workers: int,
+) -> int:
+    """Trials in each shard. On a cluster not less than are worth to be sent, as far as the bounds allow."""
+    largest = min(compute.shard, _largest(model_settings, table))
+    size = shard_size(trials, largest, workers)
+    if compute.backend == "ray":
+        worth = -(-TASK_AT_LEAST // (_epoch(model_settings, table) * settings.epochs))
+        size = max(size, min(largest, trials, int(worth)))
+    return size
+
+
 def _largest(model_settings: ModelSettings, table: Table) -> int:
     """Trials in a shard at most: an epoch is the least that can be kept, so it must not take long."""
+    return max(1, int(EPOCH_AT_MOST / _epoch(model_settings, table)))
+
+
+def _epoch(model_settings: ModelSettings, table: Table) -> int:
+    """Multiplications in an epoch of one trial, about."""
     units = model_settings.units
     steps = table.y.size + table.judge_y.size
-    return max(1, int(EPOCH_AT_MOST / (steps * 4 * units * (units + table.inputs + table.symbols))))
+    return steps * 4 * units * (units + table.inputs + table.symbols)
 
 
 def _cut(count: int, size: int) -> list[slice]:
     return [slice(first, first + size) for first in range(0, count, size)]
 
 
-def _key(which: str, model_settings: ModelSettings, settings: TrainingSettings, every: int, table: Table) -> str:
+def _key(
+    which: str,
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    every: int,
+    compute: ComputeSettings,
+    table: Table,
+) -> str:
+    on_gpu = compute.backend == "ray" and compute.gpus_per_shard
     what = {
-        "engine": native.identity() if which == "native" else f"xla, {native.processor()}",
+        "engine": native.identity() if which == "native" else f"xla{'_gpu' * bool(on_gpu)}, {native.processor()}",
         "model": model_settings.model_dump(),
         "training": settings.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
         "every": every,

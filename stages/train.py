@@ -23,9 +23,22 @@ def main() -> None:
     folder = arms[0].trained.parent
     new = folder.with_name("trained.new")  # the earlier ones stay until all are there
     shutil.rmtree(new, ignore_errors=True)
-    for number, (arm, table) in enumerate(zip(arms, tables), 1):
+
+    def train(numbered: tuple[int, studies.Arm, encoding.Table], progress: training.Progress | None = None) -> None:
+        number, arm, table = numbered
         print(f"{arm.study}, arm {number} of {len(arms)}: {arm.name}", flush=True)
-        results.write_trained(new / arm.trained.name, trained(arm, table, store), studies.made_with(arm.settings))
+        result = trained(arm, table, store, progress)
+        results.write_trained(new / arm.trained.name, result, studies.made_with(arm.settings))
+
+    numbered = zip(range(1, len(arms) + 1), arms, tables)
+    if (together := at_once(arms, tables)) == 1:
+        for one in numbered:
+            train(one)
+    else:
+        trainings = [arm.settings.training for arm in arms]
+        trials = sum(each.trials for each in trainings)
+        with Progress(trials, round(sum(each.trials * each.epochs for each in trainings) / trials)) as progress:
+            training.side_by_side(train, numbered, together, progress)
     folder.mkdir(exist_ok=True)
     for path in new.iterdir():
         path.replace(folder / path.name)
@@ -33,12 +46,29 @@ def main() -> None:
     keep_only(folder, {arm.trained.name for arm in arms})
 
 
-def trained(arm: studies.Arm, table: encoding.Table, store: shards.Store) -> results.Trained:
+def at_once(arms: list[studies.Arm], tables: list[encoding.Table]) -> int:
+    """How many arms are in flight: on a cluster as many as have two shards for each of its slots, else one."""
+    compute = arms[0].settings.compute
+    if compute.backend == "threads":
+        return 1
+    workers = training.at_once(compute)
+    counts = [
+        training.shard_count(arm.settings.model, arm.settings.training, compute, table, workers)
+        for arm, table in zip(arms, tables)
+    ]
+    return min(len(arms), -(-2 * workers * len(arms) // sum(counts)))
+
+
+def trained(
+    arm: studies.Arm, table: encoding.Table, store: shards.Store, progress: training.Progress | None = None
+) -> results.Trained:
+    """The arm's trials; without a `progress` that they share with others', they show their own."""
     settings = arm.settings
-    with Progress(settings.training.trials, settings.training.epochs) as progress:
-        return training.train(
-            settings.model, settings.training, settings.evaluation.every, settings.compute, table, progress, store
-        )
+    what = settings.model, settings.training, settings.evaluation.every, settings.compute, table
+    if progress is not None:
+        return training.train(*what, progress, store)
+    with Progress(settings.training.trials, settings.training.epochs) as own:
+        return training.train(*what, own, store)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """params.yaml: what is read, and the one sentence for each way to get it wrong."""
 
+import sys
+
 import pytest
 import yaml
 from hypothesis import given
@@ -33,6 +35,13 @@ def test_params_yaml_spells_out_every_knob_with_the_tutorials_defaults(settings)
         written = yaml.safe_load(file)
     for name, field in Settings.model_fields.items():
         assert set(written[name]) == set(field.annotation.model_fields), name
+
+
+def test_a_backend_that_is_not_installed_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert refusal(tmp_path, with_change("compute", "backend", "ray")) == (
+        ": compute.backend is 'ray': Ray is not installed in this environment; `make ray` installs it"
+    )
 
 
 def test_settings_are_frozen(settings):
