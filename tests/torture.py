@@ -497,6 +497,7 @@ def _full_library(reference_folder: Path, folder: Path, reference: dict[str, str
 
 def part_damage(place: Path, seed: int, count: int = 400) -> list[Row]:
     rows = []
+    (place / "files").mkdir()
     for name, (told, harmless) in faults.meet_damage(place / "files", count, random.Random(seed)).items():
         rows.append((f"{name} damaged: bits flipped, cut short, zeros, another version", str(told + harmless),
                      f"{told} noticed in one sentence, {harmless} harmless (the content read is equal)"))  # fmt: skip
