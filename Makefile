@@ -15,20 +15,23 @@ SEQ ?=
 STEPS ?= 1
 export SEQ STEPS
 
-.PHONY: setup repro studies study report predict serve test ray remotes lint ui track check bench lock clean clean-cache
+.PHONY: setup repro studies study report predict serve test torture ray remotes lint ui track check bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials.config params.yaml
+	@python -m memory_trials.recovery
 	@dvc repro
 	@python -m memory_trials.report data/tutorial --answer
 
 studies: setup
 	@python -m memory_trials.studies
+	@python -m memory_trials.recovery
 	@dvc repro studies/dvc.yaml
 	@echo "every answer: RESULTS.md"
 
 study: setup
 	@python -m memory_trials.studies "$(NAME)"
+	@python -m memory_trials.recovery
 	@dvc repro studies/dvc.yaml:evaluate@$(NAME)
 	@dvc repro --single-item studies/dvc.yaml:results
 
@@ -44,6 +47,10 @@ serve: setup
 
 test: setup
 	@python -m pytest -n 2 --dist loadfile
+
+# everything that can go wrong, made to go wrong; `python -m tests.torture kills disk` takes some parts
+torture: setup
+	@python -m tests.torture
 
 setup: .venv/installed
 # pip compiles what it installs to bytecode, which is what makes every later start quick (uv, for one, does not).

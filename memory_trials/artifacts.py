@@ -5,11 +5,16 @@ entries besides the arrays: `format`, which says what the file is and in which v
 the JSON text of the settings it was made with. The same content gives the same bytes.
 """
 
+import contextlib
 import csv
+import fcntl
+import glob
+import hashlib
 import io
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,20 +38,43 @@ def repository() -> Path:
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all: into a temporary file beside it, then renamed over it."""
     path = Path(path)
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+            try:
+                with contextlib.suppress(OSError):  # some file systems know no locks
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        _keep_names(path.parent)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of writers that were killed: whoever is still at work holds a lock on its own."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError), open(left, "rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime > 1:  # else it may not have its lock yet
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+
+
+def _keep_names(folder: Path) -> None:
+    """That a file was renamed is kept by its folder, which a power cut may take back until it is on the disk too."""
+    with contextlib.suppress(OSError):  # some file systems know no such thing
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -103,6 +131,13 @@ def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray]
     write_bytes(path, buffer.getvalue())
 
 
+def _entries(content: bytes) -> int:
+    """How many entries a zip says it has. Each entry of its table of contents tells where the next one begins, so one
+    wrong length there hides all that follow, which no checksum notices."""
+    end = content[-22:]
+    return int.from_bytes(end[10:12], "little") if end.startswith(b"PK\5\6") else -1
+
+
 def read_arrays(
     path: str | Path, format: str, names: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -113,6 +148,8 @@ def read_arrays(
     content = read_bytes(path)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            if len(file.files) != _entries(content):
+                raise ValueError("an entry is lost")
             arrays = {name: file[name] for name in file.files}
         found = str(arrays.pop("format"))
         settings = json.loads(str(arrays.pop("settings")))
@@ -126,3 +163,31 @@ def read_arrays(
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}: run dvc repro to make it anew")
     return settings, arrays
+
+
+def recorded(lock: str | Path = "dvc.lock") -> dict[str, dict[str, Any]]:
+    """What DVC has recorded of each stage, nothing where it has not run. `UserError` where that is damaged."""
+    import yaml
+
+    if not Path(lock).exists():
+        return {}
+    try:
+        stages = yaml.safe_load(read_text(lock))["stages"]
+        for stage in stages.values():
+            if not all(isinstance(out["path"], str) for out in stage.get("outs", [])):
+                raise TypeError
+    except (yaml.YAMLError, UserError, AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(f"{lock} is damaged: take it from git again, or remove it, and run dvc repro") from None
+    return stages
+
+
+def check_recorded(lock: str | Path = "dvc.lock") -> None:
+    """That the files that are here are those that DVC has recorded; `UserError` names the first that is not.
+
+    Text has no checksum of its own, so a digit that a disk has changed would be read as any other.
+    """
+    for stage in recorded(lock).values():
+        for out in stage.get("outs", []):
+            path = Path(out["path"])
+            if path.is_file() and hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest() != out.get("md5"):
+                raise UserError(f"{path} is not as {lock} records it (changed, or damaged): run dvc repro")

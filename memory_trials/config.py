@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.errors import UserError, brief, exit_on_user_error
 
 Symbol = int | float | str
 SomeSection = TypeVar("SomeSection", bound="Section")
+DEEPEST, MOST_VALUES = 50, 1_000_000  # of a parameter file
+PLAIN = {"!", *(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))}
 BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
 
 
@@ -34,7 +36,7 @@ def _known_cell(cell: Any) -> Any:
             "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
         )
     if importlib.util.find_spec(cell.split(".")[0]) is None:
-        raise ValueError(f"no module {cell.split('.')[0]!r} can be imported from this folder")
+        raise ValueError(f"no module {brief(cell.split('.')[0])} can be imported from this folder")
     return cell
 
 
@@ -177,7 +179,12 @@ class Settings(Section):
 
 
 class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; here the second one is a mistake."""
+    """YAML of plain values: a date is text, and the second of two equal keys, which PyYAML would keep, a mistake."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own way)
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -185,7 +192,7 @@ class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yam
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                    None, None, f"the key {brief(key)} stands twice", key_node.start_mark
                 )
             if isinstance(key, str):
                 seen.add(key)
@@ -201,7 +208,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The sections of a parameter file; `UserError` where it is missing or not YAML."""
     path = Path(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # a subclass of SafeLoader
+        text = path.read_text(encoding="utf-8")
+        _check_size(text)
+        content = yaml.load(text, _UniqueKeyLoader)  # a subclass of SafeLoader
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run this from the folder that holds it") from None
     except OSError as error:
@@ -211,13 +220,51 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or " ".join(str(error).split())
+        what = " ".join((getattr(error, "problem", None) or str(error)).split())[:200]
         raise UserError(f"{path}{where} is not valid YAML: {what}") from None
     except (ValueError, RecursionError, TypeError) as error:  # impossible dates, bottomless nesting, odd keys
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold named sections, not {_shown(content)}")
     return content
+
+
+def _check_size(text: str) -> None:
+    """Before anything is made of it: nesting that would exhaust the stack, and a few lines of anchors and aliases that
+    unfold to gigabytes."""
+    mistake = lambda words, event: yaml.constructor.ConstructorError(None, None, words, event.start_mark)
+    named: dict[str, int | None] = {}  # what an anchor names: how many values that are, None while it is open
+    opened: list[tuple[str | None, int]] = []  # anchor, and the values before it
+    values = 0
+    for event in yaml.parse(text, _UniqueKeyLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            if anchor:
+                named[anchor] = values - before
+            continue
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        tag = getattr(event, "tag", None)
+        if tag and tag not in PLAIN:
+            raise mistake(f"{brief(tag)} is no tag that is known here", event)
+        if isinstance(event, yaml.AliasEvent):
+            size = named.get(event.anchor, 0)
+            if size is None:
+                raise mistake(f"{brief(event.anchor)} is a part of itself", event)
+            values += size
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+            if event.anchor:
+                named[event.anchor] = None
+        else:
+            values += 1
+            if event.anchor:
+                named[event.anchor] = 1
+        if len(opened) > DEEPEST:
+            raise mistake(f"it is nested more than {DEEPEST} levels deep", event)
+        if values > MOST_VALUES:
+            raise mistake(f"it holds more than {MOST_VALUES:,} values", event)
 
 
 def validated(model: type[SomeSection], content: Any, where: str) -> SomeSection:
@@ -253,7 +300,7 @@ def _first_mistake(error: ValidationError, model: type[Section]) -> str:
         elif known is not None and part != known.__name__:
             section, fields = known, known.model_fields
             known = _section(fields[part].annotation) if part in fields else None
-            location.append(part if part.isprintable() else repr(part))
+            location.append(part if part.isprintable() and len(part) < 60 else brief(part))
     field = ".".join(location).replace(".[", "[")
     same_place = [m for m in mistakes if m["loc"][: len(location)] == first["loc"][: len(location)]]
     if first["type"] == "extra_forbidden":

@@ -1,11 +1,23 @@
 """Mistakes that are the user's to mend end in one sentence and a non-zero exit, never in a traceback."""
 
+import errno
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 class UserError(Exception):
     """Something the user gave cannot be used; the message is the one sentence that says what and why."""
+
+
+# what a machine refuses, and no mistake of the code
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+
+
+def brief(value: Any, most: int = 60) -> str:
+    """A value as a sentence may show it: on one line, whatever is in it, and not at length."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def exit_on_user_error(main: Callable[[], None]) -> None:
@@ -14,6 +26,11 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        print(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -5,7 +5,6 @@ sequence; native.c is compiled once in a few seconds, for all settings, and trai
 the processor's nearest cache. Its equations are those of `memory_trials.forward` and `memory_trials.optimizers`.
 """
 
-import contextlib
 import ctypes
 import functools
 import hashlib
@@ -27,6 +26,8 @@ SOURCE = Path(__file__).with_name("native.c")
 FLAGS = "-O3 -std=c11 -shared -fPIC -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast".split()
 # for this very processor, where the compiler knows how; it takes whole vectors of 512 bits only when told to
 TUNINGS = (["-march=native", "-mprefer-vector-width=512"], ["-march=native"], ["-mcpu=native"], [])
+
+CHECKSUM = 32  # bytes
 
 CELLS = ("lstm", "gru", "simple_rnn", "mlp")  # in the order of native.c's enumerations
 OUTPUTS = ("sigmoid", "softmax")
@@ -168,7 +169,7 @@ def _check_table(inputs: int, symbols: int, x, y, scored, valid, reset, cut, jud
 
 def available() -> bool:
     """Whether native.c can be used: it is compiled already, or there is a compiler."""
-    return _compiler() is not None or _path_in(SOURCE.parent / "__pycache__").exists()
+    return _compiler() is not None or _whole(_path_in(SOURCE.parent / "__pycache__"))
 
 
 def _compiler() -> list[str] | None:
@@ -204,13 +205,13 @@ def library() -> bytes | None:
     """The compiled library, for `install` on a machine with the same identity; None where it could not be kept."""
     _library()
     path = _path_in(SOURCE.parent / "__pycache__")
-    return path.read_bytes() if path.exists() else None
+    return path.read_bytes() if _whole(path) else None
 
 
 def install(compiled: bytes) -> None:
     """Take a library that another machine has compiled: no compiler is needed, and another might round otherwise."""
     path = _path_in(SOURCE.parent / "__pycache__")
-    if not path.exists():
+    if not _whole(path):
         path.parent.mkdir(exist_ok=True)
         handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
@@ -220,22 +221,38 @@ def install(compiled: bytes) -> None:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    path = _path_in(SOURCE.parent / "__pycache__")
-    with contextlib.ExitStack() as stack:
-        if not path.exists():
-            try:
-                path.parent.mkdir(exist_ok=True)
-                _compile(path)
-            except OSError:  # may not be written to; once it is loaded, a library's file may go
-                path = _path_in(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-                _compile(path)
-        library = ctypes.CDLL(str(path))
+    try:
+        library = _loaded(SOURCE.parent / "__pycache__")
+    except (OSError, UserError):  # that folder is full, may not be written to, or nothing in it may be run
+        try:
+            with tempfile.TemporaryDirectory() as folder:  # once it is loaded, a library's file may go
+                library = _loaded(Path(folder))
+        except OSError as error:
+            raise UserError(f"{SOURCE.name}, compiled, cannot be kept or loaded: {error}") from None
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.memory_trials_run.restype = ctypes.c_int32
     library.memory_trials_run.argtypes = [
         pointer, number, pointer, pointer, pointer, pointer, number, pointer, pointer, pointer, pointer,
     ]  # fmt: skip
     return library
+
+
+def _loaded(folder: Path) -> ctypes.CDLL:
+    path = _path_in(folder)
+    if not _whole(path):
+        folder.mkdir(exist_ok=True)
+        _compile(path)
+    return ctypes.CDLL(str(path))
+
+
+def _whole(path: Path) -> bool:
+    """Whether the library is there and undamaged: a changed one could say anything, or end the process. Its file ends
+    with its checksum, which no loader reads."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-CHECKSUM]).digest() == content[-CHECKSUM:]
 
 
 def _compile(path: Path) -> None:
@@ -250,6 +267,11 @@ def _compile(path: Path) -> None:
             command = [*compiler, *FLAGS, *tuning, str(SOURCE), "-o", temporary, "-lm"]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode == 0:
+                with open(temporary, "r+b") as file:
+                    checksum = hashlib.sha256(file.read()).digest()
+                    file.write(checksum)
+                    file.flush()
+                    os.fsync(file.fileno())
                 os.chmod(temporary, 0o755)  # mkstemp's are for their owner alone
                 os.replace(temporary, path)
                 return

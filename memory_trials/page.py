@@ -110,11 +110,7 @@ def _added(
 
 def _outputs() -> list[dict]:
     """What DVC recorded of the pipeline: each stage's files, with their checksums."""
-    path = Path("dvc.lock")
-    if not path.exists():
-        return []
-    stages = yaml.safe_load(artifacts.read_text(path))["stages"]
-    return [{"stage": name} | out for name, stage in stages.items() for out in stage.get("outs", [])]
+    return [{"stage": name} | out for name, stage in artifacts.recorded().items() for out in stage.get("outs", [])]
 
 
 def _inlined(content) -> str:
@@ -125,6 +121,7 @@ def _inlined(content) -> str:
 def main() -> None:
     if sys.argv[1:]:
         raise UserError(f"unknown argument {sys.argv[1]!r}: the report takes none")
+    artifacts.check_recorded()
     text = page()
     artifacts.write_text(FILE, text)
     print(f"{FILE.resolve()}: {len(text.encode()) / 1e6:.1f} MB, open it in a browser; it needs no network")

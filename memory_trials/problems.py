@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import hashlib
 import io
 import json
 import math
@@ -11,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from memory_trials.config import GeneratedSettings, ProblemSettings, Symbol
-from memory_trials.errors import UserError
+from memory_trials.errors import UserError, brief
 
 FOLDER = Path("data/problems")  # where users' sequence files live, and where the pipeline watches them
+MOST_GENERATED = 10_000_000  # symbols
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,21 @@ def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Prob
     if settings.generate is not None:
         sequences, asked = _generate(settings.generate, source)
     elif settings.file is not None:
+        sequences = read_sequences(settings.file, source)
         source = str(FOLDER / settings.file)
-        sequences = read_sequences(settings.file)
     else:
         sequences = settings.sequences
     for name, given in (("sequence", sequences), ("asked sequence", asked or [])):
         for number, sequence in enumerate(given, 1):
             if len(sequence) < 2:
                 raise UserError(
-                    f"{source}: {name} {number} is {sequence!r}: it must have at least 2 symbols, "
+                    f"{source}: {name} {number} is {brief(sequence)}: it must have at least 2 symbols, "
                     "one to show and one to predict"
                 )
     symbols = {symbol for sequence in [*sequences, *(asked or [])] for symbol in sequence}
     if len(symbols) < 2:
         raise UserError(
-            f"{source}: all sequences consist of the one symbol {symbols.pop()!r}: there is nothing to predict"
+            f"{source}: all sequences consist of the one symbol {brief(symbols.pop())}: there is nothing to predict"
         )
     sequences = tuple(tuple(sequence) for sequence in sequences)
     return Problem(
@@ -80,6 +82,12 @@ def _generate(settings: GeneratedSettings, source: str) -> tuple[list[list[int]]
     random: the middles differ, drawn from `symbols` symbols, no sequence twice, the keys in turn.
     """
     lag, keys = settings.lag, settings.keys
+    count = settings.train + settings.unseen if settings.middle == "random" else keys
+    if count * (lag + 2) > MOST_GENERATED:
+        raise UserError(
+            f"{source}: problem.generate asks for {count} sequences of {lag + 2} symbols, "
+            f"which is more than {MOST_GENERATED:,} in all"
+        )
     if settings.middle != "random":
         middle = list(range(lag)) if settings.middle == "counting" else [0] * lag
         first = max(middle) + 1
@@ -102,10 +110,11 @@ def _generate(settings: GeneratedSettings, source: str) -> tuple[list[list[int]]
     return sequences[: settings.train], sequences[settings.train :] or None
 
 
-def read_sequences(name: str) -> list[list[Symbol]]:
+def read_sequences(name: str, source: str = "params.yaml") -> list[list[Symbol]]:
     """Read data/problems/NAME: CSV (cells that look like numbers are numbers) or JSON lines (one array a line)."""
-    if Path(name).name != name or Path(name).suffix not in (".csv", ".jsonl"):
-        raise UserError(f"problem.file is {name!r}: allowed is the name of a .csv or .jsonl file in {FOLDER}/")
+    if Path(name).name != name or Path(name).suffix not in (".csv", ".jsonl") or not name.isprintable():
+        allowed = f"allowed is the name of a .csv or .jsonl file in {FOLDER}/"
+        raise UserError(f"{source}: problem.file is {brief(name)}: {allowed}")
     path = FOLDER / name
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -154,7 +163,7 @@ def _number_or_text(cell: str) -> Symbol:
 
 def _json_lines(path: Path, text: str) -> list[list[Symbol]]:
     sequences = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n")[:-1], 1):  # JSON's strings may hold other ends of lines
         try:
             sequence = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -168,11 +177,20 @@ def _json_lines(path: Path, text: str) -> list[list[Symbol]]:
                 or symbol != symbol
                 or symbol in (math.inf, -math.inf)
             ):
-                raise UserError(
-                    f"{path}, line {number}: {json.dumps(symbol)[:60]} is not a symbol; allowed are numbers and strings"
-                )
+                shown = json.dumps(symbol) if not isinstance(symbol, list | dict) else "what is nested"
+                raise UserError(f"{path}, line {number}: {shown[:60]} is not a symbol; allowed are numbers and strings")
+            if isinstance(symbol, str) and not symbol.isprintable():
+                _check_text(path, number, symbol)
         sequences.append(sequence)
     return sequences
+
+
+def _check_text(path: Path, number: int, symbol: str) -> None:
+    """JSON can write half of a character, which no file can hold."""
+    try:
+        symbol.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path}, line {number}: {brief(symbol)} is no text in Unicode") from None
 
 
 def lag(problem: Problem) -> int | None:
@@ -206,26 +224,34 @@ def lag(problem: Problem) -> int | None:
 def to_json(problem: Problem) -> str:
     """The text of sequences.json: one sequence a line, readable in a diff."""
     written = lambda sequences: ",\n".join(f"  {json.dumps(sequence, ensure_ascii=False)}" for sequence in sequences)
-    return (
-        f'{{"version": 2,\n "alphabet": {json.dumps(problem.alphabet, ensure_ascii=False)},\n'
+    content = (
+        f' "alphabet": {json.dumps(problem.alphabet, ensure_ascii=False)},\n'
         f' "last_only": {json.dumps(problem.last_only)},\n "sequences": [\n{written(problem.sequences)}\n],\n'
         f' "asked": [\n{written(problem.asked)}\n]}}\n'
     )
+    return f'{{"version": 3, "sha256": "{_checksum(content)}",\n{content}'
+
+
+def _checksum(content: str) -> str:
+    """Of all lines but the first: in text, a changed digit is as good as any other."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def from_json(text: str, path: Path) -> Problem:
-    """The inverse of `to_json`; `UserError` where the text is cut short or of another version."""
+    """The inverse of `to_json`; `UserError` where the text is cut short, changed or of another version."""
     again = "run dvc repro to make it anew"
     try:
         content = json.loads(text)
         version = content["version"]
-        if version == 2:
+        if version == 3:
+            if content["sha256"] != _checksum(text.partition("\n")[2]):
+                raise ValueError
             return Problem(
                 alphabet=tuple(content["alphabet"]),
                 sequences=tuple(tuple(sequence) for sequence in content["sequences"]),
                 asked=tuple(tuple(sequence) for sequence in content["asked"]),
                 last_only=content["last_only"],
             )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path} is damaged: {again}") from None
-    raise UserError(f"{path} is of version {version!r}, this code reads version 2: {again}")
+    raise UserError(f"{path} is of version {brief(version)}, this code reads version 3: {again}")

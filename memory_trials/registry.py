@@ -175,6 +175,7 @@ def main() -> None:
     if sys.argv[1:] == ["--serve"]:
         serve()
     elif arm.trained.exists():  # as tracking: a clone may hold studies alone
+        artifacts.check_recorded()
         register(arm, arm.settings.tracking)
 
 

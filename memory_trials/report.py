@@ -113,6 +113,7 @@ def _p(value: float | None) -> str:
 
 
 def main() -> None:
+    artifacts.check_recorded()
     folders = [argument for argument in sys.argv[1:] if argument != "--answer"] or ["data/tutorial"]
     text = report(Path(folders[0])).strip()
     print(text.splitlines()[0] if "--answer" in sys.argv else text)

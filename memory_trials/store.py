@@ -96,6 +96,8 @@ def _alone(uri: str) -> Iterator["sqlalchemy.Engine"]:
         path = Path(url.database or "mlflow.db")
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=WAIT):
+            if not str(path).startswith((":", "file:")) and not (path.exists() and path.stat().st_size):
+                _make_database(path)
             yield engine
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -103,6 +105,21 @@ def _alone(uri: str) -> Iterator["sqlalchemy.Engine"]:
             connection.exec_driver_sql(f"SET lock_timeout = '{WAIT}s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
         yield engine
+
+
+def _make_database(path: Path) -> None:
+    """MLflow's tables in a new SQLite file, which is there whole or not at all: MLflow makes them in fifty steps, and
+    where it was killed between two, or the disk was full, it can neither go on nor begin again."""
+    import sqlalchemy
+    from mlflow.store.db import utils
+
+    new = path.with_name(f"{path.name}.new")
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+    engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=str(new)), poolclass=sqlalchemy.NullPool)
+    utils._initialize_tables(engine)
+    engine.dispose()
+    os.replace(new, path)
 
 
 def repeated(publish: Callable[..., Any], *arguments: Any) -> Any:

@@ -7,6 +7,7 @@ An arm is one full setting, run for many seeds. The pipeline of params.yaml has 
 
 import itertools
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -18,13 +19,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from memory_trials import encoding, problems
 from memory_trials.config import Section, Settings, load_settings, read_yaml, validated
-from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.errors import UserError, brief, exit_on_user_error
 
 FILE = Path("studies/params.yaml")
 FOLDER = Path("data/studies")
 SUMMARIES = FOLDER / "summaries"  # each study's answer and numbers, in git
 PICTURES = Path("docs/studies")
 PIPELINE = "pipeline"  # how the one arm of params.yaml is called where studies have names
+MOST_ARMS = 2000
 SOURCES = ("sequences", "file", "generate")
 
 
@@ -99,6 +101,15 @@ class Search(Section):
     look_after: Annotated[int, Field(ge=1)] = 20
     confirm_from_seed: Annotated[int, Field(ge=0)] = 10_000
 
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> "Search":
+        for key, (low, high) in (self.integers | self.floats).items():
+            if not 0 < low <= high:  # on a logarithmic scale
+                raise ValueError(f"{brief(key)} must be two numbers above 0, the smaller one first")
+        if any(not choices for choices in self.choices.values()):
+            raise ValueError("choices must not be empty")
+        return self
+
 
 class Study(Section):
     """A block of studies/params.yaml."""
@@ -133,13 +144,14 @@ def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
     unknown = set(content) - {"defaults", "studies"}
     if unknown or not isinstance(content.get("studies"), dict) or not isinstance(content.get("defaults"), dict):
         raise UserError(
-            f"{path} must hold the two sections defaults and studies" + (f", not {min(unknown)}" if unknown else "")
+            f"{path} must hold the two sections defaults and studies"
+            + (f", not {brief(min(unknown, key=str))}" if unknown else "")
         )
     validated(Settings, content["defaults"], f"{path}: defaults")
     blocks = {}
     for name, block in content["studies"].items():
         if not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)):
-            raise UserError(f"{path}: the study {name!r}: a name is made of small letters, digits and _")
+            raise UserError(f"{path}: the study {brief(name)}: a name is made of small letters, digits and _")
         blocks[name] = validated(Study, block, f"{path}: studies.{name}")
     return content["defaults"], blocks
 
@@ -148,7 +160,7 @@ def study_arms(name: str, path: Path = FILE) -> tuple[Study, list[Arm]]:
     """A study and its arms (where they are to be searched for, the one that the search starts from)."""
     defaults, studies = load_studies(path)
     if name not in studies:
-        raise UserError(f"{path} has no study {name!r}; it has {', '.join(studies)}")
+        raise UserError(f"{path} has no study {brief(name)}; it has {', '.join(studies)}")
     return studies[name], make_arms(name, studies[name], defaults, path)
 
 
@@ -156,10 +168,13 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
     """Every arm of a study's grid or list; `UserError` where one is not valid, or stands there twice."""
     searched = Several(name="searched")  # where a search starts from: its problem
     groups = study.arms or [searched if study.search else Several(grid=study.grid)]
+    count = sum(math.prod(len(values) for values in (group.grid or {}).values()) for group in groups)
+    if count > MOST_ARMS:
+        raise UserError(f"{path}: studies.{name} has {count} arms: allowed are {MOST_ARMS}")
     arms: list[Arm] = []
     for group in groups:
         for label, changes in _multiplied(group):
-            place = f"{path}: studies.{name}, arm {label!r}"
+            place = f"{path}: studies.{name}, arm {brief(label)}"
             settings = validated(Settings, changed(defaults, study.set | changes, place), place)
             arm = make_arm(name, label, settings, changes)
             for other in arms:
@@ -182,7 +197,7 @@ def make_arm(study: str, label: str, settings: Settings, changes: dict[str, Any]
 
 def where(arm: Arm) -> str:
     """How a mistake's sentence names the arm."""
-    return "params.yaml" if arm.study == PIPELINE else f"{FILE}: studies.{arm.study}, arm {arm.name!r}"
+    return "params.yaml" if arm.study == PIPELINE else f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}"
 
 
 def table_of(arm: Arm, problem: problems.Problem) -> encoding.Table:
@@ -238,7 +253,7 @@ def changed(defaults: dict, changes: dict[str, Any], where: str) -> dict:
         for section in sections:
             inner = inner.setdefault(section, {})
             if not isinstance(inner, dict):
-                raise UserError(f"{where}: unknown key {key}")
+                raise UserError(f"{where}: unknown key {brief(key)}")
         inner[last] = value
     return result
 

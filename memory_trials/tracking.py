@@ -419,6 +419,7 @@ def main() -> None:
     settings = load_settings().tracking
     if "--ui" in sys.argv:
         show_page(settings)
+    artifacts.check_recorded()
     arms = [studies.pipeline_arm()]
     if arms[0].trained.exists() or not studies.FOLDER.exists():
         publish(arms, settings)

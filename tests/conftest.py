@@ -82,15 +82,19 @@ def server(tmp_path_factory, request):
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """A git repository with this working tree's files, no results, and a quick version of params.yaml."""
-    folder = tmp_path_factory.mktemp("repository")
+    return make_repository(tmp_path_factory.mktemp("repository"))
+
+
+def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
+    """The same in this empty folder."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in listed.stdout.splitlines():
         if name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     (folder / "data/tutorial/metrics.json").unlink(missing_ok=True)
-    change_params(folder, "trials: 100", "trials: 4")
-    change_params(folder, "epochs: 250", "epochs: 30")
+    change_params(folder, "trials: 100", f"trials: {trials}")
+    change_params(folder, "epochs: 250", f"epochs: {epochs}")
     change_params(folder, "success_rate_floor: 0.25", "success_rate_floor: 0.0")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "as it is"]):
         run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", *command)

@@ -71,6 +71,23 @@ def killed(way: str, folder: Path, seconds: float, after_a_slice: bool = False) 
         return True
 
 
+def measured(way: str, count: int) -> tuple[int, int, int]:
+    """Kills, at least so many; how many times training was completed after some; how many of these with other bytes."""
+    with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(open(os.devnull, "w")):
+        expected, folder, kills, ended, wrong = as_bytes(train(way), Path(place)), Path(place, ".shards"), 0, 0, 0
+        prepared(way, folder)
+        began = time.monotonic()
+        started(way, folder).communicate()
+        takes = time.monotonic() - began
+        while kills < count:
+            store = prepared(way, folder)
+            for _ in range(random.randint(1, 5)):
+                kills += killed(way, folder, random.uniform(0, takes))
+            ended += 1
+            wrong += as_bytes(train(way, store), Path(place)) != expected
+    return kills, ended, wrong
+
+
 def main() -> None:
     if len(sys.argv) > 2:
         shards.SECONDS = 0.0
@@ -78,17 +95,7 @@ def main() -> None:
         print("without TensorFlow" if "tensorflow" not in sys.modules else "with TensorFlow")
         return
     for way in WAYS:
-        with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(open(os.devnull, "w")):
-            expected, folder, kills, wrong = as_bytes(train(way), Path(place)), Path(place, ".shards"), 0, 0
-            prepared(way, folder)
-            began = time.monotonic()
-            started(way, folder).communicate()
-            takes = time.monotonic() - began
-            while kills < int(sys.argv[1]):
-                store = prepared(way, folder)
-                for _ in range(random.randint(1, 5)):
-                    kills += killed(way, folder, random.uniform(0, takes))
-                wrong += as_bytes(train(way, store), Path(place)) != expected
+        kills, _, wrong = measured(way, int(sys.argv[1]))
         print(f"{way}: {kills} kills, {wrong} runs ended with other bytes", flush=True)
 
 

@@ -1,5 +1,8 @@
 """Files between stages: whole or not at all, the same bytes for the same content, and damage is noticed."""
 
+import fcntl
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,6 +88,19 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="x.txt cannot be written: No space left on device"):
         artifacts.write_text(path, "after")
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_one_at_work_has_is_not(tmp_path):
+    path = tmp_path / "x.txt"
+    left, begun, at_work = (tmp_path / f".x.txt.{name}" for name in ("left", "begun", "work"))
+    for temporary in (left, begun, at_work):
+        temporary.write_bytes(b"half")
+    for temporary in (left, at_work):
+        os.utime(temporary, (0, 0))
+    with open(at_work) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        artifacts.write_text(path, "whole")
+        assert sorted(tmp_path.iterdir()) == [begun, at_work, path]
 
 
 def test_json_has_no_nan_and_csv_must_be_whole(tmp_path):

@@ -129,10 +129,12 @@ def test_json_lines(write):
         ("a.csv", "1,2\n3\n", "a.csv: sequence 2 is [3]: it must have at least 2"),
         ("a.jsonl", "[1, 2]\n[1,\n", "a.jsonl, line 2 is not valid JSON"),
         ("a.jsonl", "[1, 2]\n{}\n", "a.jsonl, line 2 must be an array"),
-        ("a.jsonl", "[1, [2]]\n", "a.jsonl, line 1: [2] is not a symbol"),
+        ("a.jsonl", "[1, [2]]\n", "a.jsonl, line 1: what is nested is not a symbol"),
         ("a.jsonl", "[1, null]\n", "a.jsonl, line 1: null is not a symbol"),
         ("a.jsonl", "[1, true]\n", "a.jsonl, line 1: true is not a symbol"),
         ("a.jsonl", "[1, NaN]\n", "a.jsonl, line 1: NaN is not a symbol"),
+        ("a.jsonl", '["\\ud800", 1]\n', "is no text in Unicode"),
+        ("a.jsonl", "[" * 900 + "]" * 900, "a.jsonl, line 1: what is nested is not a symbol"),
         ("a.txt", "1,2\n", "problem.file is 'a.txt': allowed is the name of a .csv or .jsonl file"),
     ],
 )
@@ -142,7 +144,9 @@ def test_a_file_that_cannot_be_used(write, name, content, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["missing.csv", "../params.csv", "/etc/passwd.csv"])
+@pytest.mark.parametrize(
+    "name", ["missing.csv", "../params.csv", "/etc/passwd.csv", "a\0.csv", "a\n.csv", 999 * "a" + ".txt"]
+)
 def test_a_file_that_is_missing_or_elsewhere(name):
     with pytest.raises(UserError, match=r"does not exist|allowed is the name"):
         make_problem(ProblemSettings(sequences=None, file=name))
@@ -164,7 +168,7 @@ def test_any_file_is_read_or_refused_in_one_sentence(tmp_path_factory, name, con
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"version": 2}', '{"version": 2, "alphabet": 3, "sequences": []}']
+    "text", ["", "{", "[]", "{}", '{"version": 3}', '{"version": 3, "alphabet": 3, "sequences": []}', "[" * 9999]
 )
 def test_a_damaged_sequences_json(text):
     with pytest.raises(UserError, match="is damaged"):
@@ -172,7 +176,7 @@ def test_a_damaged_sequences_json(text):
 
 
 def test_a_sequences_json_of_another_version():
-    with pytest.raises(UserError, match="of version 1, this code reads version 2"):
+    with pytest.raises(UserError, match="of version 1, this code reads version 3"):
         from_json(json.dumps({"version": 1}), FOLDER)
 
 

@@ -87,7 +87,7 @@ def test_a_study_that_is_not_there_and_a_file_of_other_sections(tmp_path):
         studies.study_arms("other", write(tmp_path, BLOCK))
     path = tmp_path / "params.yaml"
     path.write_text("studies: {}\nstudy: {}\ndefaults: {}\n")
-    with pytest.raises(UserError, match="two sections defaults and studies, not study"):
+    with pytest.raises(UserError, match="two sections defaults and studies, not 'study'"):
         studies.load_studies(path)
 
 

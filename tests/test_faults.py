@@ -1,0 +1,190 @@
+"""The quick part of the fault battery: damaged files, malformed input, clocks that jump, folders that may not be written
+to. What takes longer (kills, full disks, two at once) is in tests/torture.py: make torture."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory_trials import artifacts, native, shards
+from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.progress import Progress
+from tests import faults, kills, untrained
+from tests.conftest import ROOT
+from tests.test_shards import trained
+
+
+@pytest.fixture
+def here(evaluated, tmp_path, monkeypatch) -> Path:
+    """This folder, with results of the evaluate stage in it."""
+    shutil.copytree(evaluated / "data", tmp_path / "data")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_damaged_file_of_any_kind_is_noticed_or_the_damage_harmless(here):
+    ended = faults.meet_damage(here, 40, random.Random(1))
+    assert all(told > 40 for told, _ in ended.values()) and ended["sequences.json"][1] == 0
+
+
+def test_no_single_bit_of_a_table_of_contents_hides_an_array(here):
+    path, refused = here / "data/tutorial/trained.npz", 0
+    whole, expected = path.read_bytes(), faults.READERS["trained.npz"](path)
+    entries = [match.start() for match in re.finditer(b"PK\1\2", whole)]
+    for place in [first + length for first in entries for length in (28, 29, 30, 31, 32, 33)]:  # lengths
+        path.write_bytes(faults.flipped(whole, place, 7))
+        try:
+            assert faults.READERS["trained.npz"](path) == expected
+        except UserError:
+            refused += 1
+    assert refused > 3 * len(entries)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("parameters", 150), ("sequences", 150), ("studies", 60)])
+def test_malformed_input_is_refused_in_one_sentence_and_overwrites_nothing(kind, count, tmp_path):
+    refused, _ = faults.meet_malformed(tmp_path, kind, count, 1, examples=100)
+    assert refused >= count
+
+
+def test_the_report_and_the_tracking_refuse_text_that_was_changed(here, monkeypatch):
+    from memory_trials import page, registry, report, tracking
+
+    faults.write_lock(here)
+    artifacts.check_recorded()
+    path = here / "data/tutorial/trials.csv"
+    path.write_bytes(path.read_bytes().replace(b"0.2", b"0.3"))
+    monkeypatch.setattr(sys, "argv", ["command"])
+    for module in (page, registry, report, tracking):
+        said = faults.told(module.main, "trials.csv is not as dvc.lock records it")
+        assert "run dvc repro" in said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "stages: 3", "stages: {a: 3}", "stages: {a: {outs: [3]}}", "{", "\0"])
+def test_a_damaged_dvc_lock(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(UserError, match=r"dvc.lock is damaged: take it from git again"):
+        artifacts.check_recorded()
+
+
+def test_a_full_disk_elsewhere_is_one_sentence_too(capsys):
+    def main():
+        raise OSError(28, "No space left on device", "data/tutorial")
+
+    with pytest.raises(SystemExit):
+        exit_on_user_error(main)
+    assert capsys.readouterr().err == "error: data/tutorial cannot be written: No space left on device\n"
+
+
+def test_training_does_not_look_at_the_clock_for_its_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SECONDS", 1.0)  # is over at once, or never
+    expected = kills.as_bytes(trained(), tmp_path)
+    store = shards.Store(tmp_path / ".shards", 100)
+    for number in range(2):
+        with faults.jumping_clocks(random.Random(number)):
+            assert kills.as_bytes(trained(store), tmp_path) == expected
+            assert kills.as_bytes(trained(store, trials=10 + number), tmp_path)
+        for path in store.folder.glob("*.npz"):  # used in any year, or for a part of the tries not at all
+            years = random.Random(number).uniform(-faults.YEARS, faults.YEARS)
+            os.utime(path, (path.stat().st_atime + years, path.stat().st_mtime + years))
+    with Progress(10, 100, seconds_between_lines=0.0) as progress, faults.jumping_clocks(random.Random(1)):
+        for _ in range(20):
+            progress(50, 1)
+
+
+def test_the_store_keeps_within_its_bound_whatever_the_times_of_its_files(tmp_path):
+    store, chance = shards.Store(tmp_path / ".shards", 1), random.Random(1)
+    part = {"seeds": faults.np.arange(10), "losses": faults.np.zeros((10, 2500))}
+    for number in range(30):
+        store.write(shards.TRIALS, f"key{number}", part)
+        for path in store.folder.glob("*.npz"):
+            os.utime(path, (0, max(0, chance.uniform(0, 2**32))))
+    assert 0 < sum(path.stat().st_size for path in store.folder.iterdir()) <= 1_000_000
+
+
+def test_publishing_does_not_look_at_the_clock_either(here, monkeypatch):
+    from memory_trials import registry, tracking
+    from memory_trials.config import TrackingSettings
+    from tests import publishers
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    arm, settings = untrained.pipeline_arm(), TrackingSettings()
+    for number in range(2):
+        with faults.jumping_clocks(random.Random(number)):
+            tracking.publish([arm], settings)
+            registry.register(arm, settings)
+    publishers.check_once(f"sqlite:///{here / 'mlflow.db'}", settings, [arm])
+
+
+def test_a_database_that_was_cut_while_mlflow_made_it_is_made_anew(here, monkeypatch):
+    from mlflow.store.db import utils
+
+    from memory_trials import store
+    from memory_trials.config import TrackingSettings
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    real = utils._upgrade_db
+
+    def cut(engine):
+        real(engine)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(utils, "_upgrade_db", cut)
+    with pytest.raises(UserError, match="MLflow failed"), store.opened(TrackingSettings()):
+        pass
+    assert not (here / "mlflow.db").exists() and (here / "mlflow.db.new").exists()
+    (here / "mlflow.db.new-journal").write_bytes(b"of a process that was killed")
+    monkeypatch.undo()
+    with faults.here(here), store.opened(TrackingSettings(uri=f"sqlite:///{here / 'mlflow.db'}")) as opened:
+        assert opened.client.search_experiments()
+    assert not list(here.glob("mlflow.db.new*"))
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A place of its own for native.c's library, in which it is there."""
+    if native._compiler() is None:
+        pytest.skip("no C compiler on this machine")
+    monkeypatch.setattr(native, "SOURCE", Path(shutil.copy(native.SOURCE, tmp_path)))
+    native._loaded(tmp_path / "__pycache__")
+    return native._path_in(tmp_path / "__pycache__")
+
+
+def test_a_damaged_library_is_compiled_anew(library):
+    whole = library.read_bytes()
+    for damaged in (whole[:1000], b"", faults.flipped(whole, len(whole) // 2, 3)):
+        library.unlink()  # it is loaded here
+        library.write_bytes(damaged)
+        native._loaded(library.parent)
+        assert library.read_bytes() == whole
+
+
+def test_a_folder_where_no_library_can_be_kept(library, monkeypatch, tmp_path):
+    library.unlink()
+    library.parent.rmdir()
+    library.parent.write_text("a file instead of the folder")
+    native._library.__wrapped__()
+    monkeypatch.setattr(native.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="compiled, cannot be kept or loaded"):
+        native._library.__wrapped__()
+
+
+@pytest.mark.parametrize("stage", ["generate_data", "encode"])
+def test_a_read_only_folder_is_one_sentence_and_loses_nothing(stage, here):
+    if not faults.rights_bind(here):
+        pytest.skip("root cannot be bound by the rights of files here")
+    before = faults.snapshot(here / "data")
+    (here / "data/tutorial").chmod(0o555)
+    done = subprocess.run(
+        [sys.executable, "-m", f"stages.{stage}"], cwd=here, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, preexec_fn=faults.bound_by_rights,
+    )  # fmt: skip
+    (here / "data/tutorial").chmod(0o755)
+    assert done.returncode == 1 and "Permission denied" in faults.check_sentence(done.stderr, "data/tutorial/")
+    assert faults.snapshot(here / "data") == before
