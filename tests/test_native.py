@@ -379,13 +379,16 @@ def test_a_compiler_that_fails_is_told_in_one_sentence(tmp_path, monkeypatch):
 
 
 def test_without_a_compiler(tmp_path, monkeypatch):
+    compiled = native.library()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(native, "_path_in", lambda folder: tmp_path / "library.so")
     assert not native.available()
     with pytest.raises(UserError, match="no C compiler"):
         native._compile(tmp_path / "library.so")
-    (tmp_path / "library.so").touch()
+    (tmp_path / "library.so").write_bytes(compiled[:-1])
+    assert not native.available()
+    (tmp_path / "library.so").write_bytes(compiled)
     assert native.available()
 
 
