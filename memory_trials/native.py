@@ -6,6 +6,7 @@ the processor's nearest cache. Its equations are those of `memory_trials.forward
 """
 
 import ctypes
+import errno
 import functools
 import hashlib
 import os
@@ -275,6 +276,8 @@ def _compile(path: Path) -> None:
                 os.chmod(temporary, 0o755)  # mkstemp's are for their owner alone
                 os.replace(temporary, path)
                 return
+            if os.strerror(errno.ENOSPC) in done.stderr:
+                break  # another tuning would need as much room
         said = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
         raise UserError(f"{compiler[0]} cannot compile {SOURCE.name}: {said.strip()}")
     finally:
