@@ -1,5 +1,6 @@
-"""What a DVC that was killed, or met a full disk, may leave: a dvc.lock that ends in the middle of a line, which DVC
-then refuses to read. What it says of whole stages is kept; DVC runs the others again, or takes them from its cache.
+"""What a DVC that was killed, or met a full disk, may leave: a dvc.lock that ends in the middle of a line, or an empty
+list of who is at work, which it then refuses to read. What a dvc.lock says of whole stages is kept; DVC runs the others
+again, or takes them from its cache.
 
 python -m memory_trials.recovery      (before `dvc repro`: make repro, make study, make studies)
 """
@@ -56,7 +57,7 @@ def main() -> None:
 
 def _damaged(path: Path) -> bool:
     try:
-        json.loads(path.read_text() or "{}")
+        json.loads(path.read_text())
     except FileNotFoundError:
         return False
     except ValueError:

@@ -26,7 +26,8 @@ def test_a_lock_cut_anywhere_keeps_its_whole_stages():
     assert most > 1
 
 
-def test_a_cut_lock_is_mended_with_a_note(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("left", ["", '{"a": '])
+def test_a_cut_lock_is_mended_with_a_note(left, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     recovery.main()
     Path("dvc.lock").write_text(LOCK)
@@ -34,7 +35,7 @@ def test_a_cut_lock_is_mended_with_a_note(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "" and Path("dvc.lock").read_text() == LOCK
     Path("dvc.lock").write_text(LOCK[: LOCK.index("size:", len(LOCK) // 2) + 5])
     Path(".dvc/tmp").mkdir(parents=True)
-    Path(".dvc/tmp/rwlock").write_text('{"a": ')
+    Path(".dvc/tmp/rwlock").write_text(left)
     recovery.main()
     assert "dvc.lock was cut short" in capsys.readouterr().out
     assert LOCK.startswith(Path("dvc.lock").read_text()) and not Path(".dvc/tmp/rwlock").exists()
