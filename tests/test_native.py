@@ -1,6 +1,7 @@
 """The engine in C: against Keras, against TensorFlow's gradients, and against itself."""
 
 import dataclasses
+import hashlib
 import threading
 from types import SimpleNamespace
 
@@ -386,6 +387,8 @@ def test_without_a_compiler(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no C compiler"):
         native._compile(tmp_path / "library.so")
     (tmp_path / "library.so").touch()
+    assert not native.available()  # it is damaged
+    (tmp_path / "library.so").write_bytes(b"compiled" + hashlib.sha256(b"compiled").digest())
     assert native.available()
 
 
