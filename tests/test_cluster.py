@@ -139,12 +139,16 @@ def test_a_node_that_dies_while_a_study_is_trained_costs_nothing_but_time(nodes,
         as_a_user(folder, encode, monkeypatch)
     expected = as_a_user(tmp_path / "threads", train, monkeypatch)
     assert len(expected) == 3
-    slices, real = [], shards.Shelf.keep_slice
-    monkeypatch.setattr(shards.Shelf, "keep_slice", lambda shelf, part: (slices.append(shelf.key), real(shelf, part)))
+    begun, keep_slice, keep = set(), shards.Shelf.keep_slice, shards.Shelf.keep
+    of = lambda shelf, part: (shelf.key, part["seeds"][0])
+    note_slice = lambda shelf, part: (begun.add(of(shelf, part)), keep_slice(shelf, part))
+    monkeypatch.setattr(shards.Shelf, "keep_slice", note_slice)
+    monkeypatch.setattr(shards.Shelf, "keep", lambda shelf, part: (begun.discard(of(shelf, part)), keep(shelf, part)))
     victim, busy = nodes.nodes[0], []
 
     def kill():
-        wait_until(lambda: len(set(slices)) > 1 and slices.count(slices[0]) > 1 and workers(victim, at_work=True))
+        # of the two shards that are being trained both have slices, so the victim's has
+        wait_until(lambda: len(begun) == 2 and workers(victim, at_work=True))
         busy.extend(workers(victim, at_work=True))
         nodes.kill(victim)
 
