@@ -66,10 +66,12 @@ def said(folder: Path) -> str:
     return (folder.parent / f"{folder.name}.log").read_text(errors="replace")
 
 
-def run(folder: Path, *command: str, more: dict | None = None, **options) -> subprocess.CompletedProcess:
+def run(
+    folder: Path, *command: str, more: dict | None = None, timeout: int = 600, **options
+) -> subprocess.CompletedProcess:
     return subprocess.run(
         command, cwd=folder, env=environment(**(more or {})), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=600, **options,
+        timeout=timeout, **options,
     )  # fmt: skip
 
 
@@ -380,7 +382,7 @@ def _with_mounts(part: str, seed: int) -> list[Row]:
     if not allowed or allowed.returncode:
         raise Skipped("needs root, or user namespaces (unshare -rm), to mount a small disk")
     command = ["unshare", *options, sys.executable, "-m", "tests.torture", part, "--seed", str(seed)]
-    done = run(ROOT, *command, more={"TORTURE_MOUNTS": "1"})
+    done = run(ROOT, *command, more={"TORTURE_MOUNTS": "1"}, timeout=7200)
     rows = [tuple(cell.strip() for cell in line.strip("|\n").split(" | ")) for line in done.stdout.splitlines()
             if line.startswith("| ")][1:]  # fmt: skip
     if done.returncode:
