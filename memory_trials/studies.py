@@ -150,8 +150,10 @@ def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
     validated(Settings, content["defaults"], f"{path}: defaults")
     blocks = {}
     for name, block in content["studies"].items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)):
-            raise UserError(f"{path}: the study {brief(name)}: a name is made of small letters, digits and _")
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", str(name)):
+            raise UserError(
+                f"{path}: the study {brief(name)}: a name is made of at most 60 small letters, digits and _"
+            )
         blocks[name] = validated(Study, block, f"{path}: studies.{name}")
     return content["defaults"], blocks
 

@@ -352,7 +352,7 @@ def meet_malformed(folder: Path, kind: str, wanted: int, number: int, examples: 
                 sys.argv = arguments
             if said is None:
                 return
-            if not study and snapshot(folder / "data") != before:
+            if snapshot(folder / "data") != before:
                 raise Wrong(f"{kind}: {parameters[:300]!r}: something was overwritten")
             refused.add(parameters + also)
             if len(some) < 40:
