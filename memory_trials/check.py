@@ -39,9 +39,9 @@ def stale(status: dict, outputs: set[str]) -> list[str]:
     return sentences
 
 
-def recorded_outputs(lock: dict) -> set[str]:
-    """The paths that dvc.lock records as outputs kept by DVC."""
-    return {out["path"] for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])}
+def recorded_outputs(stages: dict) -> set[str]:
+    """The paths that dvc.lock records as outputs kept by DVC. stages: `artifacts.recorded`."""
+    return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
 def table(here: dict, there: dict | None, revision: str) -> str:
@@ -89,7 +89,9 @@ def _run(*command: str) -> str:
 def main() -> None:
     revision = sys.argv[1] if len(sys.argv) > 1 else "HEAD~1"
     settings = load_settings()
-    lock = {"stages": artifacts.recorded()}
+    stages = artifacts.recorded()
+    if not stages:  # else DVC would call each of its files stale
+        raise UserError("dvc.lock does not exist, or records nothing: run dvc repro to make it")
     metrics = artifacts.read_json(METRICS)
     try:
         there = json.loads(_run("git", "show", f"{revision}:{METRICS.as_posix()}"))
@@ -97,7 +99,7 @@ def main() -> None:
         there = None  # that revision does not exist, or has no metrics yet
     print(table(metrics, there, revision))
     # `dvc status` exits with 0 even when stale, so what it prints is read
-    mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(lock))
+    mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(stages))
     if mistakes:
         mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
     mistakes += check_numbers(metrics, settings.check.success_rate_floor)

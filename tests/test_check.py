@@ -1,11 +1,15 @@
 """The gate for CI, on what `dvc status --json` really prints."""
 
 import math
+import sys
 
-from memory_trials.check import check_numbers, recorded_outputs, stale, table
+import pytest
+
+from memory_trials.check import check_numbers, main, recorded_outputs, stale, table
+from memory_trials.errors import UserError
 
 GOOD = {"trials": 100, "success_rate_low": 0.3, "median_epochs_to_learn": None}
-LOCK = {"stages": {"train": {"outs": [{"path": "data/tutorial/trained.npz"}]}, "x": {}}}
+STAGES = {"train": {"outs": [{"path": "data/tutorial/trained.npz"}]}, "x": {}}
 
 
 def test_a_fresh_clone_without_data_is_not_stale():
@@ -13,8 +17,8 @@ def test_a_fresh_clone_without_data_is_not_stale():
         "train": [{"changed deps": {"data/tutorial/trained.npz": "deleted"}}],
         "evaluate": [{"changed outs": {"data/tutorial/trained.npz": "not in cache"}}],
     }
-    assert recorded_outputs(LOCK) == {"data/tutorial/trained.npz"}
-    assert stale({}, set()) == stale(status, recorded_outputs(LOCK)) == []
+    assert recorded_outputs(STAGES) == {"data/tutorial/trained.npz"}
+    assert stale({}, set()) == stale(status, recorded_outputs(STAGES)) == []
 
 
 def test_whatever_changed_is_stale():
@@ -22,7 +26,7 @@ def test_whatever_changed_is_stale():
         "encode": [{"changed deps": {"params.yaml": {"training.window": "modified"}}}],
         "train": [{"changed deps": {"memory_trials/cells.py": "modified", "gone.py": "deleted"}}, "changed command"],
     }
-    assert stale(status, recorded_outputs(LOCK)) == [
+    assert stale(status, recorded_outputs(STAGES)) == [
         "encode: params.yaml training.window modified",
         "train: memory_trials/cells.py modified",
         "train: gone.py deleted",
@@ -43,3 +47,11 @@ def test_the_table_compares_and_survives_what_is_missing():
         "| success_rate | 0.39 | 0.5 | -0.11 |\n| median_epochs_to_learn | none | none |  |"
     )
     assert "| trials | 100 | none |  |" in table({"trials": 100}, None, "main")
+
+
+def test_nothing_recorded_is_told_in_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("problem: {sequences: [[1, 2]]}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["check"])
+    with pytest.raises(UserError, match=r"dvc\.lock does not exist"):
+        main()
