@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from benchmarks.tutorial import note, seconds
-from memory_trials import encoding, problems, results, store, studies, tracker, tracking, training
+from memory_trials import encoding, problems, store, studies, tracker, tracking, training
 from memory_trials.artifacts import write_text
 from memory_trials.config import TrackingSettings, load_settings
+from memory_trials.trained import write_trained
 from stages.evaluate import evaluate
 from tests import stores
 
@@ -37,7 +38,7 @@ def trained_arm(trials: int) -> studies.Arm:
     encoding.write_table(arm.table, table)
     settings = arm.settings
     done = training.train(settings.model, some, settings.evaluation.every, settings.compute, table)
-    results.write_trained(arm.trained, done, studies.made_with(settings))
+    write_trained(arm.trained, done, studies.made_with(settings))
     evaluate(arm)
     return arm
 

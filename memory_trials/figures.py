@@ -6,6 +6,7 @@ shown. Titles say the finding, by rule from the numbers. A cell has the same col
 
 import io
 import json
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import numpy as np
 import vl_convert
 from PIL import Image
 
-from memory_trials import answers, artifacts, evaluation, results
+from memory_trials import answers, artifacts, results, statistics
 
 # Colour, marker, dashes: dark enough on white, apart in black and white too. Cells have theirs, other series the rest.
 CELLS = {
@@ -35,6 +36,7 @@ OTHERS = [
     ("#5b7a1f", "triangle-right", [9, 3, 2, 3]),
 ]
 OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
+MEMORY = "#444444"  # its curve, beside a cell's
 SCALABLE = "answer.svg"  # beside results.FIGURE
 WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
 START = {"epoch": 0, "share": 0, "low": 0, "high": 0}  # before training no trial has ever known everything
@@ -71,32 +73,120 @@ def specification(chart: alt.TopLevelMixin) -> dict:
 # ---------------------------------------------------------------------------------------------------- one arm
 
 
-def of_arm(folder: Path, cell: str, losses: np.ndarray) -> dict[str, alt.LayerChart]:
-    """An arm's charts by name, from the files in its folder and its losses [T, E]."""
-    metrics = artifacts.read_json(folder / results.METRICS)
-    trials = artifacts.read_csv(folder / results.TRIALS)
+def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str, alt.LayerChart]:
+    """An arm's charts by name, from all that is known of it and its losses [T, E]."""
+    metrics, rows = outcome.metrics, lambda table: getattr(outcome, table).to_dict("records")
+    over_epochs = outcome.learned.merge(
+        outcome.remembered.add_prefix("memory_"), left_on="epoch", right_on="memory_epoch"
+    )
+    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step in the end"
     charts = {
-        "learned": learned(_numbers(folder / results.LEARNED), metrics, cell),
-        "loss": loss(_numbers(folder / results.LOSS), losses, [row["learned"] == "1" for row in trials], cell),
-        "time_to_learn": time_to_learn(_numbers(folder / results.TIME_TO_LEARN), metrics, cell),
+        "learned": learned(over_epochs.to_dict("records"), metrics, cell, finding),
+        "margin": margin(metrics, cell),
+        "loss": loss(rows("loss"), losses, list(outcome.verdicts().values()), cell),
+        "time_to_learn": time_to_learn(rows("time_to_learn"), metrics, cell),
     }
-    if (folder / evaluation.CONFUSION).exists():
-        charts["confusion"] = confusion(artifacts.read_csv(folder / evaluation.CONFUSION), cell)
+    if metrics["memory_whole"]:
+        charts["confusion"] = confusion(rows("confusion"), cell)
+        charts["memory"] = memory(outcome.trials.to_dict("records"), metrics, cell)
+        order = ("learned", "margin", "memory", "loss", "time_to_learn", "confusion")
+        charts = {name: charts[name] for name in order}
     return charts
 
 
 def overview(charts: dict[str, alt.LayerChart], answer: str) -> alt.ConcatChart:
-    """An arm's charts as one picture under its answer, two in a row."""
+    """An arm's charts as one picture under its answer, three in a row."""
     title = alt.TitleParams(answer[0].upper() + answer[1:], fontSize=16, offset=16)
-    return alt.concat(*charts.values(), columns=2, spacing=36, title=title).resolve_scale(color="independent")
+    return alt.concat(*charts.values(), columns=3, spacing=36, title=title).resolve_scale(color="independent")
 
 
-def learned(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
-    """How many trials know every step at each check. rows: learned.csv."""
-    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step in the end"
-    subtitle = f"line: share of trials; band: its {100 * rows[0]['confidence']:g} % interval"
-    points = _percent(rows, "share_learned")
-    return _curve(points, "trials that know every step (%)", finding, subtitle, cell, "linear")
+def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str) -> alt.LayerChart:
+    """How many trials know every step at each check, and how much they remember, in one chart. rows: learned.csv beside
+    remembered.csv (its columns with memory_ before their names)."""
+    subtitle = f"line: share of trials; band: its {100 * metrics['confidence']:g} % interval"
+    chart = _curve(
+        _percent(rows, "share_learned"), "trials that know every step (%)", finding, subtitle, cell, "linear"
+    )
+    if not metrics["memory_whole"]:
+        return chart
+    share = lambda value: round(max(0.0, 100 * value / metrics["memory_whole"]), 4)
+    points = [
+        {"epoch": row["epoch"]} | {key: share(row[f"memory_{key}"]) for key in ("median", "p10", "p90")} for row in rows
+    ]
+    base = alt.Chart(_data(points)).encode(x="epoch:Q")
+    band = base.mark_area(opacity=0.15, color=MEMORY).encode(y="p10:Q", y2="p90:Q")
+    line = base.mark_line(color=MEMORY, strokeDash=[6, 3]).encode(y="median:Q")
+    tooltip = [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")]
+    pointed = base.mark_point(opacity=0, size=60).encode(y="median:Q", tooltip=tooltip)
+    subtitle = [
+        subtitle,
+        f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials",
+    ]
+    return _titled(alt.layer(chart, band, line, pointed), finding, subtitle)
+
+
+def margin(metrics: dict, cell: str) -> alt.LayerChart:
+    """How many trials learned, by how much of a lead is asked for."""
+    rows = []
+    counts = {"0": metrics["successes"]} | {f"{m:g}": metrics[f"successes_margin_{m:g}"] for m in statistics.MARGINS}
+    for asked, count in counts.items():
+        rate, low, high = statistics.success_rate(count, metrics["trials"], metrics["confidence"])
+        shares = {name: round(100 * share, 4) for name, share in (("rate", rate), ("low", low), ("high", high))}
+        rows.append({"asked": asked, "trials": count, "label": f"{shares['rate']:.0f} %"} | shares)
+    colour = look(cell)[0]
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X(
+            "asked:N",
+            title="lead of the right output that is asked for",
+            sort=list(counts),
+            axis=alt.Axis(labelAngle=0),
+        ),
+        tooltip=["asked:N", "trials:Q", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high"))],
+    )
+    y = alt.Y("rate:Q", title="trials that learned (%)", scale=alt.Scale(domain=[0, 100]))
+    bars = base.mark_bar(color=colour, opacity=0.3, size=34).encode(y=y)
+    rules = base.mark_rule(color=colour, strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q")
+    points = base.mark_point(color=colour, filled=True, size=60, opacity=1).encode(y=y)
+    text = base.mark_text(align="left", dx=7, dy=-6, fontSize=12).encode(y=y, text="label:N")
+    finding = f"{counts['0']} of {metrics['trials']} trials learned, {counts['0.1']} by a lead of 0.1"
+    return _titled(
+        alt.layer(bars, rules, points, text), finding, "the right output minus the best wrong one, in every step"
+    )
+
+
+def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
+    """How much each trial remembers. rows: trials.csv."""
+    whole = metrics["memory_whole"]
+    values = [0.0 if math.isnan(row["memory"]) else row["memory"] for row in rows]
+    step = whole / 40  # so that two bars meet where guessing is
+    low = -step * min(40, math.ceil(max(step, -min(values)) / step))  # what is worse, the first bar tells
+    edges = (np.arange(round(low / step), 42) * step).round(6)
+    learned = np.array([row["learned"] == 1 for row in rows])
+    counts = [np.histogram(np.maximum(values, low)[learned == verdict], edges)[0] for verdict in (True, False)]
+    bars = [
+        {"from": left, "to": right, "start": start, "end": start + count, "verdict": verdict, "trials": count}
+        for left, right, known, unknown in zip(*np.array([edges[:-1], edges[1:], *counts]).tolist())
+        for verdict, start, count in (("learned", 0, known), ("not learned", known, unknown))
+        if count
+    ]
+    colours = alt.Scale(domain=["learned", "not learned"], range=[look(cell)[0], "#c4c4c4"])
+    drawn = (
+        alt.Chart(_data(bars))
+        .mark_rect(stroke="#fff", strokeWidth=0.5)
+        .encode(
+            x=alt.X("from:Q", title="memory (bits)", scale=alt.Scale(domain=[low, 1.05 * whole], nice=False)),
+            x2="to:Q",
+            y=alt.Y("start:Q", title="trials", scale=alt.Scale(domain=[0, 1.1 * max(bar["end"] for bar in bars)])),
+            y2="end:Q",
+            color=alt.Color("verdict:N", legend=None, scale=colours),
+            tooltip=["verdict:N", "trials:Q", "from:Q", "to:Q"],
+        )
+    )
+    ends = alt.Chart(_data([{"at": 0.0, "what": "guessing"}, {"at": whole, "what": "all"}]))
+    rules = ends.mark_rule(color="#555", strokeDash=[3, 3]).encode(x="at:Q")
+    text = ends.mark_text(color="#555", dy=-6, baseline="bottom").encode(x="at:Q", y=alt.value(0), text="what:N")
+    finding = f"Half of the trials remember {answers.bits(metrics['memory_median'], whole)} or more"
+    return _titled(alt.layer(drawn, rules, text), finding, "dark: learned; light: not")
 
 
 def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
@@ -115,7 +205,7 @@ def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt
 
 def _percent(rows: list[dict[str, float]], key: str) -> list[dict[str, float]]:
     shares = {"share": key, "low": "low", "high": "high"}
-    return [{"epoch": row["epoch"]} | {name: 100 * row[of] for name, of in shares.items()} for row in rows]
+    return [{"epoch": row["epoch"]} | {name: round(100 * row[of], 4) for name, of in shares.items()} for row in rows]
 
 
 def _curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, interpolate: str) -> alt.LayerChart:
@@ -136,7 +226,7 @@ def _curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, int
 def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool], cell: str) -> alt.LayerChart:
     """All trials' loss over epochs, and some single ones. rows: loss.csv; losses [T, E]; verdicts [T]."""
     colour = look(cell)[0]
-    last = losses[:, -1]
+    last = losses[:, -1].astype(np.float64)
     of = lambda wanted: f"{np.median(last[np.array(verdicts) == wanted]):.3g}"
     finding = (
         f"In the end a loss of {of(True)} where learned, {of(False)} where not (medians)"
@@ -235,8 +325,16 @@ def of_study(summary: dict) -> dict[str, alt.TopLevelMixin]:
         best = {"best": best_over_axis(summary)} if rule == "reach" else {}
         return best | {"axis": over_axis(summary)}
     charts = {"rate": forest(summary)}
+    if rule == "luck":
+        return charts | {"wrong": wrongly_ranked(summary)}
+    if any(arm["metrics"]["memory_whole"] for arm in summary["arms"]):
+        charts["memory"] = memory_forest(summary)
     if rule == "free_run":
         return charts | {"next": said_next(summary)}
+    if curve := summary.get("over_epochs"):
+        longest = max(summary["arms"], key=lambda arm: arm["metrics"]["updates"])
+        finding = f"The same trials over {curve[-1]['epoch']:,} epochs: how often, and how much"
+        charts["over_epochs"] = learned(curve, longest["metrics"], _rated(longest)["cell"], finding)
     return charts | ({"time": time_forest(summary)} if any(_median(arm) for arm in summary["arms"]) else {})
 
 
@@ -285,6 +383,53 @@ def time_forest(summary: dict) -> alt.LayerChart:
     return _titled(alt.layer(chart, text), finding, subtitle, height=22 * len(rows))
 
 
+def memory_forest(summary: dict) -> alt.LayerChart:
+    """One row an arm: the median memory of its trials, in % of all there is, with its interval."""
+    ends = ("", "_low", "_high")
+    rows = []
+    for arm in summary["arms"]:
+        numbers, whole = arm["metrics"], arm["metrics"]["memory_whole"]
+        values = [numbers[f"memory_median{end}"] for end in ends] if whole else [None] * 3
+        shares = [None if value is None else round(100 * value / whole, 4) for value in values]
+        rows.append(_rated(arm) | dict(zip(("memory", "memory_low", "memory_high"), shares))
+                    | {"amount": answers.bits(values[0], whole) or "not needed"})  # fmt: skip
+    known = [row for row in rows if row["memory"] is not None]
+    lowest = min(0.0, *(row[key] for row in known for key in ("memory_low", "memory") if row[key] is not None))
+    for row in known:  # an end that so few trials do not have is as far as is drawn
+        row["memory_low"] = row["memory_low"] if row["memory_low"] is not None else lowest
+        row["memory_high"] = row["memory_high"] if row["memory_high"] is not None else 100.0
+    title = f"memory (% of all there is to remember), median, {_interval(summary)}"
+    chart = _forest(rows, ("memory_low", "memory", "memory_high"), title, [max(-100.0, lowest), 100])
+    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="amount:N")
+    finding = f"Most is remembered, {max(row['memory'] for row in known):.0f} %, by {_first(known, 'memory', max)}"
+    return _titled(alt.layer(chart, text), finding, "0 is guessing", height=22 * len(rows))
+
+
+def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
+    """How often a demonstration ranks two arms wrongly, by how many seeds of each it shows."""
+    rates = {arm["name"]: arm["metrics"]["success_rate"] for arm in summary["arms"]}
+    rows, pairs = [], [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
+    for name, pair in zip(pairs, summary["luck"]["pairs"]):
+        for seeds in range(1, most + 1):
+            wrong, alike = statistics.wrongly_ranked(rates[pair["better"]], rates[pair["worse"]], seeds)
+            rows.append(
+                {"pair": name, "seeds": seeds, "share": round(100 * (wrong + alike), 4), "wrong": round(100 * wrong, 4)}
+            )
+    looks = [look("", i) for i in range(len(pairs))]
+    legend = alt.Legend(orient="bottom", columns=1, title=None, symbolType="stroke", symbolSize=400, labelLimit=0)
+    scale = lambda place: alt.Scale(domain=pairs, range=[one[place] for one in looks])
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("seeds:Q", title="seeds of each", scale=alt.Scale(nice=False, domain=[1, most])),
+        y=alt.Y("share:Q", title="ranked wrongly, or alike (%)", scale=alt.Scale(domain=[0, 100])),
+        color=alt.Color("pair:N", scale=scale(0), legend=legend, sort=pairs),
+        tooltip=["pair:N", "seeds:Q", *(alt.Tooltip(f"{key}:Q", format=".3~g") for key in ("share", "wrong"))],
+    )
+    line = base.mark_line().encode(strokeDash=alt.StrokeDash("pair:N", scale=scale(2), legend=legend, sort=pairs))
+    misled = max(row["share"] for row in rows if row["seeds"] == 1)
+    finding = f"With one seed of each, up to {misled:.0f} % of demonstrations do not tell the better"
+    return _titled(line, finding, "two binomial counts with the measured rates", width=WIDE)
+
+
 def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     """The Kaplan-Meier curves of a study's arms, each from its time_to_learn.csv."""
     arms = [_rated(arm) for arm in summary["arms"]]
@@ -293,7 +438,10 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     rows = [
         {"arm": name} | row
         for name, folder in folders.items()
-        for row in [START, *_percent(_numbers(folder / results.TIME_TO_LEARN), "share_ever_learned")]
+        for row in [
+            START,
+            *_percent(results.read_table(folder, "time_to_learn").to_dict("records"), "share_ever_learned"),
+        ]
     ]
     colour, dashes = (
         {"scale": alt.Scale(domain=list(looks), range=[one[place] for one in looks.values()]), "sort": list(looks)}
@@ -550,7 +698,3 @@ def _titled(chart, finding: str, subtitle: str, width: int = WIDTH, height=HEIGH
 def _data(rows: list[dict]) -> alt.InlineData:
     """Rows as a text, which Altair copies for free; rows as objects it copies again for every layer."""
     return alt.InlineData(values=json.dumps(rows, ensure_ascii=False), format=alt.JsonDataFormat(type="json"))
-
-
-def _numbers(path: Path) -> list[dict[str, float]]:
-    return [{key: float(value) for key, value in row.items()} for row in artifacts.read_csv(path)]

@@ -21,7 +21,7 @@ from memory_trials.config import EncodingSettings, ModelSettings, Symbol, load_s
 from memory_trials.encoding import NOTHING, one_hot
 from memory_trials.errors import UserError
 from memory_trials.problems import Problem
-from memory_trials.results import Trained
+from memory_trials.trained import Trained
 
 FORMAT = "memory-trials memory 1"
 MEMORY, KERAS_MODEL = "memory.npz", "model.keras"

@@ -58,12 +58,21 @@ typedef struct {
     int32_t units, inputs, symbols;
     int32_t updates, steps, batch, features; /* x [updates, steps, batch, features] */
     int32_t sequences, length;               /* judge_x [sequences, length, features] */
+    int32_t most;                            /* candidates [groups, most] */
     float learning_rate;
     const int32_t *x, *y;
     const uint8_t *scored, *valid, *reset, *cut;
     const int32_t *judge_x, *judge_y;
     const uint8_t *judge_scored;
+    const int32_t *judge_group, *candidates; /* of the symbols that may follow there; -1: none, only one */
 } Task;
+
+/* What a check finds of a trial: is every scored step right; the least lead of a right output over the best wrong
+   one; memory in bits, the mean over the steps that need it (NaN where none does). */
+typedef struct {
+    int learned;
+    float margin, memory;
+} Finding;
 
 /* The sizes that follow from a task, and where each weight stands in a trial's padded block of `size` floats. */
 typedef struct {
@@ -699,9 +708,8 @@ static float update(Trial *t, size_t u, int64_t *steps_taken) {
     return loss;
 }
 
-/* Is the target the first of the largest outputs? Asked of the activations, since numbers far apart may become
-   the same activation: as memory_trials/forward.py has it, and with NaN no. */
-static int is_right(Trial *t, size_t target) {
+/* The activations of the output layer, in `costs`. */
+static void activate(Trial *t) {
     const size_t symbols = t->task->symbols;
     float *outputs = t->costs;
     if (t->task->output == SIGMOID) {
@@ -712,15 +720,54 @@ static int is_right(Trial *t, size_t target) {
         for (size_t o = 0; o < symbols; o++) sum += outputs[o] = expf(t->logits[o] - largest);
         for (size_t o = 0; o < symbols; o++) outputs[o] /= sum;
     }
-    for (size_t o = 0; o < symbols; o++)
+}
+
+/* Is the target the first of the largest outputs? Asked of the activations, since numbers far apart may become
+   the same activation: as memory_trials/forward.py has it, and with NaN no. */
+static int is_right(const Trial *t, size_t target) {
+    const float *outputs = t->costs;
+    for (size_t o = 0; o < (size_t)t->task->symbols; o++)
         if (!(o < target ? outputs[o] < outputs[target] : outputs[o] <= outputs[target])) return 0;
     return 1;
 }
 
-/* Is every scored step of every sequence right, from a zero state? */
-static int judge(Trial *t) {
+/* The target's output minus the largest of the others; NaN where any of them is. */
+static float lead_of(const Trial *t, size_t target) {
+    const float *outputs = t->costs;
+    float largest = -INFINITY;
+    for (size_t o = 0; o < (size_t)t->task->symbols; o++) {
+        if (outputs[o] != outputs[o]) return outputs[o];
+        if (o != target && outputs[o] > largest) largest = outputs[o];
+    }
+    return outputs[target] - largest;
+}
+
+/* The logarithm of an output; with softmax but for a number that all outputs share. */
+static float log_output(const Trial *t, size_t symbol) {
+    const float z = t->logits[symbol];
+    return t->task->output == SIGMOID ? -cost_of(-z, exp_of(-fabsf(z))) : z;
+}
+
+/* log2(number of candidates) + log2 q, q the target's share of their outputs: memory_trials/evaluation.py. */
+static float bits_of(const Trial *t, const int32_t *candidates, size_t target) {
+    const float own = log_output(t, target);
+    float largest = own, sum = 0.0f;
+    int count = 0;
+    for (; count < t->task->most && candidates[count] >= 0; count++) {
+        const float other = log_output(t, candidates[count]);
+        largest = other > largest ? other : largest;
+    }
+    for (int i = 0; i < count; i++) sum += exp_of(log_output(t, candidates[i]) - largest);
+    return (own - largest - logf(sum / count)) * 1.44269504088896341f;
+}
+
+/* What the trial answers at every scored step of every sequence, each from a zero state. */
+static Finding judge(Trial *t) {
     const Task *task = t->task;
     const size_t spare = (size_t)(task->steps + 1) * task->batch; /* two slots behind those of training */
+    Finding found = {1, INFINITY, 0.0f};
+    double bits = 0.0;
+    int64_t needed = 0;
     for (size_t sequence = 0; sequence < (size_t)task->sequences; sequence++) {
         size_t from = spare, to = spare + 1;
         zero_state(t, from, 1);
@@ -728,13 +775,22 @@ static int judge(Trial *t) {
             const size_t number = sequence * task->length + step;
             forward(t, task->judge_x + number * task->features, from, to);
             if (task->judge_scored[number]) {
+                const size_t target = task->judge_y[number];
                 read_out(t, t->h + to * t->layout.lanes);
-                if (!is_right(t, task->judge_y[number])) return 0;
+                activate(t);
+                found.learned &= is_right(t, target);
+                const float lead = lead_of(t, target);
+                if (found.margin == found.margin && !(lead >= found.margin)) found.margin = lead;
+                if (task->judge_group[number] >= 0) {
+                    bits += bits_of(t, task->candidates + (size_t)task->judge_group[number] * task->most, target);
+                    needed++;
+                }
             }
             from = to, to = 2 * spare + 1 - from;
         }
     }
-    return 1;
+    found.memory = needed ? bits / needed : NAN;
+    return found;
 }
 
 /* All scratch memory, zeroed, in one piece and each array on a vector's boundary; 0 if there is not enough. */
@@ -778,10 +834,11 @@ static void move_states(Trial *t, float *states, int in) {
 
 /* Train all trials for checks[count - 1] epochs, judging after each of `checks`; 0 if memory is short.
    parameters [trials, P], slots [trials, n, P], states [trials, batch, states * units] and steps [trials] are
-   changed in place; order: NULL or [trials, epochs, updates]; losses [trials, epochs]; verdicts [trials, count]. */
+   changed in place; order: NULL or [trials, epochs, updates]; losses [trials, epochs]; learned, margin, memory
+   [trials, count]: what each check finds. */
 int32_t memory_trials_run(const Task *task, int64_t trials, float *parameters, float *slots, float *states,
                           int64_t *steps, int64_t count, const int64_t *checks, const int32_t *order, float *losses,
-                          uint8_t *verdicts) {
+                          uint8_t *learned, float *margin, float *memory) {
     Trial trial = {.task = task, .layout = make_layout(task)}, *t = &trial;
     const Layout *l = &t->layout;
     const int64_t epochs = checks[count - 1], updates = task->updates;
@@ -811,7 +868,11 @@ int32_t memory_trials_run(const Task *task, int64_t trials, float *parameters, f
                 loss += update(t, u, &steps[number]);
             }
             losses[number * epochs + epoch] = loss / updates;
-            if (epoch + 1 == checks[check]) verdicts[number * count + check++] = judge(t);
+            if (epoch + 1 == checks[check]) {
+                const Finding found = judge(t);
+                const int64_t at = number * count + check++;
+                learned[at] = found.learned, margin[at] = found.margin, memory[at] = found.memory;
+            }
         }
 
         unpack(t, plain, t->weights);

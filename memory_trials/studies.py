@@ -75,8 +75,9 @@ class Axis(Section):
 
     # compare: every arm with the first one, on the same seeds. along: for which values of one key is memory
     # learned reliably. reach: to which value of one key, for each value of `per` (and of `rows`), by whatever arm.
-    # front: the smallest models and fewest updates. free_run: what follows when predictions are fed back.
-    rule: Literal["compare", "along", "reach", "front", "free_run"] = "compare"
+    # front: the smallest models and fewest updates. free_run: what follows when predictions are fed back. luck: what of
+    # each rate is chance, and how often a few seeds rank two arms wrongly.
+    rule: Literal["compare", "along", "reach", "front", "free_run", "luck"] = "compare"
     key: str | None = None
     per: str | None = None
     rows: str | None = None

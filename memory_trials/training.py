@@ -20,8 +20,8 @@ import numpy as np
 from memory_trials import forward, native, shards
 from memory_trials.config import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.encoding import Table
-from memory_trials.results import Trained
 from memory_trials.shards import Part
+from memory_trials.trained import FOUND, Trained
 
 NO_STORE = shards.Store(Path(shards.FOLDER), megabytes=0)
 IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
@@ -107,7 +107,7 @@ def train(
     shelf.forget_slices(seeds)
     whole = shards.joined(parts)
     weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
-    return Trained(seeds, weights, whole["losses"], checks, whole["learned"])
+    return Trained(seeds, weights, whole["losses"], checks, **{name: whole[name] for name in FOUND})
 
 
 def at_once(compute: ComputeSettings) -> int:
@@ -150,9 +150,9 @@ def make_program(
 
 def new_shard(program, weights: list[np.ndarray], seeds: np.ndarray, shuffle: bool = False) -> Part:
     """A shard before its first epoch, with these initial weights [T, ...]: what `run_shard` takes."""
-    nothing = np.empty((len(seeds), 0))
+    none = {name: np.empty((len(seeds), 0), kind) for name, kind in FOUND.items()}
     streams = [json.dumps(np.random.default_rng(seed).bit_generator.state) for seed in seeds] if shuffle else []
-    return _slice(program.start(weights), seeds, 0, nothing.astype(np.float32), nothing.astype(bool), streams)
+    return _slice(program.start(weights), seeds, 0, none | {"losses": np.empty((len(seeds), 0), np.float32)}, streams)
 
 
 def run_shard(
@@ -164,8 +164,8 @@ def run_shard(
 ) -> Part:
     """Train a shard from where it is to the last of the checks; its arrays are used up.
 
-    Returns seeds [T], losses [T, E], learned [T, C] and weights/* [T, ...]. Now and then `keep` is given a slice: the
-    shard as far as it has come, from which it can go on.
+    Returns seeds [T], losses [T, E], learned, margin and memory [T, C] and weights/* [T, ...]. Now and then `keep` is
+    given a slice: the shard as far as it has come, from which it can go on.
     """
     for stretch in stretches(program, part, checks, shards.SECONDS):
         if not stretch.over:
@@ -181,7 +181,9 @@ def stretches(program, part: Part, checks: np.ndarray, seconds: float) -> Iterat
     Entering a program costs up to milliseconds, so it is entered for more and more epochs at a time,
     until a call takes long enough for somebody who watches; the results are the same in any case.
     """
-    seeds, done, losses, learned = part["seeds"], int(part["done"][0]), [part["losses"]], [part["learned"]]
+    seeds, done = part["seeds"], int(part["done"][0])
+    history = {name: [part[name]] for name in ("losses", *FOUND)}
+    together = lambda: {name: np.concatenate(arrays, axis=1) for name, arrays in history.items()}
     state = program.resume({name.removeprefix("state/"): part[name] for name in part if name.startswith("state/")})
     streams = []
     for text in part.get("streams", []):
@@ -194,24 +196,25 @@ def stretches(program, part: Part, checks: np.ndarray, seconds: float) -> Iterat
         asked, judged = _next_call(checks, done, most, program.capacity)
         order = np.stack([_orders(stream, program.table.block, asked[-1]) for stream in streams]) if streams else None
         started = time.monotonic()
-        call_losses, verdicts = program.run(state, asked, order)
+        losses, found = program.run(state, asked, order)
         now = time.monotonic()
         if now - started < 0.2:
             most *= 2
-        losses.append(call_losses)
-        learned.append(verdicts[:, :judged])
-        newly = int(verdicts[:, -1].sum()) - knowing if judged else 0
+        history["losses"].append(losses)
+        for name in FOUND:
+            history[name].append(found[name][:, :judged])
+        newly = int(found["learned"][:, -1].sum()) - knowing if judged else 0
         done, knowing = done + int(asked[-1]), knowing + newly
         stretch = Stretch(int(asked[-1]) * len(seeds), newly)
         if now - kept >= seconds and done < checks[-1]:
             kept = now
-            losses, learned = [np.concatenate(losses, axis=1)], [np.concatenate(learned, axis=1)]
+            so_far = together()
+            history = {name: [array] for name, array in so_far.items()}
             positions = [json.dumps(stream.bit_generator.state) for stream in streams]
-            stretch = stretch._replace(part=_slice(state, seeds, done, losses[0], learned[0], positions))
+            stretch = stretch._replace(part=_slice(state, seeds, done, so_far, positions))
         yield stretch
-    history = {"losses": np.concatenate(losses, axis=1), "learned": np.concatenate(learned, axis=1)}
     weights = {f"weights/{name}": array for name, array in zip(program.names, program.weights(state))}
-    yield Stretch(0, 0, part={"seeds": seeds} | history | weights, over=True)
+    yield Stretch(0, 0, part={"seeds": seeds} | together() | weights, over=True)
 
 
 def side_by_side(
@@ -324,11 +327,15 @@ def _initial_weights(
     return [whole[str(place)] for place in range(len(whole) - 1)]
 
 
-def _slice(state, seeds: np.ndarray, done: int, losses: np.ndarray, learned: np.ndarray, streams: list[str]) -> Part:
+def _slice(state, seeds: np.ndarray, done: int, history: Part, streams: list[str]) -> Part:
     """A shard after `done` epochs; streams: where each trial's stream of orders is, where epochs are shuffled."""
-    history = {"done": np.full(len(seeds), done), "losses": losses, "learned": learned}
     positions = {"streams": np.array(streams)} if streams else {}
-    return {"seeds": seeds} | history | positions | {f"state/{n}": array for n, array in state.arrays().items()}
+    return (
+        {"seeds": seeds, "done": np.full(len(seeds), done)}
+        | history
+        | positions
+        | {f"state/{n}": array for n, array in state.arrays().items()}
+    )
 
 
 def _next_call(checks: np.ndarray, done: int, most: int, capacity: int) -> tuple[np.ndarray, int]:

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from memory_trials import artifacts, encoding, problems, results, shards, statistics, studies, training
+from memory_trials import artifacts, encoding, problems, shards, statistics, studies, training
 from memory_trials.config import Settings, validated
+from memory_trials.trained import Trained, write_trained
 
 ARMS = "arms.json"
 
@@ -49,7 +50,7 @@ def search(study: studies.Study, start: studies.Arm, store: shards.Store) -> Non
         fresh = changes | {"training.first_seed": space.confirm_from_seed}
         arm = _arm(start, label, _settings(start, fresh), changes)
         table = studies.table_of(arm, problem)
-        results.write_trained(arm.trained, _train(arm.settings, table, store), studies.made_with(arm.settings))
+        write_trained(arm.trained, _train(arm.settings, table, store), studies.made_with(arm.settings))
     artifacts.write_json(folder / ARMS, chosen)
     names = {arm.trained.name for arm in found(study, start)}
     for path in folder.iterdir():
@@ -99,19 +100,20 @@ def _measured(
     """Success rate, over how many trials, and the parameters of the model. Measuring stops after `look_after` trials
     where the interval, which is then still wide, already lies below the level."""
     some = settings.model_copy(update={"training": settings.training.model_copy(update={"trials": look_after})})
+    asked = settings.evaluation.margin
     first = _train(some, table, store)
     parameters = sum(array[0].size for array in first.weights.values())
-    successes, trials = int(first.learned[:, -1].sum()), look_after
+    successes, trials = int(first.known(asked)[:, -1].sum()), look_after
     rest = settings.training.trials - look_after
     if rest > 0 and statistics.success_rate(successes, trials, settings.evaluation.confidence)[2] >= level:
         others = {"trials": rest, "first_seed": settings.training.first_seed + look_after}
         further = settings.model_copy(update={"training": settings.training.model_copy(update=others)})
         second = _train(further, table, store)
-        successes, trials = successes + int(second.learned[:, -1].sum()), settings.training.trials
+        successes, trials = successes + int(second.known(asked)[:, -1].sum()), settings.training.trials
     return successes / trials, trials, parameters
 
 
-def _train(settings: Settings, table: encoding.Table, store: shards.Store) -> results.Trained:
+def _train(settings: Settings, table: encoding.Table, store: shards.Store) -> Trained:
     every = settings.evaluation.every
     return training.train(settings.model, settings.training, every, settings.compute, table, store=store)
 

@@ -2,9 +2,10 @@
 
 import shutil
 
-from memory_trials import artifacts, encoding, results, shards, studies, training
+from memory_trials import artifacts, encoding, shards, studies, training
 from memory_trials.errors import exit_on_user_error
 from memory_trials.progress import Progress
+from memory_trials.trained import Trained, write_trained
 from stages import chosen, keep_only
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     tables = [encoding.read_table(arm.table) for arm in arms]
     store = shards.Store(artifacts.repository() / shards.FOLDER, arms[0].settings.compute.cache_megabytes)
     if study is None:
-        results.write_trained(arms[0].trained, trained(arms[0], tables[0], store), studies.made_with(arms[0].settings))
+        write_trained(arms[0].trained, trained(arms[0], tables[0], store), studies.made_with(arms[0].settings))
         return
     if study.search:
         from memory_trials import tuning
@@ -28,7 +29,7 @@ def main() -> None:
         number, arm, table = numbered
         print(f"{arm.study}, arm {number} of {len(arms)}: {arm.name}", flush=True)
         result = trained(arm, table, store, progress)
-        results.write_trained(new / arm.trained.name, result, studies.made_with(arm.settings))
+        write_trained(new / arm.trained.name, result, studies.made_with(arm.settings))
 
     numbered = zip(range(1, len(arms) + 1), arms, tables)
     if (together := at_once(arms, tables)) == 1:
@@ -61,7 +62,7 @@ def at_once(arms: list[studies.Arm], tables: list[encoding.Table]) -> int:
 
 def trained(
     arm: studies.Arm, table: encoding.Table, store: shards.Store, progress: training.Progress | None = None
-) -> results.Trained:
+) -> Trained:
     """The arm's trials; without a `progress` that they share with others', they show their own."""
     settings = arm.settings
     what = settings.model, settings.training, settings.evaluation.every, settings.compute, table

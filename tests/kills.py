@@ -12,10 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from memory_trials import results, shards, training
+from memory_trials import shards, training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table
 from memory_trials.problems import make_problem
+from memory_trials.trained import Trained, write_trained
 
 OWN = {"cell": "my_cells.leaky.LeakyCell", "units": 8}
 WAYS = {  # of training, each for a second or two: model, training
@@ -26,7 +27,7 @@ WAYS = {  # of training, each for a second or two: model, training
 }
 
 
-def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> results.Trained:
+def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> Trained:
     model, settings = WAYS[way]
     settings = TrainingSettings(**{"trials": 24} | settings | changes)
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
@@ -35,8 +36,8 @@ def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> resul
     return training.train(ModelSettings(**model), settings, 700, compute, table, store=store)
 
 
-def as_bytes(trained: results.Trained, folder: Path) -> bytes:
-    results.write_trained(folder / "trained.npz", trained, {})
+def as_bytes(trained: Trained, folder: Path) -> bytes:
+    write_trained(folder / "trained.npz", trained, {})
     return (folder / "trained.npz").read_bytes()
 
 

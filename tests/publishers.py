@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memory_trials import artifacts, registry, results, store, studies, tracking
 from memory_trials.config import TrackingSettings
+from memory_trials.trained import read_trained, write_trained
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([
@@ -96,9 +97,9 @@ def changed(arm: studies.Arm, number: int) -> studies.Arm:
 
 def other_arm(arm: studies.Arm) -> studies.Arm:
     """An arm of a study, with another result."""
-    settings, trained = results.read_trained(arm.trained)
+    settings, trained = read_trained(arm.trained)
     path = arm.folder / "other.npz"
-    results.write_trained(path, trained, settings | {"model": settings["model"] | {"cell": "gru"}})
+    write_trained(path, trained, settings | {"model": settings["model"] | {"cell": "gru"}})
     return studies.Arm("cells", "cell=gru", arm.settings, {}, arm.sequences, arm.table, path, arm.folder)
 
 

@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, evaluation, figures, results, statistics
-from memory_trials.problems import Problem
+from memory_trials import figures
+from memory_trials.problems import Problem, conflicts
+from tests import outcomes
 from tests.conftest import ROOT
 
 SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
@@ -25,38 +26,20 @@ def _listed(value):
     return value if isinstance(value, list) else [value]
 
 
-@pytest.fixture
-def arm_folder(tmp_path):
-    """Files of three trials, of which `successes` learned."""
-
-    def make(successes: int):
-        losses = np.random.default_rng(0).uniform(0.1, 1, size=(3, 40)).astype(np.float32)
-        checks, epochs = np.array([10, 20, 40]), 40
-        learned = np.arange(3)[:, np.newaxis] < np.array([0, successes, successes])
-        first = statistics.first_learned(checks, learned)
-        metrics = statistics.summary(
-            learned[:, -1], learned[:, -1], np.ones(3), losses[:, -1], first, epochs, confidence=0.95
-        )
-        artifacts.write_json(tmp_path / results.METRICS, metrics)
-        rows = [(seed, int(known)) for seed, known in enumerate(learned[:, -1])]
-        artifacts.write_csv(tmp_path / results.TRIALS, ("seed", "learned"), rows)
-        results.write_curves(
-            tmp_path, statistics.loss_curves(losses), checks, statistics.share_learned(learned, 0.95),
-            statistics.time_to_learn(first, epochs, 0.95)[0], 0.95,
-        )  # fmt: skip
-        said = [(seed, k + 1, 4, 2, target, target if seed < successes else 3) for seed in range(3)
-                for k, target in enumerate((3, 4))]  # fmt: skip
-        header = ("seed", "sequence", "step", "input", "target", "predicted")
-        artifacts.write_csv(tmp_path / evaluation.CONFUSION, header, said)
-        return tmp_path, losses
-
-    return make
+def made_up(successes: int):
+    """Three trials, of which so many learned, and their losses."""
+    losses = np.random.default_rng(0).uniform(0.1, 1, size=(3, 40)).astype(np.float32)
+    learned = np.arange(3)[:, np.newaxis] < np.array([0, successes, successes])
+    said = [(seed, k + 1, 4, 2, target, target if seed < successes else 3) for seed in range(3)
+            for k, target in enumerate((3, 4))]  # fmt: skip
+    return outcomes.made_up(np.arange(3), losses, np.array([10, 20, 40]), learned, confusion=said), losses
 
 
 @pytest.mark.parametrize("successes", [0, 1, 3])
-def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(arm_folder, successes):
-    folder, losses = arm_folder(successes)
-    chart = figures.overview(figures.of_arm(folder, "gru", losses), "memory learned now and then")
+def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, successes):
+    outcome, losses = made_up(successes)
+    folder = tmp_path
+    chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
     chart.to_dict()  # valid Vega-Lite, which is not checked where pictures are made
     for name in ("one.png", "two.png", "one.svg", "two.svg"):
         figures.write(folder / name, chart)
@@ -67,11 +50,18 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(arm_folder, s
     assert "Memory learned now and then" in text and f"{successes} of 3 trials know every step in the end" in text
 
 
-def test_what_is_drawn_of_an_arm_is_what_its_files_say(arm_folder):
-    folder, losses = arm_folder(1)
-    charts = {name: figures.specification(chart) for name, chart in figures.of_arm(folder, "lstm", losses).items()}
-    learned = data_of(charts["learned"])[0]
-    assert [row["share"] for row in learned] == pytest.approx([0, 100 / 3, 100 / 3])
+def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
+    outcome, losses = made_up(1)
+    charts = {name: figures.specification(chart) for name, chart in figures.of_arm(outcome, "lstm", losses).items()}
+    learned, remembered = data_of(charts["learned"])[:4:3]
+    assert [row["median"] for row in remembered] == [0, 0, 0] and [row["p90"] for row in remembered] == [0, 40, 40]
+    assert [(row["asked"], row["trials"]) for row in data_of(charts["margin"])[0]] == [
+        ("0", 1), ("0.01", 1), ("0.1", 0), ("0.5", 0),
+    ]  # fmt: skip
+    bars = data_of(charts["memory"])[0]
+    assert {(row["verdict"], row["trials"]) for row in bars} == {("learned", 1), ("not learned", 2)}
+    assert next(row for row in bars if row["verdict"] == "learned")["from"] == 0.5
+    assert [row["share"] for row in learned] == pytest.approx([0, 100 / 3, 100 / 3], abs=1e-4)
     assert all(row["low"] <= row["share"] <= row["high"] for row in learned)
     single, median = data_of(charts["loss"])[:2]
     last = {row["trial"]: row["loss"] for row in single if row["epoch"] == 40}
@@ -85,11 +75,11 @@ def test_what_is_drawn_of_an_arm_is_what_its_files_say(arm_folder):
 
 
 def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
-    assert evaluation.conflicts(PROBLEM) == {(0, 3), (1, 3)}  # after 2
-    assert evaluation.conflicts(Problem((0, 1, 2), ((0, 1, 2),), ((0, 1, 2),), False)) == set()
+    assert conflicts(PROBLEM) == {(0, 3), (1, 3)}  # after 2
+    assert conflicts(Problem((0, 1, 2), ((0, 1, 2),), ((0, 1, 2),), False)) == set()
     repeated = ((0, 0, 1),)  # after 0 comes 0 and then 1
-    assert evaluation.conflicts(Problem((0, 1), repeated, repeated, False)) == {(0, 0), (0, 1)}
-    assert evaluation.conflicts(Problem((0, 1), repeated, repeated, True)) == set()  # only the last step counts
+    assert conflicts(Problem((0, 1), repeated, repeated, False)) == {(0, 0), (0, 1)}
+    assert conflicts(Problem((0, 1), repeated, repeated, True)) == set()  # only the last step counts
 
 
 @pytest.mark.parametrize("name", SUMMARIES)

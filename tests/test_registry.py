@@ -89,7 +89,8 @@ def test_a_version_says_what_it_is_and_registering_again_changes_nothing(arm, ca
 
 def test_loaded_from_the_registry_it_says_what_the_evaluate_stage_found(arm, tmp_path):
     registry.register(arm, TrackingSettings())
-    rows = [row for row in artifacts.read_csv(arm.folder / results.PREDICTIONS) if row["seed"] == "41"]
+    predictions = results.read_table(arm.folder, "predictions")
+    rows = predictions[predictions["seed"] == 41].to_dict("records")
     given = [" ".join(map(str, SEQUENCES[int(row["sequence"]) - 1][: int(row["step"])])) for row in rows]
     code = """if True:
         import json, sys

@@ -150,7 +150,7 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     run(small, "dvc", "repro", "studies/dvc.yaml:encode@mine")
     folder = small / "data/studies/mine"
     before = {path.name: path.read_bytes() for path in folder.glob("trained/*")}
-    code = "from stages import train; train.results.write_trained = stop(train.results.write_trained); train.main()"
+    code = "from stages import train; train.write_trained = stop(train.write_trained); train.main()"
     stop = "def stop(real):\n def once(*a):\n  real(*a); raise SystemExit(9)\n return once\nimport sys; sys.argv = ['', 'mine']\n"
     run(small, "python", "-c", stop + code, fails=True)
     assert {path.name: path.read_bytes() for path in folder.glob("trained/*")} == before

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, problems, results, shards, studies, training, tuning
+from memory_trials import artifacts, problems, shards, studies, training, tuning
+from memory_trials.trained import Trained, read_trained
 
 STUDY = studies.Study(
     question="How small?",
@@ -55,7 +56,7 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
     assert capsys.readouterr().out.count("proposal") == 8
     points = []
     for arm in arms:
-        made_with, trained = results.read_trained(Path(tmp_path / "whole" / arm.trained))
+        made_with, trained = read_trained(Path(tmp_path / "whole" / arm.trained))
         assert trained.seeds.tolist() == list(range(10_000, 10_006))  # fresh ones
         assert made_with["model"]["units"] == arm.changes["model.units"] == arm.settings.model.units
         parameters = sum(array[0].size for array in trained.weights.values())
@@ -86,7 +87,7 @@ def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
         training = settings.training
         asked.append((training.first_seed, training.trials))
         learned = (np.arange(training.first_seed, training.first_seed + training.trials) % 10 < rate)[:, np.newaxis]
-        return results.Trained(None, {"w": np.zeros((training.trials, 7))}, None, None, learned)
+        return Trained(None, {"w": np.zeros((training.trials, 7))}, None, None, learned, learned * 0.1, learned * 1.0)
 
     monkeypatch.setattr(tuning, "_train", trained)
     (start,) = studies.make_arms("mine", STUDY, DEFAULTS)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from memory_trials import artifacts, encoding, problems, results, studies
+from memory_trials import artifacts, encoding, problems, studies
 from memory_trials.config import ProblemSettings, Settings
+from memory_trials.trained import Trained, write_trained
 from stages.evaluate import evaluate
 from tests.test_memory import SEQUENCES, make_memory
 
@@ -26,9 +27,9 @@ def write_here() -> None:
     each = [make_memory(seed=seed).weights for seed in SEEDS.tolist()]
     weights = {name: np.stack([trial[name] for trial in each]) for name in each[0]}
     losses = np.array([[0.9, 0.3], [0.9, 0.2], [0.9, 0.4]], np.float32)
-    trained = results.Trained(SEEDS, weights, losses, np.array([2]), np.zeros((3, 1), bool))
+    trained = Trained(SEEDS, weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1), np.float32))
     artifacts.write_text(arm.sequences, problems.to_json(problem))
     table = encoding.make_table(problem, arm.settings.encoding, arm.settings.training, False)
     encoding.write_table(arm.table, table)
-    results.write_trained(arm.trained, trained, studies.made_with(arm.settings))
+    write_trained(arm.trained, trained, studies.made_with(arm.settings))
     evaluate(arm)
