@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.tutorial import note, run_trials, seconds
 from memory_trials.backend import CORES, keras
-from memory_trials.cells import initial_weights
 from memory_trials.config import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
+from memory_trials.initializers import initial_weights
 from memory_trials.problems import make_problem
 from memory_trials.training import make_program, shard_size
 

@@ -2,7 +2,7 @@
 
 Every figure is a median; the peers take turns, because the speed of a shared machine drifts. Keras's loops
 are timed over some epochs and scaled to 250. `ours` and `jax` are warm (compiled before); `ours_cold` is all
-that a first run needs, but for importing TensorFlow: building the model, initial weights, training.
+that a first run needs: initial weights, then training.
 `xla` is this project's engine for cells of the user's.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from memory_trials import artifacts
 from memory_trials.backend import CORES, keras
-from memory_trials.cells import initial_weights
 from memory_trials.config import load_settings
 from memory_trials.encoding import make_table, one_hot
+from memory_trials.initializers import initial_weights
 from memory_trials.problems import make_problem
 from memory_trials.training import make_program, new_shard, run_shard, shard_size, side_by_side, train
 

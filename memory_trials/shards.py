@@ -34,8 +34,9 @@ LOCK = ".lock"
 BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 # what training imports (tests/test_shards.py compares): another code trains other bits
 CODE = (
-    "artifacts.py", "backend.py", "cells.py", "cluster.py", "config.py", "encoding.py", "errors.py", "forward.py",
-    "native.c", "native.py", "optimizers.py", "problems.py", "results.py", "shards.py", "training.py", "xla.py",
+    "artifacts.py", "backend.py", "cells.py", "cluster.py", "config.py", "elementary.py", "encoding.py", "errors.py",
+    "forward.py", "initializers.py", "native.c", "native.py", "optimizers.py", "problems.py", "results.py", "shards.py",
+    "training.py", "xla.py",
 )  # fmt: skip
 VERSIONS = ("numpy", "keras", "tensorflow")
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from memory_trials import forward, native, shards
+from memory_trials import forward, initializers, native, shards
 from memory_trials.config import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.encoding import Table
 from memory_trials.shards import Part
@@ -96,7 +96,7 @@ def train(
             fresh = shards.without(missing, begun)
             for several in _cut(len(fresh), max(1, DRAWN_AT_ONCE // size) * size):
                 with _drawing:
-                    weights = _initial_weights(model_settings, table, fresh[several], store)
+                    weights = _initial_weights(model_settings, table, fresh[several])
                 for some in _cut(len(fresh[several]), size):
                     yield new_shard(program, [w[some] for w in weights], fresh[several][some], settings.shuffle)
 
@@ -307,24 +307,12 @@ def _key(
     return shards.key(what, vars(table), model_settings.cell)
 
 
-def _initial_weights(
-    model_settings: ModelSettings, table: Table, seeds: np.ndarray, store: shards.Store
-) -> list[np.ndarray]:
-    """`cells.initial_weights`, which arms of the same model share. seeds: ascending."""
-    sizes = {"inputs": table.inputs, "symbols": table.symbols}
-    what = {"initial weights of": model_settings.model_dump(), "processor": native.processor()}
-    shelf = shards.Shelf(store, shards.key(what, sizes, model_settings.cell))
-    parts = shelf.finished(seeds)
-    missing = shards.without(seeds, parts)
-    if len(missing):
-        from memory_trials import cells  # TensorFlow takes seconds to import, and may not be needed
+def _initial_weights(model_settings: ModelSettings, table: Table, seeds: np.ndarray) -> list[np.ndarray]:
+    if initializers.supports(model_settings):
+        return initializers.initial_weights(model_settings, table.inputs, table.symbols, seeds)
+    from memory_trials import cells  # TensorFlow takes seconds to import, and may not be needed
 
-        drawn = cells.initial_weights(model_settings, table.inputs, table.symbols, missing)
-        parts.append({"seeds": missing} | {str(place): array for place, array in enumerate(drawn)})
-        shelf.keep(parts[-1])
-        shelf.flush()
-    whole = shards.joined(parts)
-    return [whole[str(place)] for place in range(len(whole) - 1)]
+    return cells.initial_weights(model_settings, table.inputs, table.symbols, seeds)
 
 
 def _slice(state, seeds: np.ndarray, done: int, history: Part, streams: list[str]) -> Part:

@@ -41,14 +41,10 @@ def as_bytes(trained: Trained, folder: Path) -> bytes:
     return (folder / "trained.npz").read_bytes()
 
 
-def prepared(way: str, folder: Path) -> shards.Store:
-    """A store with nothing but initial weights, so that of the built-in cells a process begins to train at once."""
+def emptied(folder: Path) -> shards.Store:
     for path in folder.glob("*"):
         path.unlink()
-    store = shards.Store(folder, 1000)
-    if way != "xla":
-        train(way, store, epochs=1)
-    return store
+    return shards.Store(folder, 1000)
 
 
 def started(way: str, folder: Path) -> subprocess.Popen:
@@ -76,12 +72,12 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
     """Kills, at least so many; how many times training was completed after some; how many of these with other bytes."""
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(open(os.devnull, "w")):
         expected, folder, kills, ended, wrong = as_bytes(train(way), Path(place)), Path(place, ".shards"), 0, 0, 0
-        prepared(way, folder)
+        emptied(folder)
         began = time.monotonic()
         started(way, folder).communicate()
         takes = time.monotonic() - began
         while kills < count:
-            store = prepared(way, folder)
+            store = emptied(folder)
             for _ in range(random.randint(1, 5)):
                 kills += killed(way, folder, random.uniform(0, takes))
             ended += 1

@@ -54,11 +54,11 @@ def counted(monkeypatch) -> list[int]:
 def test_training_that_is_killed_ends_with_the_bytes_of_training_left_alone(way, tmp_path, capsys):
     expected = kills.as_bytes(kills.train(way), tmp_path)
     folder = tmp_path / ".shards"
-    store = kills.prepared(way, folder)
+    store = kills.emptied(folder)
     if way != "xla":  # TensorFlow takes seconds to import
         kills.killed(way, folder, random.uniform(0, 2))
     while not kills.killed(way, folder, random.uniform(0, 0.05), after_a_slice=True):
-        kills.prepared(way, folder)  # it was over before
+        kills.emptied(folder)  # it was over before
     capsys.readouterr()
     assert kills.as_bytes(kills.train(way, store), tmp_path) == expected
     said = capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_what_its_name_says_is_trained_anew(harm, store, coun
     expected = kills.as_bytes(trained(store), tmp_path)
     other = kills.as_bytes(trained(store, epochs=EPOCHS - 1), tmp_path)
     paths = list(store.folder.glob("*.npz"))
-    assert len(paths) == 3  # two arms, and their initial weights
+    assert len(paths) == 2
     contents = {path: path.read_bytes() for path in paths}
     for place, path in enumerate(paths):
         content = contents[path]
@@ -148,7 +148,7 @@ def test_a_file_that_is_not_what_its_name_says_is_trained_anew(harm, store, coun
     counted.clear()
     assert kills.as_bytes(trained(store), tmp_path) == expected and sorted(counted) == list(range(10))
     said = capsys.readouterr().out
-    assert said.count("is damaged; what it held is trained anew") == 2  # the arm and the initial weights
+    assert said.count("is damaged; what it held is trained anew") == 1
     counted.clear()
     assert kills.as_bytes(trained(store), tmp_path) == expected and not counted
 
@@ -200,9 +200,9 @@ def test_a_store_that_cannot_be_written_to_costs_one_note(how, tmp_path, capsys)
     assert how != "full" or not list(store.folder.glob("*.npz*"))
 
 
-def test_processes_share_a_store_and_what_is_kept_needs_no_tensorflow(tmp_path):
+def test_processes_share_a_store_and_need_no_tensorflow(tmp_path):
     folder = tmp_path / ".shards"
-    store = kills.prepared("never reset", folder)
+    store = kills.emptied(folder)
     together = [kills.started("never reset", folder) for _ in range(2)]
     for process in together:
         said, _ = process.communicate()
