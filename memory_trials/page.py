@@ -29,8 +29,8 @@ CURVES = 7  # a study's time-to-learn curves are drawn together while there are 
 def page() -> str:
     """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
     arm = studies.pipeline_arm()
-    settings, trained = read_trained(arm.trained)
-    outcome = results.read(arm.folder)
+    settings, trained = read_trained(arm.files.trained)
+    outcome = results.read(arm.files.folder)
     specimen = microscope.specimens(arm)
     examples = [(words, seed, report.table(outcome.predictions, seed)) for words, seed in report.examples(outcome)]
     charts: dict[str, dict] = {}
@@ -43,7 +43,7 @@ def page() -> str:
         metrics=outcome.metrics,
         answer=answers.how_often_and_how_much(outcome.metrics),
         settings=settings,
-        problem=artifacts.read_json(arm.sequences),
+        problem=artifacts.read_json(arm.files.sequences),
         examples=examples,
         answer_charts=answer_charts,
         studies=[_study(summary, charts) for summary in _summaries()],
@@ -73,7 +73,7 @@ def _study(summary: dict, charts: dict[str, dict]) -> dict:
     """What the page shows of a study; adds its charts."""
     shown = figures.of_study(summary)
     if summary["rule"]["rule"] == "compare" and len(summary["arms"]) <= CURVES:
-        folders = {arm.name: arm.folder for arm in studies.study_arms(summary["study"])[1]}
+        folders = {arm.name: arm.files.folder for arm in studies.study_arms(summary["study"])[1]}
         if all((folder / "time_to_learn.csv").exists() for folder in folders.values()):  # absent in a fresh clone
             shown["curves"] = figures.times_to_learn(summary, folders)
     head, *rows = report.study_table(summary)

@@ -15,6 +15,7 @@ from pathlib import Path
 from memory_trials import shards, training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table
+from memory_trials.job import TrainingJob
 from memory_trials.problems import make_problem
 from memory_trials.trained import Trained, write_trained
 
@@ -33,7 +34,7 @@ def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> Train
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
     table = make_table(problem, EncodingSettings(), settings, False)
     compute = ComputeSettings(threads=2, shard=8)
-    return training.train(ModelSettings(**model), settings, 700, compute, table, store=store)
+    return training.train(TrainingJob(ModelSettings(**model), settings, 700, table), compute, store=store)
 
 
 def as_bytes(trained: Trained, folder: Path) -> bytes:

