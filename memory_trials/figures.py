@@ -4,7 +4,6 @@ The numbers come from the artifacts of an arm and from a study's summary; what i
 shown. Titles say the finding, by rule from the numbers. A cell has the same colour, marker and dashes everywhere.
 """
 
-import io
 import json
 import math
 import textwrap
@@ -14,10 +13,8 @@ from pathlib import Path
 
 import altair as alt
 import numpy as np
-import vl_convert
-from PIL import Image
 
-from memory_trials import answers, artifacts, results, statistics
+from memory_trials import answers, artifacts, drawing, results, statistics
 
 # Colour, marker, dashes: dark enough on white, apart in black and white too. Cells have theirs, other series the rest.
 CELLS = {
@@ -42,7 +39,7 @@ WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trial
 START = {"epoch": 0, "share": 0, "low": 0, "high": 0}  # before training no trial has ever known everything
 PLAIN = "format(datum.value, '~g')"  # a logarithmic axis would label only some of its ticks
 CONFIG = {
-    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "font": f"{drawing.FAMILY}, Liberation Sans, Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
     "axis": {"gridColor": "#e3e3e3", "domainColor": "#888", "tickColor": "#888", "tickCount": 6, "labelOverlap": True,
              "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
@@ -56,12 +53,9 @@ CONFIG = {
 def write(path: Path, chart: alt.TopLevelMixin) -> None:
     """A PNG or an SVG, by the path's suffix; the same bytes for the same numbers."""
     if path.suffix == ".svg":
-        artifacts.write_text(path, vl_convert.vegalite_to_svg(specification(chart)))
+        artifacts.write_text(path, drawing.svg(specification(chart)))
     else:
-        png = io.BytesIO()
-        picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(specification(chart), scale=1.5)))
-        picture.convert("RGB").save(png, "png")  # the same picture in a third of the bytes
-        artifacts.write_bytes(path, png.getvalue())
+        artifacts.write_bytes(path, drawing.png(specification(chart)))
 
 
 def specification(chart: alt.TopLevelMixin) -> dict:

@@ -39,14 +39,15 @@ def imported(path: Path) -> set[str]:
                 ):
                     if candidate.is_file():
                         waiting.append(candidate)
-    if "memory_trials/native.py" in found:
-        found.add("memory_trials/native.c")
+    for module, beside in (("native.py", "native.c"), ("drawing.py", "fonts")):
+        if f"memory_trials/{module}" in found:
+            found.add(f"memory_trials/{beside}")
     # a package's first lines run with any of its modules, but the library's hold nothing but words
     return found - {"memory_trials/__init__.py"}
 
 
 def modules_of(stage: dict) -> set[str]:
-    return {dep for dep in stage.get("do", stage)["deps"] if dep.endswith((".py", ".c"))}
+    return {dep for dep in stage.get("do", stage)["deps"] if dep.endswith((".py", ".c", "/fonts"))}
 
 
 @pytest.mark.parametrize("stage", STUDY_STAGES)
