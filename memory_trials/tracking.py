@@ -29,11 +29,11 @@ import pandas as pd
 from memory_trials import (
     answers,
     artifacts,
-    figures,
     results,
     statistics,
     store,
     studies,
+    style,
     tracker,
     views,
 )
@@ -127,7 +127,7 @@ def _shown(arms: list[studies.Arm]) -> Iterator["Shown"]:
     cells = [arm.changes.get("model.cell", "") for arm in arms]
     by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
     for number, (arm, cell) in enumerate(zip(arms, cells)):
-        yield Shown(arm, blocks.get(arm.study), figures.look(cell if by_cell else "", number)[0])
+        yield Shown(arm, blocks.get(arm.study), style.look(cell if by_cell else "", number)[0])
 
 
 class Shown:
@@ -371,7 +371,7 @@ def _log_arm(client, arm: Shown, parent) -> None:
         ),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    names = (results.FIGURE, figures.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
+    names = (results.FIGURE, style.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
     among_peers = studies.PICTURES / f"{arm.study}.png"
     for path in (*(arm.folder / name for name in names), among_peers, arm.arm.files.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one

@@ -5,7 +5,20 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from memory_trials import answers, artifacts, digests, encoding, figures, memory, problems, report, results, studies
+from memory_trials import (
+    answers,
+    artifacts,
+    digests,
+    encoding,
+    figures,
+    memory,
+    problems,
+    report,
+    results,
+    studies,
+    study_figures,
+    style,
+)
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.trained import read_trained
 from stages import chosen
@@ -26,7 +39,7 @@ def main() -> None:
     studies.keep_only([arm.files.folder for arm in arms])
     block = studies.load_studies()[1][study]
     summary = answers.summarize(study, block, arms, outcomes)
-    figures.write(studies.PICTURES / f"{study}.png", figures.study(summary))
+    style.write(studies.PICTURES / f"{study}.png", study_figures.study(summary))
     artifacts.write_json(studies.SUMMARIES / f"{study}.json", summary)
     artifacts.write_json(studies.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
     print(f"{block.question}\n{summary['answer']}")
@@ -54,8 +67,8 @@ def draw(arm: studies.Arm, outcome: results.Outcome, losses: np.ndarray) -> None
     """The arm's charts as one picture; the pipeline's also as SVG."""
     charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
-    for name in (results.FIGURE, figures.SCALABLE)[: 2 if arm.study == studies.PIPELINE else 1]:
-        figures.write(arm.files.folder / name, figure)
+    for name in (results.FIGURE, style.SCALABLE)[: 2 if arm.study == studies.PIPELINE else 1]:
+        style.write(arm.files.folder / name, figure)
 
 
 def digest(arm: studies.Arm) -> dict:
