@@ -1,56 +1,137 @@
-"""What a study's numbers say: a summary, and one sentence that follows from it by rule. Nothing is typed by hand."""
+"""What numbers say, how often and how much: sentences, and a study's summary, that follow by rule. Nothing is typed by
+hand."""
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memory_trials import statistics
+from memory_trials import artifacts, statistics
+from memory_trials.errors import UserError, brief
+from memory_trials.results import Outcome
 from memory_trials.studies import Arm, Axis, Study
 
-VERSION = 1
+VERSION = 2
+DEMONSTRATIONS = (1, 3, 10)  # seeds of each setting that a demonstration may show
+WIDTHS = (0.4, 0.2, 0.1, 0.05)  # of an interval
 
 
-def summarize(
-    name: str, study: Study, arms: list[Arm], metrics: list[dict], learned: list[dict[int, bool]], confidence: float
-) -> dict[str, Any]:
+def summarize(name: str, study: Study, arms: list[Arm], outcomes: list[Outcome]) -> dict[str, Any]:
     """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
 
-    learned: for each arm, seed -> verdict. Arms are compared with the first one on the seeds that both have.
+    Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
+    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck what a few seeds can tell.
     """
+    confidence = arms[0].settings.evaluation.confidence
     rows = [
-        {"name": arm.name, "changes": arm.changes, "metrics": numbers, "p": None} for arm, numbers in zip(arms, metrics)
+        {"name": arm.name, "changes": arm.changes, "metrics": outcome.metrics, "p": None}
+        for arm, outcome in zip(arms, outcomes)
     ]
-    if study.answer.rule == "compare":
-        shared = [seed for seed in learned[0] if all(seed in other for other in learned)]
-        verdicts = [np.array([other[seed] for seed in shared]) for other in learned]
-        for row, value in zip(rows[1:], statistics.compare(verdicts[0], verdicts[1:])):
-            row["p"] = value
-    return {
+    summary: dict[str, Any] = {
         "version": VERSION,
         "study": name,
         "question": study.question,
         "source": study.source,
         "confidence": confidence,
         "rule": study.answer.model_dump(),
-        "answer": SENTENCES[study.answer.rule](rows, study.answer, confidence),
+        "answer": "",
         "arms": rows,
     }
+    if study.answer.rule == "compare":
+        learned = [outcome.verdicts() for outcome in outcomes]
+        shared = [seed for seed in learned[0] if all(seed in other for other in learned)]
+        verdicts = [np.array([other[seed] for seed in shared]) for other in learned]
+        for row, value in zip(rows[1:], statistics.compare(verdicts[0], verdicts[1:])):
+            row["p"] = value if value == 0 else float(f"{value:.6g}")
+    summary["answer"] = SENTENCES[study.answer.rule](rows, study.answer, confidence)
+    if _are_prefixes(arms):
+        longest = max(range(len(arms)), key=lambda number: arms[number].settings.training.epochs)
+        summary["over_epochs"] = _over_epochs(outcomes[longest])
+        summary["answer"] += " " + _same_trials(rows[longest], arms[longest].settings.training.epochs)
+    if study.answer.rule == "luck":
+        summary["luck"] = _luck(rows, confidence)
+    return summary
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """A study's summary; `UserError` where an earlier version of the code wrote it."""
+    summary = artifacts.read_json(path)
+    if summary.get("version") != VERSION:
+        raise UserError(
+            f"{path} is of version {brief(summary.get('version'))}, this code reads version {VERSION}: "
+            f"run make study NAME={path.stem}"
+        )
+    return summary
+
+
+def _are_prefixes(arms: list[Arm]) -> bool:
+    """Whether the arms differ in how many epochs they take and in nothing else: then the same trials are looked at
+    after more and more of one training."""
+    without = [
+        arm.settings.model_copy(update={"training": arm.settings.training.model_copy(update={"epochs": 1})})
+        for arm in arms
+    ]
+    return len(arms) > 1 and all(settings == without[0] for settings in without)
+
+
+def _over_epochs(outcome: Outcome) -> list[dict[str, float]]:
+    """At each check the share that know every step, with its interval, and the memory's quantiles."""
+    memory = outcome.remembered.add_prefix("memory_").rename(columns={"memory_epoch": "epoch"})
+    return outcome.learned.merge(memory, on="epoch").to_dict("records")
+
+
+def _same_trials(longest: dict, epochs: int) -> str:
+    numbers = longest["metrics"]
+    return (
+        "These are the same trials after more and more epochs of one training: each shorter arm is the beginning of "
+        f"the longer ones. In {epochs:,} epochs a trial's verdict changes {numbers['verdict_changes']:.1f} times in "
+        "the mean: its lead goes to and fro across zero, which is why trials seem to forget."
+    )
 
 
 def percent(rate: float) -> str:
     return f"{100 * rate:.0f} %"
 
 
+def bits(memory: float | None, whole: float | None) -> str:
+    """Such as 0.01 of 1 bit; nothing where no step needs memory."""
+    return "" if memory is None else f"{amount(memory)} of {whole:.2g} bit"
+
+
+def amount(memory: float) -> str:
+    """Two decimals; of what is less than a hundredth the first digit, down to a thousandth."""
+    text = f"{memory:.2f}" if abs(memory) >= 0.01 else f"{memory:.3f}"
+    return "0" if float(text) == 0 else text
+
+
+def how_often_and_how_much(numbers: dict) -> str:
+    """An arm's answer, from its metrics: how many trials learned, by what lead, and how much they remember."""
+    rate, low, high = (
+        f"{100 * numbers[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high")
+    )
+    interval = f"{100 * numbers['confidence']:g} % interval {low} to {high}"
+    text = f"memory learned in {numbers['successes']} of {numbers['trials']} trials: {rate} ({interval})"
+    memory, whole = numbers["memory_learned_median"], numbers["memory_whole"]
+    if memory is None:
+        remembered = bits(numbers["memory_median"], whole)
+        return f"{text}; {remembered} is remembered" if remembered else text
+    link = "but by" if memory < whole / 2 else "by"
+    return f"{text}, {link} a lead of {numbers['margin_learned_median']:.2g}: {bits(memory, whole)} is remembered"
+
+
 def _rate(row: dict) -> str:
     numbers = row["metrics"]
+    remembered = bits(numbers["memory_median"], numbers["memory_whole"])
     return (
         f"{percent(numbers['success_rate'])} ({100 * numbers['success_rate_low']:.0f} to "
-        f"{percent(numbers['success_rate_high'])})"
+        f"{percent(numbers['success_rate_high'])}{f'; {remembered}' if remembered else ''})"
     )
 
 
 def _named(row: dict) -> str:
-    return f"{row['name']} {percent(row['metrics']['success_rate'])}"
+    remembered = bits(row["metrics"]["memory_median"], row["metrics"]["memory_whole"])
+    return f"{row['name']} {percent(row['metrics']['success_rate'])}{f' ({remembered})' if remembered else ''}"
 
 
 def _listed(parts: list[str]) -> str:
@@ -170,4 +251,45 @@ def free_run(rows: list[dict], axis: Axis, confidence: float) -> str:
     return "; ".join(parts) + "."
 
 
-SENTENCES = {"compare": compared, "along": along, "reach": reach, "front": front, "free_run": free_run}
+def luck(rows: list[dict], axis: Axis, confidence: float) -> str:
+    """What of each arm's rate is chance, how often a few seeds rank two arms wrongly, and how many seeds are enough."""
+    parts = []
+    for row in rows:
+        numbers = row["metrics"]
+        parts.append(
+            f"{row['name']} learns in {_rate(row)}, and would in {percent(numbers['chance_rate'])} if the signal of "
+            "each trial met the bias of another one (medians, in logits: "
+            f"{numbers['signal_median']:.2g} and {numbers['bias_median']:.2g})"
+        )
+    told = _luck(rows, confidence)
+    fails = lambda each: each["wrong"] + each["alike"]
+    if told["pairs"]:
+        hardest = max(told["pairs"], key=lambda pair: fails(pair["demonstrations"][-1]))
+        shown = hardest["demonstrations"]
+        seeds, failing = _listed([str(each["seeds"]) for each in shown]), _listed([percent(fails(e)) for e in shown])
+        parts.append(
+            f"with {seeds} seeds of each, a demonstration fails to show {hardest['better']} ahead of "
+            f"{hardest['worse']} in {failing} of cases"
+        )
+    widths = [f"{each['seeds']:,} for {100 * each['width']:g}" for each in told["widths"]]
+    parts.append(f"seeds that {rows[0]['name']} needs for an interval so many points wide: {_listed(widths)}")
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
+
+
+def _luck(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
+    """pairs: of any two arms, how often so many seeds of each rank them wrongly or alike; widths: how many seeds the
+    first arm's interval needs to be so wide. The measured rates stand for the true ones."""
+    pairs = []
+    for two in itertools.combinations(rows, 2):
+        worse, better = sorted(two, key=lambda row: row["metrics"]["success_rate"])
+        rates = [row["metrics"]["success_rate"] for row in (better, worse)]
+        shown = [(seeds, *statistics.wrongly_ranked(*rates, seeds)) for seeds in DEMONSTRATIONS]
+        named = [dict(zip(("seeds", "wrong", "alike"), (n, round(w, 6), round(a, 6)))) for n, w, a in shown]
+        pairs.append({"better": better["name"], "worse": worse["name"], "demonstrations": named})
+    rate = rows[0]["metrics"]["success_rate"]
+    widths = [{"width": width, "seeds": statistics.seeds_for_width(rate, width, confidence)} for width in WIDTHS]
+    return {"pairs": pairs, "widths": widths}
+
+
+SENTENCES = {"compare": compared, "along": along, "reach": reach, "front": front, "free_run": free_run, "luck": luck}

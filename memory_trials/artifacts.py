@@ -6,7 +6,6 @@ the JSON text of the settings it was made with. The same content gives the same 
 """
 
 import contextlib
-import csv
 import fcntl
 import glob
 import hashlib
@@ -15,7 +14,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,22 +105,6 @@ def read_json(path: str | Path) -> Any:
         return json.loads(read_text(path))
     except ValueError:
         raise UserError(f"{path} is damaged: run dvc repro to make it anew") from None
-
-
-def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
-
-
-def read_csv(path: str | Path) -> list[dict[str, str]]:
-    """The rows as dictionaries of text, keyed by the header."""
-    rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
-    if not rows or any(None in row or None in row.values() for row in rows):
-        raise UserError(f"{path} is damaged: run dvc repro to make it anew")
-    return rows
 
 
 def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:

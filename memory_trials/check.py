@@ -16,6 +16,8 @@ from memory_trials.config import load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 
 METRICS = Path("data/tutorial") / results.METRICS
+# numbers that need not be: half of the trials never learned, no step needs memory, too few trials for an interval
+MAY_BE_NONE = ("median_epochs_to_learn", "memory_", "margin_", "signal_", "bias_", "chance_", "afresh_", "as_trained_")
 
 
 def stale(status: dict, outputs: set[str]) -> list[str]:
@@ -62,18 +64,22 @@ def _text(value) -> str:
     return f"{value:.4g}" if _number(value) else "none"
 
 
-def check_numbers(metrics: dict, floor: float) -> list[str]:
-    """What is wrong with metrics.json, a sentence each: a number that is none, or a rate below the floor."""
+def check_numbers(metrics: dict, floor: float, memory_floor: float | None = None) -> list[str]:
+    """What is wrong with metrics.json, a sentence each: a number that is none, a rate or memory below its floor."""
     sentences = [
         f"{METRICS}: {key} is {value!r}, which is not a finite number"
         for key, value in metrics.items()
-        if not (_number(value) and math.isfinite(value))
-        and not (key.startswith("median_epochs_to_learn") and value is None)
+        if not (_number(value) and math.isfinite(value)) and not (value is None and key.startswith(MAY_BE_NONE))
     ]
     low = metrics.get("success_rate_low")
     if not _number(low) or not low >= floor:
         sentences.append(
             f"the success rate's interval begins at {_text(low)}, below check.success_rate_floor, which is {floor:g}"
+        )
+    memory = metrics.get("memory_median_low")
+    if memory_floor is not None and not (_number(memory) and memory >= memory_floor):
+        sentences.append(
+            f"the median memory's interval begins at {_text(memory)}, below check.memory_floor, {memory_floor:g}"
         )
     return sentences
 
@@ -102,7 +108,7 @@ def main() -> None:
     mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(stages))
     if mistakes:
         mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
-    mistakes += check_numbers(metrics, settings.check.success_rate_floor)
+    mistakes += check_numbers(metrics, settings.check.success_rate_floor, settings.check.memory_floor)
     if mistakes:
         raise UserError("\nerror: ".join(mistakes))
     print("\nThe recorded result is in step with code and parameters and passes the gate.")

@@ -138,11 +138,13 @@ class EvaluationSettings(Section):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     every: Annotated[int, Field(ge=1)] = 10
     as_trained: bool = False
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     free_run: FreeRunSettings | None = None
 
 
 class CheckSettings(Section):
     success_rate_floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    memory_floor: float | None = None
 
 
 class TrackingSettings(Section):

@@ -13,9 +13,9 @@ import numpy as np
 from memory_trials import artifacts
 from memory_trials.config import EncodingSettings, TrainingSettings
 from memory_trials.errors import UserError
-from memory_trials.problems import Problem
+from memory_trials.problems import Problem, candidates
 
-FORMAT = "memory-trials table 2"
+FORMAT = "memory-trials table 3"
 NOTHING = -1
 
 
@@ -31,6 +31,8 @@ class Table:
     block [U] int32: updates of one block stay together when epochs are shuffled.
     judge_x [K, L, F], judge_y [K, L] int32, judge_scored [K, L] bool: what *learned* is decided on, each flow
     from a state of zero. judge_at [K, L, 2] int32: which asked sequence and step that is, -1 where padded.
+    candidates [G, M] int32: sets of symbols that may follow one another, -1 at their ends. judge_group [K, L] int32:
+    which set that is at a scored step that needs memory, -1 elsewhere (see `problems.candidates`).
     """
 
     inputs: int
@@ -46,6 +48,8 @@ class Table:
     judge_y: np.ndarray
     judge_scored: np.ndarray
     judge_at: np.ndarray
+    judge_group: np.ndarray
+    candidates: np.ndarray
 
     @property
     def updates(self) -> int:
@@ -229,7 +233,22 @@ def _judged(problem: Problem, encoding: EncodingSettings, training: TrainingSett
         name: np.concatenate([getattr(_padded(steps, size), name).swapaxes(0, 1) for steps in asked])
         for name in ("x", "y", "scored", "at")
     }
-    return {f"judge_{name}": array for name, array in by_row.items()}
+    return {f"judge_{name}": array for name, array in by_row.items()} | _needing_memory(problem, by_row)
+
+
+def _needing_memory(problem: Problem, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """judge_group and candidates, for the asked steps that these rows hold."""
+    several = candidates(problem)
+    most = max(map(len, several.values()), default=1)
+    sets = np.full((max(1, len(several)), most), NOTHING, np.int32)
+    for row, symbols in zip(sets, several.values()):
+        row[: len(symbols)] = [problem.place[symbol] for symbol in symbols]
+    number = {symbol: group for group, symbol in enumerate(several)}
+    group = np.full(rows["y"].shape, NOTHING, np.int32)
+    for at in zip(*np.nonzero(rows["scored"])):
+        k, step = rows["at"][at]
+        group[at] = number.get(problem.asked[k][step], NOTHING)
+    return {"judge_group": group, "candidates": sets}
 
 
 def _window_bounds(steps: _Steps, training: TrainingSettings) -> np.ndarray:
@@ -255,6 +274,8 @@ def read_table(path: str | Path) -> Table:
         and table.reset.shape == table.cut.shape == table.y.shape[:2]
         and table.block.shape == table.y.shape[:1]
         and flow == table.judge_y.shape == table.judge_scored.shape == table.judge_at.shape[:2]
+        and flow == table.judge_group.shape
+        and table.candidates.ndim == 2
     ):
         raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew")
     return table

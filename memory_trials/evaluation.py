@@ -1,6 +1,7 @@
-"""What trained trials predict, from their weights: the ground of every verdict."""
+"""What trained trials answer, from their weights: whether they are right, by what lead, and how much they remember."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,24 +11,105 @@ from memory_trials.encoding import Table
 from memory_trials.errors import UserError
 from memory_trials.problems import Problem
 
-CONFUSION = "confusion.csv"  # in an arm's folder: what was said where memory is needed
+TINY = 1e-300  # no output counts as less, so that memory is finite
 
 
-def predictions(
-    settings: ModelSettings, weights: dict[str, np.ndarray], table: Table, wanted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of T trials, for each wanted step of the K asked flows: the predicted symbol and its activation [T, K, L].
+@dataclass(frozen=True)
+class Answers:
+    """What T trials answer at each wanted step of the K asked flows of L steps; every array is [T, K, L].
 
-    wanted [L] bool; what is not wanted is -1 and 0.
+    predicted int: the index of the symbol with the largest output (the first of equals), -1 where it is not wanted.
+    activation: that output, 0 where not wanted. The others are NaN where not wanted, or where an output is:
+    lead: the right output minus the best wrong one. bits: as `memory_bits`, NaN too where no memory is needed;
+    logit_lead: there, how far the right symbol leads the other candidates before the output layer's activation.
+    """
+
+    predicted: np.ndarray
+    activation: np.ndarray
+    lead: np.ndarray
+    bits: np.ndarray
+    logit_lead: np.ndarray
+
+    def right(self, table: Table, margin: float) -> np.ndarray:
+        """[T, K, L] bool: the right symbol is predicted, and leads by at least so much."""
+        return (self.predicted == table.judge_y) & (self.lead >= margin)
+
+    def margin(self, scored: np.ndarray) -> np.ndarray:
+        """[T]: the least lead over the scored steps [K, L]; NaN where one of them is."""
+        return self.lead[:, scored].min(axis=1)
+
+    def memory(self, table: Table) -> np.ndarray:
+        """[T] bits: the mean of `bits` over the steps that need memory; NaN where there is none."""
+        needed = table.judge_group >= 0
+        return self.bits[:, needed].mean(axis=1) if needed.any() else np.full(len(self.bits), np.nan)
+
+    def signal_and_bias(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
+        """What decides whether a trial is right where memory is needed, each [T], in logits; NaN where nothing is.
+
+        Signal: the mean lead of the right symbol over these steps, which only what is remembered can raise, since a
+        preference for one symbol helps as much at one step as it hurts at the other. Bias: how far the worst of these
+        steps lies below that mean, so a trial is right at all of them where its signal exceeds its bias. For two
+        sequences with leads d1 and d2 they are (d1 + d2) / 2 and |d1 - d2| / 2.
+        """
+        leads = self.logit_lead[:, table.judge_group >= 0]
+        if not leads.shape[1]:
+            return np.full(len(leads), np.nan), np.full(len(leads), np.nan)
+        signal = leads.mean(axis=1)
+        return signal, signal - leads.min(axis=1)
+
+
+def answers(settings: ModelSettings, weights: dict[str, np.ndarray], table: Table, wanted: np.ndarray) -> Answers:
+    """What T trials answer. wanted [L] bool: the steps to look at.
 
     weights: the model's variables by name, each [T, ...]. The built-in cells are computed by `forward`;
     a cell of the user's, or one with other activations, by Keras (seconds slower, for its import).
     """
     shape = (len(weights["output/bias"]), *table.judge_y.shape)
-    predicted, activation = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
+    predicted, activation = np.full(shape, -1, np.int64), np.zeros(shape)
+    lead, bits, logit_lead = (np.full(shape, np.nan) for _ in range(3))
+    flows = np.arange(shape[1])
     for step, output in _outputs(settings, weights, table, wanted):  # all at once would not fit a large alphabet
+        output = output.astype(np.float64)
+        target = table.judge_y[:, step]
         predicted[:, :, step], activation[:, :, step] = output.argmax(axis=-1), output.max(axis=-1)
-    return predicted, activation
+        lead[:, :, step] = _lead(output, target)
+        needing = flows[table.judge_group[:, step] >= 0]
+        if len(needing):
+            sets = table.candidates[table.judge_group[needing, step]]  # [flows, M]
+            among = np.where(sets >= 0, output[:, needing[:, np.newaxis], sets], np.nan)  # [T, flows, M]
+            right = (sets == target[needing, np.newaxis]).argmax(axis=1)
+            bits[:, needing, step] = memory_bits(among, right)
+            logit_lead[:, needing, step] = _lead(_logits(among, settings.output), right)
+    return Answers(predicted, activation, lead, bits, logit_lead)
+
+
+def memory_bits(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """How much of what must be remembered is known, in bits: [T, K] from the candidates' outputs [T, K, M].
+
+    At a step where several symbols may follow, the outputs of these candidates, normalised among each other, give the
+    right one the probability q, and memory is log2(number of candidates) + log2 q: all of it (1 bit for two candidates)
+    is q = 1, 0 is guessing, and negative is worse than guessing. It is what the trial's answer tells about the symbol
+    to be remembered, scored by its logarithm (Good 1952), relative to a uniform guess. Sigmoid and softmax are treated
+    alike. right [K]: which of the M candidates is right; NaN in outputs fills up smaller sets.
+    """
+    own = np.take_along_axis(outputs, right[np.newaxis, :, np.newaxis], axis=-1)[..., 0]
+    mean = np.nansum(outputs, axis=-1) / (~np.isnan(outputs)).sum(axis=-1).clip(1)
+    return np.log2(np.maximum(own, TINY) / np.maximum(mean, TINY))
+
+
+def _lead(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """[T, K]: the right output minus the largest of the others, of outputs [T, K, M]; NaN where the right one is."""
+    place = np.broadcast_to(right[np.newaxis, :, np.newaxis], (*outputs.shape[:2], 1))
+    own = np.take_along_axis(outputs, place, axis=-1)[..., 0]
+    others = np.array(outputs)
+    np.put_along_axis(others, place, -np.inf, axis=-1)
+    return own - np.fmax.reduce(others, axis=-1)
+
+
+def _logits(outputs: np.ndarray, activation: str) -> np.ndarray:
+    """What the output layer had before its activation; with softmax but for a number that all outputs share."""
+    log = np.log(np.maximum(outputs, TINY))
+    return log if activation == "softmax" else log - np.log(np.maximum(1 - outputs, 1e-17))
 
 
 def _outputs(settings: ModelSettings, weights, table: Table, wanted) -> Iterator[tuple[int, np.ndarray]]:
@@ -37,38 +119,7 @@ def _outputs(settings: ModelSettings, weights, table: Table, wanted) -> Iterator
 
     model = cells.make_model(settings, table.inputs, table.symbols)
     all_steps = cells.predict(model, list(weights.values()), table.judge_x, table.inputs).numpy()
-    return enumerate(all_steps.transpose(2, 0, 1, 3))
-
-
-def conflicts(problem: Problem) -> set[tuple[int, int]]:
-    """The asked sequences' scored steps (number, step) at which the present symbol does not tell the next one:
-    elsewhere the same symbol is followed by another. Only memory can be right at all of them."""
-    scored = [
-        (k, step)
-        for k, sequence in enumerate(problem.asked)
-        for step, counts in enumerate(problem.scored(sequence))
-        if counts
-    ]
-    followers: dict = {}
-    for k, step in scored:
-        followers.setdefault(problem.asked[k][step], set()).add(problem.asked[k][step + 1])
-    return {(k, step) for k, step in scored if len(followers[problem.asked[k][step]]) > 1}
-
-
-def confusion(
-    problem: Problem, table: Table, seeds: np.ndarray, predicted: np.ndarray
-) -> Iterator[tuple[int, int, int, object, object, object]]:
-    """Rows of confusion.csv: seed, sequence, step, input, target and what each trial said, at each of `conflicts`.
-
-    predicted [T, K, L]: from `predictions`.
-    """
-    needed = conflicts(problem)
-    places = [(*at, flow, t) for flow, t in np.ndindex(table.judge_y.shape)
-              if (at := tuple(table.judge_at[flow, t].tolist())) in needed]  # fmt: skip
-    for trial, seed in enumerate(seeds.tolist()):
-        for k, step, flow, t in sorted(places):
-            said = problem.alphabet[predicted[trial, flow, t]]
-            yield seed, k + 1, step + 1, problem.asked[k][step], problem.asked[k][step + 1], said
+    return ((step, output) for step, output in enumerate(all_steps.transpose(2, 0, 1, 3)) if wanted[step])
 
 
 def free_run(

@@ -39,11 +39,12 @@ SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
 
 _INTS = (
     "cell", "output", "optimizer", "units", "inputs", "symbols",
-    "updates", "steps", "batch", "features", "sequences", "length",
+    "updates", "steps", "batch", "features", "sequences", "length", "most",
 )  # fmt: skip
 _ARRAYS = {
     "x": np.int32, "y": np.int32, "scored": np.bool_, "valid": np.bool_, "reset": np.bool_, "cut": np.bool_,
     "judge_x": np.int32, "judge_y": np.int32, "judge_scored": np.bool_,
+    "judge_group": np.int32, "candidates": np.int32,
 }  # fmt: skip
 
 
@@ -85,7 +86,17 @@ class Program:
         self._arrays = {name: np.ascontiguousarray(getattr(table, name), kind) for name, kind in _ARRAYS.items()}
         _check_table(table.inputs, table.symbols, **self._arrays)
         updates, steps, batch, features = table.x.shape
-        sizes = (units, table.inputs, table.symbols, updates, steps, batch, features, *table.judge_y.shape)
+        sizes = (
+            units,
+            table.inputs,
+            table.symbols,
+            updates,
+            steps,
+            batch,
+            features,
+            *table.judge_y.shape,
+            table.candidates.shape[1],
+        )
         kinds = (CELLS.index(cell), OUTPUTS.index(output), OPTIMIZERS.index(optimizer))
         pointers = (array.ctypes.data for array in self._arrays.values())
         self._task = _Task(*kinds, *sizes, learning_rate, *pointers)
@@ -115,11 +126,13 @@ class Program:
         """From a state's arrays, or some trials of them."""
         return State(**arrays)
 
-    def run(self, state: State, checks: np.ndarray, order: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, state: State, checks: np.ndarray, order: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Train checks[-1] epochs, judging after each that `checks` names; `state` is changed in place.
 
         order: None, or in which order each trial takes the updates in each epoch [T, checks[-1], updates].
-        Returns losses [T, checks[-1]] and verdicts [T, len(checks)].
+        Returns losses [T, checks[-1]], and learned, margin and memory [T, len(checks)] as in `trained.Trained`.
         """
         checks = np.ascontiguousarray(checks, np.int64)
         if not len(checks) or checks[0] < 1 or (np.diff(checks) < 1).any():
@@ -134,14 +147,16 @@ class Program:
             if array.dtype != kind or not array.flags.c_contiguous or len(array) != trials:
                 raise ValueError("state is not as start made it")
         losses = np.empty((trials, epochs), np.float32)
-        verdicts = np.empty((trials, len(checks)), np.bool_)
+        kinds = {"learned": np.bool_, "margin": np.float32, "memory": np.float32}
+        found = {name: np.empty((trials, len(checks)), kind) for name, kind in kinds.items()}
         enough_memory = self._library.memory_trials_run(
             ctypes.byref(self._task), trials, *(array.ctypes.data for array in arrays), len(checks),
-            checks.ctypes.data, None if order is None else order.ctypes.data, losses.ctypes.data, verdicts.ctypes.data,
+            checks.ctypes.data, None if order is None else order.ctypes.data, losses.ctypes.data,
+            *(array.ctypes.data for array in found.values()),
         )  # fmt: skip
         if not enough_memory:
             raise MemoryError("not enough memory for the steps of an update")
-        return losses, verdicts
+        return losses, found
 
     def weights(self, state: State) -> list[np.ndarray]:
         """The trained weights, as `start` takes them."""
@@ -150,12 +165,14 @@ class Program:
         return [part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes)]
 
 
-def _check_table(inputs: int, symbols: int, x, y, scored, valid, reset, cut, judge_x, judge_y, judge_scored) -> None:
+def _check_table(
+    inputs: int, symbols: int, x, y, scored, valid, reset, cut, judge_x, judge_y, judge_scored, judge_group, candidates
+) -> None:
     """C reads wherever an index points to, so a wrong table must not get there."""
     shapes_agree = (
         x.shape[:3] == y.shape == scored.shape == valid.shape
         and x.shape[:2] == reset.shape == cut.shape
-        and judge_x.shape[:2] == judge_y.shape == judge_scored.shape
+        and judge_x.shape[:2] == judge_y.shape == judge_scored.shape == judge_group.shape
         and x.shape[3] == judge_x.shape[2]
     )
     if not shapes_agree or not x.size:
@@ -164,6 +181,8 @@ def _check_table(inputs: int, symbols: int, x, y, scored, valid, reset, cut, jud
     targets = (y[scored], judge_y[judge_scored])
     if not all([within(a, -1, inputs) for a in (x, judge_x)] + [within(a, 0, symbols) for a in targets]):
         raise ValueError("the table has an index outside its inputs or symbols")
+    if not (within(judge_group, -1, len(candidates)) and within(candidates, -1, symbols)):
+        raise ValueError("the table has an index outside its candidates or symbols")
     if (scored & ~valid).any():
         raise ValueError("the table scores padding")
 
@@ -180,6 +199,14 @@ def _compiler() -> list[str] | None:
         if words and shutil.which(words[0]):
             return words
     return None
+
+
+def compiler_version() -> str:
+    """The first line that the compiler says of itself."""
+    if (compiler := _compiler()) is None:
+        return "no C compiler"
+    said = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    return (said.splitlines() or ["an unknown compiler"])[0]
 
 
 @functools.cache
@@ -233,7 +260,7 @@ def _library() -> ctypes.CDLL:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.memory_trials_run.restype = ctypes.c_int32
     library.memory_trials_run.argtypes = [
-        pointer, number, pointer, pointer, pointer, pointer, number, pointer, pointer, pointer, pointer,
+        pointer, number, *[pointer] * 4, number, *[pointer] * 6,
     ]  # fmt: skip
     return library
 

@@ -16,8 +16,20 @@ import jinja2
 import vl_convert
 import yaml
 
-from memory_trials import artifacts, figures, microscope, report, results, revision, studies
+from memory_trials import (
+    answers,
+    artifacts,
+    figures,
+    microscope,
+    report,
+    results,
+    revision,
+    studies,
+    study_figures,
+    style,
+)
 from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.trained import read_trained
 
 FILE = Path("report.html")
 HERE = Path(__file__).parent
@@ -28,28 +40,21 @@ CURVES = 7  # a study's time-to-learn curves are drawn together while there are 
 def page() -> str:
     """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
     arm = studies.pipeline_arm()
-    settings, trained = results.read_trained(arm.trained)
-    metrics = artifacts.read_json(arm.folder / results.METRICS)
-    trials = artifacts.read_csv(arm.folder / results.TRIALS)
-    predictions = artifacts.read_csv(arm.folder / results.PREDICTIONS)
+    settings, trained = read_trained(arm.files.trained)
+    outcome = results.read(arm.files.folder)
     specimen = microscope.specimens(arm)
-    examples = [
-        (words, seed, report.table(predictions, seed))
-        for verdict, words in (("1", "learned"), ("0", "did not learn"))
-        for seed in [next((row["seed"] for row in trials if row["learned"] == verdict), None)]
-        if seed is not None
-    ]
+    examples = [(words, seed, report.table(outcome.predictions, seed)) for words, seed in report.examples(outcome)]
     charts: dict[str, dict] = {}
-    answer_charts = _added(charts, "answer", figures.of_arm(arm.folder, settings["model"]["cell"], trained.losses))
+    answer_charts = _added(charts, "answer", figures.of_arm(outcome, settings["model"]["cell"], trained.losses))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
-        metrics=metrics,
-        answer=report.answer(metrics, arm.settings.evaluation.confidence),
+        metrics=outcome.metrics,
+        answer=answers.how_often_and_how_much(outcome.metrics),
         settings=settings,
-        problem=artifacts.read_json(arm.sequences),
+        problem=artifacts.read_json(arm.files.sequences),
         examples=examples,
         answer_charts=answer_charts,
         studies=[_study(summary, charts) for summary in _summaries()],
@@ -72,16 +77,16 @@ def _summaries() -> list[dict]:
     if not studies.FILE.exists():
         return []
     paths = (studies.SUMMARIES / f"{name}.json" for name in studies.load_studies()[1])
-    return [artifacts.read_json(path) for path in paths if path.exists()]
+    return [answers.read_summary(path) for path in paths if path.exists()]
 
 
 def _study(summary: dict, charts: dict[str, dict]) -> dict:
     """What the page shows of a study; adds its charts."""
-    shown = figures.of_study(summary)
+    shown = study_figures.of_study(summary)
     if summary["rule"]["rule"] == "compare" and len(summary["arms"]) <= CURVES:
-        folders = {arm.name: arm.folder for arm in studies.study_arms(summary["study"])[1]}
-        if all((folder / results.TIME_TO_LEARN).exists() for folder in folders.values()):  # absent in a fresh clone
-            shown["curves"] = figures.times_to_learn(summary, folders)
+        folders = {arm.name: arm.files.folder for arm in studies.study_arms(summary["study"])[1]}
+        if all((folder / "time_to_learn.csv").exists() for folder in folders.values()):  # absent in a fresh clone
+            shown["curves"] = study_figures.times_to_learn(summary, folders)
     head, *rows = report.study_table(summary)
     return summary | {
         "charts": _added(charts, summary["study"], shown, [row[0] for row in rows]),
@@ -97,7 +102,7 @@ def _added(
     least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
     added = []
     for name, chart in shown.items():
-        spec = figures.specification(chart)
+        spec = style.specification(chart)
         title = spec.pop("title")
         text = " ".join(title["text"])
         if "layer" in spec:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memory_trials import artifacts
 from memory_trials.config import GeneratedSettings, ProblemSettings, Symbol
 from memory_trials.errors import UserError, brief
 
@@ -221,6 +222,34 @@ def lag(problem: Problem) -> int | None:
     return None
 
 
+def candidates(problem: Problem) -> dict[Symbol, tuple[Symbol, ...]]:
+    """The symbols after which memory is needed, each with those that may follow it, in the alphabet's order.
+
+    Followers are counted over the scored steps of the asked sequences. Where a symbol has one, it tells the next one by
+    itself, and is not listed.
+    """
+    followers: dict[Symbol, set[Symbol]] = {}
+    for sequence in problem.asked:
+        for step, scored in enumerate(problem.scored(sequence)):
+            if scored:
+                followers.setdefault(sequence[step], set()).add(sequence[step + 1])
+    return {
+        symbol: tuple(sorted(found, key=problem.place.get)) for symbol, found in followers.items() if len(found) > 1
+    }
+
+
+def conflicts(problem: Problem) -> set[tuple[int, int]]:
+    """The asked sequences' scored steps (number, step) at which the present symbol does not tell the next one:
+    elsewhere the same symbol is followed by another. Only memory can be right at all of them."""
+    several = candidates(problem)
+    return {
+        (k, step)
+        for k, sequence in enumerate(problem.asked)
+        for step, scored in enumerate(problem.scored(sequence))
+        if scored and sequence[step] in several
+    }
+
+
 def to_json(problem: Problem) -> str:
     """The text of sequences.json: one sequence a line, readable in a diff."""
     written = lambda sequences: ",\n".join(f"  {json.dumps(sequence, ensure_ascii=False)}" for sequence in sequences)
@@ -235,6 +264,20 @@ def to_json(problem: Problem) -> str:
 def _checksum(content: str) -> str:
     """Of all lines but the first: in text, a changed digit is as good as any other."""
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_problem(path: Path) -> Problem:
+    """The problem in a sequences.json; `UserError` where it is missing or damaged."""
+    return from_json(artifacts.read_text(path), path)
+
+
+def described(problem: Problem) -> str:
+    """How large a problem is, and how far back memory must reach."""
+    reach = lag(problem)
+    if reach is None:
+        return "note: no model can learn this: two sequences are alike up to a scored step where they differ"
+    size = f"{len(problem.sequences)} sequences of {len(problem.alphabet)} symbols"
+    return f"{size}; memory must reach back {reach} steps"
 
 
 def from_json(text: str, path: Path) -> Problem:

@@ -6,30 +6,22 @@ python -m memory_trials.report [data/tutorial] [--answer: the first line only]
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from memory_trials import artifacts, results
+from memory_trials.answers import amount, bits, how_often_and_how_much, percent
 from memory_trials.errors import exit_on_user_error
 
 
-def answer(metrics: dict, confidence: float) -> str:
-    """One sentence that follows from metrics.json."""
-    rate, low, high = (
-        f"{100 * metrics[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high")
-    )
-    return (
-        f"memory learned in {metrics['successes']} of {metrics['trials']} trials: {rate} "
-        f"({100 * confidence:g} % interval {low} to {high})"
-    )
-
-
-def table(predictions: list[dict[str, str]], seed: str) -> str:
-    """The tutorial's X / y / yhat lines for one trial, its wrong steps marked."""
-    rows = [row for row in predictions if row["seed"] == seed]
+def table(predictions: pd.DataFrame, seed: int) -> str:
+    """The tutorial's X / y / yhat lines for one trial, its wrong steps marked. predictions: as in `results.TABLES`."""
+    rows = predictions[predictions["seed"] == seed].to_dict("records")
     widths = {key: max(len(row[key]) for row in rows) for key in ("input", "target", "predicted")}
     lines = []
     for number, row in enumerate(rows):
         if number == 0 or row["sequence"] != rows[number - 1]["sequence"]:
             lines.append(f"  Sequence {row['sequence']}")
-        mark = "" if row["right"] == "1" else "   <- wrong" if row["scored"] == "1" else "   (not scored)"
+        mark = "" if row["right"] else "   <- wrong" if row["scored"] else "   (not scored)"
         lines.append(
             f"    X={row['input']:<{widths['input']}}  y={row['target']:<{widths['target']}}  "
             f"yhat={row['predicted']:<{widths['predicted']}}{mark}"
@@ -37,23 +29,26 @@ def table(predictions: list[dict[str, str]], seed: str) -> str:
     return "\n".join(lines)
 
 
-def report(folder: Path) -> str:
-    """The whole report, from the artifacts in an arm's folder."""
-    metrics = artifacts.read_json(folder / results.METRICS)
-    trials = artifacts.read_csv(folder / results.TRIALS)
-    predictions = artifacts.read_csv(folder / results.PREDICTIONS)
-    confidence = float(artifacts.read_csv(folder / results.LEARNED)[0]["confidence"])
-    parts = ["", answer(metrics, confidence), ""]
-    for learned, words in (("1", "learned"), ("0", "did not learn")):
-        seeds = [row["seed"] for row in trials if row["learned"] == learned]
-        if seeds:
-            parts += [f"A trial that {words} (seed {seeds[0]}):", table(predictions, seeds[0]), ""]
+def report(outcome: results.Outcome, folder: Path) -> str:
+    """The whole report of an arm whose files are in this folder."""
+    parts = ["", how_often_and_how_much(outcome.metrics), ""]
+    for words, seed in examples(outcome):
+        parts += [f"A trial that {words} (seed {seed}):", table(outcome.predictions, seed), ""]
     parts += [
-        f"Every trial: {folder / results.TRIALS}; every prediction: {folder / results.PREDICTIONS}; "
+        f"Every trial: {folder / 'trials.csv'}; every prediction: {folder / 'predictions.csv'}; "
         f"picture: {folder / results.FIGURE}",
         "Look inside: make report. Ask the best trial: make predict SEQ=... Compare runs: make ui, or dvc exp show",
     ]
     return "\n".join(parts)
+
+
+def examples(outcome: results.Outcome) -> list[tuple[str, int]]:
+    """The seeds of the first trial that learned and of the first that did not, as far as there are such."""
+    verdicts = outcome.verdicts()
+    first = {learned: seed for seed, learned in reversed(verdicts.items())}
+    return [
+        (words, first[learned]) for learned, words in ((True, "learned"), (False, "did not learn")) if learned in first
+    ]
 
 
 HEAD = """# Results
@@ -64,6 +59,14 @@ sequence is predicted right in the end. Rates are with their Wilson interval. p 
 the same seeds (exact McNemar test, adjusted by Holm for the number of arms); an answer says that arms differ where p
 is below 1 minus the confidence. The epochs to learn are the Kaplan-Meier median over all trials, with its interval,
 where half of them ever learned; *forgot* counts trials that had learned at some check, but not in the end.
+
+**How much.** A trial can be right by a hair. So beside how often, the table says how much is remembered: at each step
+where several symbols may follow, the outputs of these candidates, normalised among each other, give the right one a
+probability; *memory* is the mean of its logarithm, relative to guessing: 0 bits is guessing, all there is to remember
+is 1 bit for two sequences (negative is worse than guessing). It is the median over trials with its interval. *Lead 0.1*
+is the share of trials whose right output exceeds the best wrong one by at least 0.1 in every scored step. *Afresh* and
+*as trained* say how many would have learned by the other way of asking, where there are two: from a state of zero
+before each sequence, or with the resets and the batches of training.
 """
 
 
@@ -82,21 +85,64 @@ def results_page(summaries: list[dict], pictures: Path) -> str:
             f"|---|{'---:|' * (len(head) - 1)}",
             *(f"| {' | '.join(row)} |" for row in rows),
         ]
+        if luck := summary.get("luck"):
+            parts += ["", *_luck_tables(luck)]
     return "\n".join(parts) + "\n"
+
+
+def _luck_tables(luck: dict) -> list[str]:
+    seeds = [each["seeds"] for each in luck["pairs"][0]["demonstrations"]] if luck["pairs"] else []
+    lines = [
+        f"| ranked wrongly (or alike) with | {' | '.join(f'{n} seeds' for n in seeds)} |",
+        f"|---|{'---:|' * len(seeds)}",
+    ]
+    for pair in luck["pairs"]:
+        shown = [f"{percent(each['wrong'])} ({percent(each['alike'])})" for each in pair["demonstrations"]]
+        lines.append(f"| {pair['better']} before {pair['worse']} | {' | '.join(shown)} |")
+    points = [f"{100 * each['width']:g} points" for each in luck["widths"]]
+    needed = [f"{each['seeds']:,}" for each in luck["widths"]]
+    return [
+        *(lines if seeds else []),
+        "",
+        f"| width of the first arm's interval | {' | '.join(points)} |",
+        f"|---|{'---:|' * len(points)}",
+        f"| seeds | {' | '.join(needed)} |",
+    ]
 
 
 def study_table(summary: dict) -> list[list[str]]:
     """A study's arms as a table of words, the head first."""
     with_p = any(arm["p"] is not None for arm in summary["arms"])
     rows = [["arm", "learned", "rate", f"{100 * summary['confidence']:g} % interval"]]
-    rows[0] += ["p"] * with_p + ["epochs to learn", "forgot"]
+    others = [
+        way for way in ("afresh", "as_trained") if any(f"{way}_successes" in arm["metrics"] for arm in summary["arms"])
+    ]
+    rows[0] += ["p"] * with_p + ["memory, bits", "lead 0.1", "epochs to learn", "forgot"]
+    rows[0] += [way.replace("_", " ") for way in others]
     for arm in summary["arms"]:
         numbers = arm["metrics"]
         low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
         row = [arm["name"], f"{numbers['successes']} of {numbers['trials']}", f"{100 * numbers['success_rate']:.1f} %"]
         row += [f"{low:.1f} to {high:.1f} %", *[_p(arm["p"])] * with_p]
-        rows.append([*row, _to_learn(numbers), str(numbers["forgotten"])])
+        row += [_memory(numbers), percent(numbers["successes_margin_0.1"] / numbers["trials"])]
+        row += [_to_learn(numbers), str(numbers["forgotten"])]
+        rows.append(row + [_otherwise(numbers, way) for way in others])
     return rows
+
+
+def _memory(numbers: dict) -> str:
+    if numbers["memory_median"] is None:
+        return "not needed"
+    median, *ends = (numbers[f"memory_median{end}"] for end in ("", "_low", "_high"))
+    low, high = ("?" if end is None else amount(end) for end in ends)
+    return f"{bits(median, numbers['memory_whole']).removesuffix(' bit')} ({low} to {high})"
+
+
+def _otherwise(numbers: dict, way: str) -> str:
+    if f"{way}_successes" not in numbers:
+        return ""
+    remembered = bits(numbers[f"{way}_memory_median"], numbers["memory_whole"])
+    return f"{numbers[f'{way}_successes']} of {numbers['trials']}{f', {remembered}' if remembered else ''}"
 
 
 def _to_learn(numbers: dict) -> str:
@@ -115,8 +161,11 @@ def _p(value: float | None) -> str:
 def main() -> None:
     artifacts.check_recorded()
     folders = [argument for argument in sys.argv[1:] if argument != "--answer"] or ["data/tutorial"]
-    text = report(Path(folders[0])).strip()
-    print(text.splitlines()[0] if "--answer" in sys.argv else text)
+    folder = Path(folders[0])
+    if "--answer" in sys.argv:
+        print(how_often_and_how_much(artifacts.read_json(folder / results.METRICS)))
+    else:
+        print(report(results.read(folder), folder).strip())
 
 
 if __name__ == "__main__":

@@ -1,60 +1,123 @@
-"""What training and evaluation leave of an arm: names of files, reading and writing."""
+"""What evaluation leaves of an arm, and its files: metrics.json, and tables as CSV.
 
+Everything that is known of an arm is computed once, by `outcome`, into an `Outcome`, which charts, pages and MLflow are
+made of; `write` and `read` take it to its files and back. Numbers are rounded, to so many digits that what a machine
+does with the last ones cannot show.
+"""
+
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from memory_trials import artifacts
+from memory_trials import artifacts, encoding, evaluation, statistics
+from memory_trials.config import Settings
 from memory_trials.encoding import Table
 from memory_trials.errors import UserError
-from memory_trials.problems import Problem
+from memory_trials.evaluation import Answers
+from memory_trials.problems import Problem, conflicts
+from memory_trials.trained import Trained
 
-METRICS, TRIALS, PREDICTIONS = "metrics.json", "trials.csv", "predictions.csv"
-LOSS, LEARNED, FIGURE = "loss.csv", "learned.csv", "answer.png"
-TIME_TO_LEARN, FREE_RUN = "time_to_learn.csv", "free_run.csv"
-FORMAT = "memory-trials trained 1"
-LONG = 50
+METRICS, FIGURE = "metrics.json", "answer.png"
+LONG = 50  # steps; of longer flows only the scored ones are predicted
+DIGITS = 7  # significant ones of a number; a single-precision number has no more
+DECIMALS = 6  # of leads, memory and activations, which may be differences of almost equal numbers
+
+# Each table's columns and what they hold, as pandas reads them; Int64 may be missing.
+TABLES = {
+    "trials": {
+        "seed": "int64", "learned": "int64", "sequence_accuracy": "float64", "step_accuracy": "float64",
+        "final_loss": "float64", "first_learned_epoch": "Int64", "margin": "float64", "memory": "float64",
+    },
+    "predictions": {
+        "seed": "int64", "sequence": "int64", "step": "int64", "input": "str", "target": "str", "predicted": "str",
+        "activation": "float64", "scored": "int64", "right": "int64",
+    },
+    "confusion": {
+        "seed": "int64", "sequence": "int64", "step": "int64", "input": "str", "target": "str", "predicted": "str",
+    },
+    "loss": {"epoch": "int64", "median": "float64", "p10": "float64", "p90": "float64"},
+    "learned": {"epoch": "int64", "share_learned": "float64", "low": "float64", "high": "float64"},
+    "remembered": {"epoch": "int64", "median": "float64", "p10": "float64", "p90": "float64"},
+    "time_to_learn": {"epoch": "int64", "share_ever_learned": "float64", "low": "float64", "high": "float64"},
+    "free_run": {"seed": "int64", "sequence": "int64", "prefix": "str", "following": "str"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What training leaves behind, for T trials, E epochs and C checks.
+class Outcome:
+    """What is known of an arm. metrics: the content of metrics.json. The tables, named and typed as in `TABLES`:
 
-    seeds [T] int64. weights: the model's variables by name, in the model's order, each [T, ...] float32.
-    losses [T, E] float32: per epoch, the mean over its updates of the loss just before the update (what
-    Keras's fit reports). checks [C] int64: the epochs after which the trials were asked; learned [T, C]
-    bool: their verdicts.
+    trials: a row for each. predictions: what each trial said at each step that is shown; confusion: at those that need
+    memory. loss, learned, remembered: over epochs, the loss, the share of trials that know every step with its
+    interval, and the memory in bits. time_to_learn: the Kaplan-Meier curve. free_run: only where it was asked for.
     """
 
-    seeds: np.ndarray
-    weights: dict[str, np.ndarray]
-    losses: np.ndarray
-    checks: np.ndarray
-    learned: np.ndarray
+    metrics: dict[str, int | float | None]
+    trials: pd.DataFrame
+    predictions: pd.DataFrame
+    confusion: pd.DataFrame
+    loss: pd.DataFrame
+    learned: pd.DataFrame
+    remembered: pd.DataFrame
+    time_to_learn: pd.DataFrame
+    free_run: pd.DataFrame | None = None
+
+    def verdicts(self) -> dict[int, bool]:
+        """Of each seed: has it learned?"""
+        return dict(zip(self.trials["seed"].tolist(), (self.trials["learned"] == 1).tolist()))
 
 
-def write_trained(path: Path, trained: Trained, settings: dict) -> None:
-    weights = {f"weights/{name}": array for name, array in trained.weights.items()}
-    history = {name: getattr(trained, name) for name in ("seeds", "losses", "checks", "learned")}
-    artifacts.write_arrays(path, FORMAT, history | weights, settings)
-
-
-def read_trained(path: Path) -> tuple[dict, Trained]:
-    """The settings (problem, encoding, model, training, evaluation.every) and the result of training."""
-    history = ("seeds", "losses", "checks", "learned")
-    settings, arrays = artifacts.read_arrays(path, FORMAT, history)
-    weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name.startswith("weights/")}
-    trained = Trained(weights=weights, **{name: arrays[name] for name in history})
-    trials = len(trained.seeds)
-    shapes_agree = (
-        all(len(array) == trials for array in (trained.losses, trained.learned, *weights.values()))
-        and trained.learned.shape[1:] == trained.checks.shape
-        and weights
+def outcome(settings: Settings, problem: Problem, table: Table, trained: Trained) -> Outcome:
+    """Ask an arm's trials, and work out all that is told of them. `UserError` where a free run is not possible."""
+    confidence, asked = settings.evaluation.confidence, settings.evaluation.margin
+    said = evaluation.answers(settings.model, trained.weights, table, shown_steps(table).any(axis=0))
+    learned, sequence_accuracy, step_accuracy = _verdicts(said, table, asked)
+    memory, margin = said.memory(table), said.margin(table.judge_scored)
+    known = trained.known(asked)
+    epochs_to_learn = statistics.first_learned(trained.checks, known)
+    losses = trained.losses.astype(np.float64)
+    epochs = losses.shape[1]
+    metrics = statistics.summary(
+        learned, sequence_accuracy, step_accuracy, losses[:, -1], epochs_to_learn, epochs, confidence
     )
-    if not shapes_agree:
-        raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew")
-    return settings, trained
+    metrics |= {"verdict_changes": statistics.changes_of_verdict(known), "memory_whole": whole_memory(table)}
+    metrics |= statistics.memory_summary(memory, learned, margin, confidence)
+    metrics |= statistics.chance(*said.signal_and_bias(table))
+    metrics |= _asked_otherwise(settings, problem, table, trained)
+    metrics |= {"parameters": sum(array[0].size for array in trained.weights.values())}
+    metrics |= {"updates": epochs * table.updates, "confidence": confidence}
+    free_run = None
+    if run := settings.evaluation.free_run:
+        following = evaluation.free_run(settings.model, trained.weights, problem, run)
+        metrics |= evaluation.recited(following, problem, run.prefix, learned)
+        free_run = _free_run(problem, trained.seeds, following, run.prefix)
+    trials = (trained.seeds, learned, sequence_accuracy, step_accuracy, losses[:, -1], epochs_to_learn, margin, memory)
+    every_epoch = np.arange(1, epochs + 1)
+    curves = {
+        "loss": (every_epoch, *statistics.loss_curves(losses).T),
+        "learned": (trained.checks, *statistics.share_learned(known, confidence).T),
+        "remembered": (trained.checks, *statistics.memory_curves(trained.memory).T),
+        "time_to_learn": statistics.time_to_learn(epochs_to_learn, epochs, confidence)[0].T,
+    }
+    return Outcome(
+        metrics={name: _rounded(value) for name, value in metrics.items()},
+        trials=_frame("trials", trials),
+        predictions=_predictions(problem, table, trained.seeds, said),
+        confusion=_confusion(problem, table, trained.seeds, said.predicted),
+        free_run=free_run,
+        **{name: _frame(name, columns) for name, columns in curves.items()},
+    )
+
+
+def whole_memory(table: Table) -> float | None:
+    """All that there is to remember, in bits: the mean over the steps that need memory of log2(how many symbols may
+    follow); None where no step needs it."""
+    counts = (table.candidates >= 0).sum(axis=1)[table.judge_group[table.judge_group >= 0]]
+    return float(np.log2(counts).mean()) if len(counts) else None
 
 
 def shown_steps(table: Table) -> np.ndarray:
@@ -62,49 +125,115 @@ def shown_steps(table: Table) -> np.ndarray:
     return table.judge_scored if table.judge_y.shape[1] > LONG else table.judge_at[:, :, 0] >= 0
 
 
-def write_predictions(
-    folder: Path, problem: Problem, table: Table, seeds: np.ndarray, predicted: np.ndarray, activations: np.ndarray
-) -> None:
-    """predictions.csv: what every trial said at each of `shown_steps`; predicted, activations [T, K, L]."""
-    header = ("seed", "sequence", "step", "input", "target", "predicted", "activation", "scored", "right")
+def _verdicts(said: Answers, table: Table, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return statistics.verdicts(said.right(table, margin), table.judge_scored, table.judge_at[:, :, 0])
+
+
+def _asked_otherwise(settings: Settings, problem: Problem, table: Table, trained: Trained) -> dict:
+    """Success rate and memory by the other way of asking, where it is another: from a fresh state before each sequence
+    (afresh), or with the resets and batches of training (as_trained)."""
+    as_trained = not settings.evaluation.as_trained
+    other = encoding.make_table(problem, settings.encoding, settings.training, as_trained)
+    names = [name for name in vars(table) if name.startswith("judge_")]
+    if all(np.array_equal(getattr(table, name), getattr(other, name)) for name in names):
+        return {}
+    said = evaluation.answers(settings.model, trained.weights, other, other.judge_scored.any(axis=0))
+    learned, *_ = _verdicts(said, other, settings.evaluation.margin)
+    rate = statistics.success_rate(int(learned.sum()), len(learned), settings.evaluation.confidence)
+    memory = np.nan_to_num(said.memory(other), nan=0.0)
+    numbers = {"successes": int(learned.sum())} | dict(
+        zip(("success_rate", "success_rate_low", "success_rate_high"), rate)
+    )
+    numbers["memory_median"] = float(np.median(memory)) if (other.judge_group >= 0).any() else None
+    return {f"{'as_trained' if as_trained else 'afresh'}_{name}": value for name, value in numbers.items()}
+
+
+def _rounded(value: int | float | None) -> int | float | None:
+    if not isinstance(value, float):
+        return value
+    if not np.isfinite(value):
+        return None
+    return round(float(f"{value:.{DIGITS}g}"), DECIMALS + 3)
+
+
+def _frame(name: str, columns) -> pd.DataFrame:
+    """A table of these columns, in the order and of the kinds that `TABLES` says, rounded."""
+    kinds = TABLES[name]
+    frame = pd.DataFrame(dict(zip(kinds, columns)), columns=list(kinds)).astype(kinds)
+    for column in frame.select_dtypes("float"):
+        digits = [float(f"{value:.{DIGITS}g}") for value in frame[column]]
+        frame[column] = digits if column == "final_loss" or name == "loss" else np.round(digits, DECIMALS)
+    return frame
+
+
+def _predictions(problem: Problem, table: Table, seeds: np.ndarray, said: Answers) -> pd.DataFrame:
+    """What every trial said at each of `shown_steps`."""
     asked = [problem.scored(sequence) for sequence in problem.asked]
-    places = [(*table.judge_at[flow, t], flow, t) for flow, t in np.argwhere(shown_steps(table))]
     rows = (
         (seed, k + 1, step + 1, problem.asked[k][step], problem.asked[k][step + 1], symbol,
-         f"{activations[trial, flow, t]:.6f}", int(asked[k][step]), int(symbol == problem.asked[k][step + 1]))
-        for trial, seed in enumerate(seeds)
-        for k, step, flow, t in sorted(places)
-        for symbol in [problem.alphabet[predicted[trial, flow, t]]]
+         said.activation[trial, flow, t], asked[k][step], symbol == problem.asked[k][step + 1])
+        for trial, seed, k, step, flow, t in _places(table, seeds, shown_steps(table))
+        for symbol in [problem.alphabet[said.predicted[trial, flow, t]]]
     )  # fmt: skip
-    artifacts.write_csv(folder / PREDICTIONS, header, rows)
+    return _frame("predictions", zip(*rows))
 
 
-def write_free_run(folder: Path, problem: Problem, seeds: np.ndarray, following: np.ndarray, prefix: int) -> None:
-    """free_run.csv: following [T, K, steps], the places of the symbols that each trial says after the prefix."""
+def _confusion(problem: Problem, table: Table, seeds: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    """What each trial said at each of `problems.conflicts`; predicted [T, K, L]."""
+    needed = conflicts(problem)
+    at = [tuple(place) in needed for place in table.judge_at.reshape(-1, 2).tolist()]
+    rows = (
+        (seed, k + 1, step + 1, problem.asked[k][step], problem.asked[k][step + 1],
+         problem.alphabet[predicted[trial, flow, t]])
+        for trial, seed, k, step, flow, t in _places(table, seeds, np.reshape(at, table.judge_y.shape))
+    )  # fmt: skip
+    return _frame("confusion", zip(*rows))
+
+
+def _places(table: Table, seeds: np.ndarray, shown: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """Trial, seed, sequence, step, and where that is in the table (flow, time), of every shown [K, L] step."""
+    places = sorted((*table.judge_at[flow, t].tolist(), flow, t) for flow, t in np.argwhere(shown).tolist())
+    for trial, seed in enumerate(seeds.tolist()):
+        for place in places:
+            yield trial, seed, *place
+
+
+def _free_run(problem: Problem, seeds: np.ndarray, following: np.ndarray, prefix: int) -> pd.DataFrame:
+    """following [T, K, steps]: the indices of the symbols that each trial says after the prefix."""
     written = lambda symbols: " ".join(str(symbol) for symbol in symbols)
     rows = (
-        (seed, k + 1, written(sequence[:prefix]), written(problem.alphabet[place] for place in following[trial, k]))
+        (seed, k + 1, written(sequence[:prefix]), written(problem.alphabet[index] for index in following[trial, k]))
         for trial, seed in enumerate(seeds)
         for k, sequence in enumerate(problem.asked)
     )
-    artifacts.write_csv(folder / FREE_RUN, ("seed", "sequence", "prefix", "following"), rows)
+    return _frame("free_run", zip(*rows))
 
 
-def write_curves(
-    folder: Path,
-    loss_curves: np.ndarray,
-    checks: np.ndarray,
-    shares: np.ndarray,
-    time_to_learn: np.ndarray,
-    confidence: float,
-) -> None:
-    """loss.csv, learned.csv and time_to_learn.csv, which `dvc plots show` draws.
+def write(folder: Path, result: Outcome) -> None:
+    """metrics.json and a CSV file for each table, in an arm's folder."""
+    for name in TABLES:
+        if (frame := getattr(result, name)) is not None:
+            artifacts.write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    artifacts.write_json(folder / METRICS, result.metrics)
 
-    loss_curves [E, 3], checks [C], shares [C, 3], time_to_learn [N, 4]: as `statistics` computes them.
-    """
-    rows = ((epoch, *row) for epoch, row in enumerate(loss_curves.tolist(), 1))
-    artifacts.write_csv(folder / LOSS, ("epoch", "median", "p10", "p90"), rows)
-    rows = ((check, *row, confidence) for check, row in zip(checks.tolist(), shares.tolist()))
-    artifacts.write_csv(folder / LEARNED, ("epoch", "share_learned", "low", "high", "confidence"), rows)
-    header = ("epoch", "share_ever_learned", "low", "high")
-    artifacts.write_csv(folder / TIME_TO_LEARN, header, ((int(row[0]), *row[1:]) for row in time_to_learn.tolist()))
+
+def read(folder: Path) -> Outcome:
+    """What `write` has written; `UserError` where a file is missing or damaged."""
+    frames = {name: read_table(folder, name) for name in TABLES if name != "free_run"}
+    free_run = read_table(folder, "free_run") if (folder / "free_run.csv").exists() else None
+    return Outcome(artifacts.read_json(folder / METRICS), free_run=free_run, **frames)
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    path, kinds = folder / f"{name}.csv", TABLES[name]
+    missing = {column: [""] for column, kind in kinds.items() if kind in ("float64", "Int64")}
+    try:
+        frame = pd.read_csv(
+            io.StringIO(artifacts.read_text(path)), dtype=kinds, keep_default_na=False, na_values=missing,
+            float_precision="round_trip",
+        )  # fmt: skip
+        if list(frame.columns) != list(kinds):
+            raise ValueError("other columns")
+    except ValueError:  # pandas' own are ValueErrors too
+        raise UserError(f"{path} is damaged: run dvc repro to make it anew") from None
+    return frame

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+MARGINS = (0.01, 0.1, 0.5)  # leads that a success rate is also told for
+
 
 def success_rate(successes: int, trials: int, confidence: float) -> tuple[float, float, float]:
     """The share that learned and its Wilson (1927) score interval: rate, low, high, each in [0, 1].
@@ -17,16 +19,101 @@ def success_rate(successes: int, trials: int, confidence: float) -> tuple[float,
     return successes / trials, float(interval.low), float(interval.high)
 
 
-def verdicts(
-    predicted: np.ndarray, targets: np.ndarray, scored: np.ndarray, sequence: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def seeds_for_width(rate: float, width: float, confidence: float, most: int = 1_000_000) -> int:
+    """The fewest trials of which this share learns whose Wilson interval is at most so wide; `most` where none is."""
+
+    def is_wider(trials: int) -> bool:
+        low, high = proportion_confint(rate * trials, trials, 1 - confidence, "wilson")
+        return high - low > width
+
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = 0, 1
+    while high < most and is_wider(high):
+        low, high = high, min(2 * high, most)
+    while high - low > 1:  # the width falls with the number of trials
+        middle = (low + high) // 2
+        low, high = (middle, high) if is_wider(middle) else (low, middle)
+    return high
+
+
+def wrongly_ranked(rate: float, other: float, seeds: int) -> tuple[float, float]:
+    """How often a demonstration with so many seeds of each of two settings shows the worse one ahead, and how often
+    both alike: two independent binomial counts, one of each rate."""
+    from scipy.stats import binom
+
+    counts = np.arange(seeds + 1)
+    better, worse = binom.pmf(counts, seeds, max(rate, other)), binom.pmf(counts, seeds, min(rate, other))
+    alike = float(better @ worse)
+    return max(0.0, 1 - float(better @ np.cumsum(worse))), alike
+
+
+def quantile(values: np.ndarray, p: float, confidence: float) -> tuple[float, float | None, float | None]:
+    """A quantile of these values [N], and the interval that the binomial distribution gives for it (Conover 1999,
+    section 3.2), None at an end for which there are too few values."""
+    from scipy.stats import quantile_test
+
+    interval = quantile_test(values, p=p).confidence_interval(confidence)
+    ends = (None if np.isnan(end) else float(end) for end in (interval.low, interval.high))
+    return float(np.quantile(values, p)), *ends
+
+
+def memory_summary(memory: np.ndarray, learned: np.ndarray, margin: np.ndarray, confidence: float) -> dict:
+    """How much is remembered, for metrics.json; all arrays [T].
+
+    memory, in bits: its median, 10 % and 90 % quantile over all trials, each with its interval, and its median over
+    those that learned; None where no step needs memory. margin: by what lead those that learned did (median), and how
+    many would have, had more of a lead been asked for. Where training diverged, nothing is remembered.
+    """
+    result: dict[str, float | int | None] = {}
+    needed = not np.isnan(memory).all()
+    remembered = np.nan_to_num(memory, nan=0.0)
+    for name, p in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
+        numbers = quantile(remembered, p, confidence) if needed else (None, None, None)
+        result |= {f"memory_{name}{end}": number for end, number in zip(("", "_low", "_high"), numbers)}
+    result["memory_learned_median"] = float(np.median(remembered[learned])) if needed and learned.any() else None
+    result["margin_learned_median"] = float(np.median(margin[learned])) if learned.any() else None
+    return result | {f"successes_margin_{asked:g}": int((learned & (margin >= asked)).sum()) for asked in MARGINS}
+
+
+def memory_curves(memory: np.ndarray) -> np.ndarray:
+    """memory [T, C] -> [C, 3]: at each check the median, the 10 % and the 90 % quantile over trials; a trial that
+    diverged remembers nothing. All NaN where no step needs memory."""
+    if np.isnan(memory).all():
+        return np.full((memory.shape[1], 3), np.nan)
+    return np.quantile(np.nan_to_num(memory.astype(np.float64), nan=0.0), [0.5, 0.1, 0.9], axis=0).T
+
+
+def changes_of_verdict(learned: np.ndarray) -> float:
+    """learned [T, C] -> how often, in the mean over trials, one check finds another verdict than the one before."""
+    return float((learned[:, 1:] != learned[:, :-1]).sum(axis=1).mean())
+
+
+def chance(signal: np.ndarray, bias: np.ndarray) -> dict[str, float | None]:
+    """How much of a success rate is luck, for metrics.json; both [T], from `evaluation.Answers.signal_and_bias`.
+
+    chance_rate: how often a signal exceeds a bias when each is taken from any trial, independently of the other: the
+    rate that follows from their spreads alone. None where no step needs memory.
+    """
+    usable = np.isfinite(signal) & np.isfinite(bias)
+    if not usable.any():
+        return {"signal_median": None, "bias_median": None, "chance_rate": None}
+    signal, bias = signal[usable], np.sort(bias[usable])
+    smaller = np.searchsorted(bias, signal, side="left")
+    return {
+        "signal_median": float(np.median(signal)),
+        "bias_median": float(np.median(bias)),
+        "chance_rate": float(smaller.mean() / len(bias)),
+    }
+
+
+def verdicts(right: np.ndarray, scored: np.ndarray, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What T trials got right: learned [T] bool, sequence accuracy [T], step accuracy [T].
 
-    predicted [T, K, L] and targets [K, L]: indices of symbols; scored [K, L] bool; sequence [K, L]: which
-    sequence a step belongs to. A sequence is right when each of its scored steps is; learned means that
-    every sequence is right.
+    right [T, K, L] bool; scored [K, L] bool; sequence [K, L]: which sequence a step belongs to. A sequence is right
+    when each of its scored steps is; learned means that every sequence is right.
     """
-    right = predicted[:, scored] == targets[scored]  # [T, steps]
+    right = right[:, scored]  # [T, steps]
     of = sequence[scored]
     sequence_right = np.stack([right[:, of == number].all(axis=1) for number in np.unique(of)], axis=1)
     return sequence_right.all(axis=1), sequence_right.mean(axis=1), right.mean(axis=1)

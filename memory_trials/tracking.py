@@ -24,25 +24,26 @@ import uuid
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from memory_trials import (
+    answers,
     artifacts,
-    evaluation,
-    figures,
-    report,
     results,
     statistics,
     store,
     studies,
+    style,
     tracker,
     views,
 )
 from memory_trials.config import TrackingSettings, load_settings
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.revision import revision
+from memory_trials.trained import read_trained
 
 HOST, PORT = "127.0.0.1", "5000"
-VERSION = "3"  # of what is shown and how: a new one publishes anew
+VERSION = "4"  # of what is shown and how: a new one publishes anew
 BATCH = 1000  # metrics in one request, the most that MLflow takes
 # How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
 # and thousands of trials, and each point is a row in the store, so theirs are few.
@@ -62,6 +63,17 @@ METRICS = {
     "median_epochs_to_learn": "time_to_learn/median",
     "median_epochs_to_learn_low": "time_to_learn/low",
     "median_epochs_to_learn_high": "time_to_learn/high",
+    "memory_median": "memory/final_median",
+    "memory_median_low": "memory/final_low",
+    "memory_median_high": "memory/final_high",
+    "memory_p10": "memory/final_p10",
+    "memory_p90": "memory/final_p90",
+    "memory_learned_median": "memory/final_median_of_learned",
+    "margin_learned_median": "margin/final_median_of_learned",
+    "memory_whole": "memory/whole",
+    "signal_median": "luck/signal_median",
+    "bias_median": "luck/bias_median",
+    "chance_rate": "luck/chance_rate",
     "parameters": "size/parameters",
     "updates": "size/updates",
 }
@@ -77,7 +89,8 @@ the links.
 for the trials `tags.kind = 'trial' and tags.learned = 'no'`.
 - `learned/share` is the share of the trials that had learned at an epoch (`learned/low`, `learned/high`: its \
 interval), `learned/ever` the share that had learned at that epoch or before (Kaplan-Meier); `loss/median`, \
-`loss/p10` and `loss/p90` are over the trials. What *learned* means: README.md, "Read the results".
+`loss/p10` and `loss/p90` are over the trials, and so are `memory/median` and its like, in bits: how much is
+remembered. What *learned* means: README.md, "Read the results".
 - Where an arm was trained again, its earlier results are kept as `tags.kind = 'earlier arm'`.
 """
 
@@ -114,26 +127,29 @@ def _shown(arms: list[studies.Arm]) -> Iterator["Shown"]:
     cells = [arm.changes.get("model.cell", "") for arm in arms]
     by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
     for number, (arm, cell) in enumerate(zip(arms, cells)):
-        yield Shown(arm, blocks.get(arm.study), figures.look(cell if by_cell else "", number)[0])
+        yield Shown(arm, blocks.get(arm.study), style.look(cell if by_cell else "", number)[0])
 
 
 class Shown:
     """What an arm's artifacts say, as MLflow shall show it; block: its study's, where that is known."""
 
     def __init__(self, arm: studies.Arm, block: studies.Study | None = None, colour: str = ""):
-        self.arm, self.folder, self.study, self.block, self.colour = arm, arm.folder, arm.study, block, colour
-        self.settings, self.trained = results.read_trained(arm.trained)
-        self.metrics = artifacts.read_json(arm.folder / results.METRICS)
-        self.trials = artifacts.read_csv(arm.folder / results.TRIALS)
-        learned = artifacts.read_csv(arm.folder / results.LEARNED)
-        self.answer = report.answer(self.metrics, float(learned[0]["confidence"]))
+        self.arm, self.folder, self.study, self.block, self.colour = arm, arm.files.folder, arm.study, block, colour
+        self.settings, self.trained = read_trained(arm.files.trained)
+        self.metrics = artifacts.read_json(arm.files.folder / results.METRICS)
+        self.trials = results.read_table(arm.files.folder, "trials")
+        learned = results.read_table(arm.files.folder, "learned")
+        self.answer = answers.how_often_and_how_much(self.metrics)
         epochs = len(self.trained.losses[0])
         in_study = arm.study != studies.PIPELINE
         self.epochs = _spread(epochs, STUDY_POINTS if in_study else POINTS)
         self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if in_study else POINTS)
-        self.learned = [learned[check - 1] for check in _spread(len(learned), STUDY_POINTS if in_study else POINTS)]
-        contents = (artifacts.read_bytes(path) for path in
-                    (arm.trained, arm.folder / results.METRICS, arm.folder / results.TRIALS))  # fmt: skip
+        checks = len(learned)
+        self.checks = _spread(checks, STUDY_POINTS if in_study else POINTS) - 1  # their places
+        self.trial_checks = _spread(checks, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
+        self.learned = learned.iloc[self.checks]
+        files = (arm.files.trained, self.folder / results.METRICS, self.folder / "trials.csv")
+        contents = (artifacts.read_bytes(path) for path in files)
         identity = (VERSION.encode(), arm.study.encode(), arm.name.encode())
         self.fingerprint = hashlib.sha256(b"\0".join([*identity, *contents])).hexdigest()
 
@@ -170,14 +186,17 @@ class Shown:
         losses = statistics.loss_curves(self.trained.losses[:, self.epochs - 1])
         for epoch, values in zip(self.epochs.tolist(), losses.tolist()):
             yield from ((f"loss/{name}", value, epoch) for name, value in zip(("median", "p10", "p90"), values))
-        ever, rows = 0.0, artifacts.read_csv(self.folder / results.TIME_TO_LEARN)[::-1]
-        for row in self.learned:
-            epoch = int(row["epoch"])
-            while rows and int(rows[-1]["epoch"]) <= epoch:
-                ever = float(rows.pop()["share_ever_learned"])
-            for name, key in (("share", "share_learned"), ("low", "low"), ("high", "high")):
-                yield f"learned/{name}", float(row[key]), epoch
-            yield "learned/ever", ever, epoch
+        ever = results.read_table(self.folder, "time_to_learn")
+        steps = np.searchsorted(ever["epoch"], self.learned["epoch"], side="right")
+        shares = np.append(0.0, ever["share_ever_learned"])[steps]
+        for row, share in zip(self.learned.itertuples(), shares.tolist()):
+            for name, value in (("share", row.share_learned), ("low", row.low), ("high", row.high)):
+                yield f"learned/{name}", value, row.epoch
+            yield "learned/ever", share, row.epoch
+        if self.metrics["memory_whole"]:
+            for row in results.read_table(self.folder, "remembered").iloc[self.checks].itertuples():
+                for name, value in (("median", row.median), ("p10", row.p10), ("p90", row.p90)):
+                    yield f"memory/{name}", value, row.epoch
 
     def description(self, experiment: str) -> str:
         """Markdown: the answer, what was asked, the numbers, and where the words are explained."""
@@ -198,6 +217,9 @@ class Shown:
             "trials that learned": f"{numbers['successes']} of {numbers['trials']}",
             "epochs to learn (Kaplan-Meier median)": "not half of the trials ever learned"
             if median is None else f"{median:g} ({low} to {high})",
+            "memory (median of the trials)": answers.bits(numbers["memory_median"], numbers["memory_whole"])
+            or "no step needs it",
+            "trials that learned by a lead of 0.1": numbers["successes_margin_0.1"],
             "learned once, but forgot again": numbers["forgotten"],
             "parameters": f"{numbers.get('parameters', 0):,}",
             "updates in training": f"{numbers.get('updates', 0):,}",
@@ -338,20 +360,20 @@ def _log_arm(client, arm: Shown, parent) -> None:
     client.log_batch(run_id, params=[Param(key, value) for key, value in arm.parameters().items()])
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-    sequences = artifacts.read_text(arm.arm.sequences)
+    sequences = artifacts.read_text(arm.arm.files.sequences)
     dataset = Dataset(
         name=f"{arm.study} sequences",
         digest=hashlib.sha256(sequences.encode()).hexdigest()[:8],
         source_type="local",
-        source=json.dumps({"uri": str(arm.arm.sequences)}),
+        source=json.dumps({"uri": str(arm.arm.files.sequences)}),
         profile=json.dumps(
             {"sequences": len(json.loads(sequences)["sequences"]), "symbols": len(json.loads(sequences)["alphabet"])}
         ),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    files = [arm.folder / name for name in (results.FIGURE, figures.SCALABLE, results.METRICS, results.TRIALS)]
+    names = (results.FIGURE, style.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
     among_peers = studies.PICTURES / f"{arm.study}.png"
-    for path in (*files, among_peers, arm.folder / evaluation.CONFUSION, arm.arm.sequences):
+    for path in (*(arm.folder / name for name in names), among_peers, arm.arm.files.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one
             client.log_artifact(run_id, str(path))
 
@@ -379,9 +401,14 @@ def _publish_children(opened: store.Store, arm: Shown, parent) -> bool:
 
 def _children(arm: Shown, parent_id: str):
     """name, tags, params and metrics [(key, value, step)] of each trial's run."""
-    for row, losses in zip(arm.trials, arm.trained.losses[:, arm.trial_epochs - 1].tolist()):
-        learned = row["learned"] == "1"
-        numbers = ("learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
+    losses = arm.trained.losses[:, arm.trial_epochs - 1].tolist()
+    remembered = arm.trained.memory[:, arm.trial_checks].tolist()
+    checks = arm.trained.checks[arm.trial_checks].tolist()
+    for number, row in enumerate(arm.trials.astype(object).to_dict("records")):
+        learned = row["learned"] == 1
+        numbers = ("learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch", "margin")
+        curves = [("loss", value, epoch) for epoch, value in zip(arm.trial_epochs.tolist(), losses[number])]
+        curves += [("memory", value, epoch) for epoch, value in zip(checks, remembered[number]) if np.isfinite(value)]
         yield {
             "name": f"seed {row['seed']}, {'learned' if learned else 'not learned'}",
             "tags": {
@@ -391,9 +418,8 @@ def _children(arm: Shown, parent_id: str):
                 "cell": arm.settings["model"]["cell"],
                 "learned": "yes" if learned else "no",
             },
-            "params": {"seed": row["seed"]},
-            "metrics": [("loss", loss, epoch) for epoch, loss in zip(arm.trial_epochs.tolist(), losses)]
-            + [(key, float(row[key]), 0) for key in numbers if row[key]],
+            "params": {"seed": str(row["seed"])},
+            "metrics": curves + [(key, float(row[key]), 0) for key in numbers if not pd.isna(row[key])],
         }
 
 
@@ -421,7 +447,7 @@ def main() -> None:
         show_page(settings)
     artifacts.check_recorded()
     arms = [studies.pipeline_arm()]
-    if arms[0].trained.exists() or not studies.FOLDER.exists():
+    if arms[0].files.trained.exists() or not studies.FOLDER.exists():
         publish(arms, settings)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
@@ -430,12 +456,10 @@ def main() -> None:
 def _trained_studies() -> Iterator[list[studies.Arm]]:
     """The arms of each study that is here, whole."""
     for name in studies.load_studies()[1] if studies.FILE.exists() else []:
-        study, arms = studies.study_arms(name)
-        if study.search and arms[0].trained.parent.exists():
-            from memory_trials import tuning
-
-            arms = tuning.found(study, arms[0])
-        if all(arm.trained.exists() and (arm.folder / results.METRICS).exists() for arm in arms):
+        arms = studies.study_arms(name)[1]
+        if arms[0].files.trained.parent.exists():
+            arms = studies.found_arms(arms)
+        if all(arm.files.trained.exists() and (arm.files.folder / results.METRICS).exists() for arm in arms):
             yield arms
 
 

@@ -64,6 +64,10 @@ def write(
         lines("loss/median", "loss/p10", "loss/p90", scaleType="log"),
     ])  # fmt: skip
     section("Success rate in the end, with its interval", 3, 300, bars("success/rate", "success/low", "success/high"))
+    section("How much is remembered, in bits", 3, 340, [
+        lines("memory/median", "memory/p10", "memory/p90"),
+        *bars("memory/final_median", "margin/final_median_of_learned"),
+    ])  # fmt: skip
     section("How soon, and for how long", 3, 340, [
         lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten"),
     ])  # fmt: skip

@@ -17,6 +17,9 @@ from memory_trials.encoding import Table, one_hot
 from memory_trials.errors import UserError
 from memory_trials.optimizers import OPTIMIZERS
 
+FOUND = {"learned": tf.bool, "margin": tf.float32, "memory": tf.float32}  # what a check finds of each trial
+TINY = np.float32(1e-37)  # no output counts as less, so that memory is finite
+
 
 @dataclass
 class State:
@@ -53,10 +56,11 @@ class Program:
         self.learning_rate = settings.learning_rate
         self._compiled = tf.function(self._run, jit_compile=True, autograph=False)
 
-    def run(self, state: State, checks: np.ndarray, order: None) -> tuple[np.ndarray, np.ndarray]:
-        """Train checks[-1] epochs, judging after each of the checks: losses [T, E], verdicts [T, C]."""
-        state.carry, losses, verdicts = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
-        return losses.numpy()[: checks[-1], : state.used].T, verdicts.numpy()[: len(checks), : state.used].T
+    def run(self, state: State, checks: np.ndarray, order: None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Train checks[-1] epochs, judging after each of the checks: losses [T, E]; learned, margin, memory [T, C]."""
+        state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
+        of_each = {name: array.numpy()[: len(checks), : state.used].T for name, array in zip(FOUND, found)}
+        return losses.numpy()[: checks[-1], : state.used].T, of_each
 
     def weights(self, state: State) -> list[np.ndarray]:
         return [w.numpy()[: state.used] for w in state.carry[0]]
@@ -80,7 +84,7 @@ class Program:
     def _run(self, carry: tuple, epochs: "tf.Tensor") -> tuple:
         """Train for some epochs, judging after every `every`-th and after the last.
 
-        Returns carry, losses [capacity * every, T] and verdicts [capacity, T]; only the first rows are filled.
+        Returns carry, losses [capacity * every, T] and what was found [capacity, T]; only the first rows are filled.
         """
         updates = len(self.table.x)
 
@@ -93,16 +97,17 @@ class Program:
             _, carry, total = tf.while_loop(lambda u, *_: u < updates, update_body, start)
             return epoch + 1, carry, losses.write(epoch, total / updates)
 
-        def check_body(check, epoch, carry, losses, verdicts):
+        def check_body(check, epoch, carry, losses, found):
             until = tf.minimum(epoch + self.every, epochs)
             epoch, carry, losses = tf.while_loop(lambda epoch, *_: epoch < until, epoch_body, (epoch, carry, losses))
-            return check + 1, epoch, carry, losses, verdicts.write(check, self._judge(carry[0]))
+            found = [array.write(check, new) for array, new in zip(found, self._judge(carry[0]))]
+            return check + 1, epoch, carry, losses, found
 
         losses = tf.TensorArray(tf.float32, self.capacity * self.every, element_shape=[self.trials])
-        verdicts = tf.TensorArray(tf.bool, self.capacity, element_shape=[self.trials])
-        start = (tf.constant(0), tf.constant(0), carry, losses, verdicts)
-        _, _, carry, losses, verdicts = tf.while_loop(lambda _, epoch, *__: epoch < epochs, check_body, start)
-        return carry, losses.stack(), verdicts.stack()
+        found = [tf.TensorArray(kind, self.capacity, element_shape=[self.trials]) for kind in FOUND.values()]
+        start = (tf.constant(0), tf.constant(0), carry, losses, found)
+        _, _, carry, losses, found = tf.while_loop(lambda _, epoch, *__: epoch < epochs, check_body, start)
+        return carry, losses.stack(), [array.stack() for array in found]
 
     def _update(self, u: "tf.Tensor", carry: tuple) -> tuple:
         """One optimizer step for every trial: carry, loss [T] before the step."""
@@ -219,8 +224,23 @@ class Program:
         valid = tf.constant(self.table.valid)[u, step][:, tf.newaxis]
         return [tf.where(valid, new, old) for new, old in zip(new_states, states)]
 
-    def _judge(self, weights: list) -> "tf.Tensor":
-        """[T] bool: with frozen weights and fresh state, is every scored step of every sequence right?"""
-        predictions = predict(self.model, weights, self.table.judge_x, self.table.inputs)
-        right = tf.argmax(predictions, axis=-1) == self.table.judge_y
-        return tf.reduce_all(right | ~self.table.judge_scored, axis=(1, 2))
+    def _judge(self, weights: list) -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+        """With frozen weights and fresh state, of each trial [T]: is every scored step of every sequence right; the
+        least lead of a right output over the best wrong one; memory in bits (see `evaluation.memory_bits`)."""
+        table = self.table
+        outputs = predict(self.model, weights, table.judge_x, table.inputs)
+        target = one_hot(table.judge_y[..., np.newaxis], table.symbols)
+        right = tf.argmax(outputs, axis=-1) == table.judge_y
+        own = tf.reduce_sum(outputs * target, axis=-1)
+        lead = own - tf.reduce_max(tf.where(target > 0, -np.inf, outputs), axis=-1)
+        lead = tf.where(tf.math.is_nan(tf.reduce_sum(outputs, axis=-1)), np.nan, lead)
+        margin = tf.reduce_min(tf.where(table.judge_scored, lead, np.inf), axis=(1, 2))
+        margin = tf.where(tf.reduce_any(tf.math.is_nan(lead) & table.judge_scored, axis=(1, 2)), np.nan, margin)
+        needed = table.judge_group >= 0
+        sets = one_hot(np.arange(table.symbols)[:, np.newaxis], table.symbols)  # each symbol's own row
+        members = np.stack([sets[row[row >= 0]].sum(axis=0) for row in table.candidates])[table.judge_group]
+        among = tf.reduce_sum(outputs * members, axis=-1) / members.sum(axis=-1)
+        log = lambda array: tf.math.log(tf.maximum(array, TINY))
+        bits = tf.where(needed, (log(own) - log(among)) / np.float32(np.log(2)), 0.0)
+        memory = tf.reduce_sum(bits, axis=(1, 2)) / needed.sum() if needed.any() else tf.fill([self.trials], np.nan)
+        return tf.reduce_all(right | ~table.judge_scored, axis=(1, 2)), margin, tf.cast(memory, tf.float32)

@@ -19,9 +19,10 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from memory_trials import artifacts, encoding, memory, problems, results, shards
+from memory_trials import artifacts, encoding, memory, problems, shards
 from memory_trials.config import Settings
 from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.trained import read_trained
 from tests import untrained
 
 LONGEST = 400  # characters of a sentence
@@ -112,7 +113,7 @@ def _arrays(named: dict) -> dict:
 
 
 def _read_trained(path: Path):
-    made_with, trained = results.read_trained(path)
+    made_with, trained = read_trained(path)
     parts = dict(vars(trained))
     return made_with, _arrays(parts.pop("weights")), _arrays(parts)
 
@@ -123,7 +124,7 @@ def _read_memory(path: Path):
 
 
 READERS: dict[str, Callable] = {  # of the files that stages and commands read: what is in them, in comparable form
-    "sequences.json": lambda path: problems.from_json(artifacts.read_text(path), path),
+    "sequences.json": lambda path: problems.read_problem(path),
     "table.npz": lambda path: _arrays(vars(encoding.read_table(path))),
     "trained.npz": _read_trained,
     "memory.npz": _read_memory,

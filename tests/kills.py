@@ -12,10 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from memory_trials import results, shards, training
+from memory_trials import shards, training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table
+from memory_trials.job import TrainingJob
 from memory_trials.problems import make_problem
+from memory_trials.trained import Trained, write_trained
 
 OWN = {"cell": "my_cells.leaky.LeakyCell", "units": 8}
 WAYS = {  # of training, each for a second or two: model, training
@@ -26,28 +28,24 @@ WAYS = {  # of training, each for a second or two: model, training
 }
 
 
-def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> results.Trained:
+def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> Trained:
     model, settings = WAYS[way]
     settings = TrainingSettings(**{"trials": 24} | settings | changes)
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
     table = make_table(problem, EncodingSettings(), settings, False)
     compute = ComputeSettings(threads=2, shard=8)
-    return training.train(ModelSettings(**model), settings, 700, compute, table, store=store)
+    return training.train(TrainingJob(ModelSettings(**model), settings, 700, table), compute, store=store)
 
 
-def as_bytes(trained: results.Trained, folder: Path) -> bytes:
-    results.write_trained(folder / "trained.npz", trained, {})
+def as_bytes(trained: Trained, folder: Path) -> bytes:
+    write_trained(folder / "trained.npz", trained, {})
     return (folder / "trained.npz").read_bytes()
 
 
-def prepared(way: str, folder: Path) -> shards.Store:
-    """A store with nothing but initial weights, so that of the built-in cells a process begins to train at once."""
+def emptied(folder: Path) -> shards.Store:
     for path in folder.glob("*"):
         path.unlink()
-    store = shards.Store(folder, 1000)
-    if way != "xla":
-        train(way, store, epochs=1)
-    return store
+    return shards.Store(folder, 1000)
 
 
 def started(way: str, folder: Path) -> subprocess.Popen:
@@ -75,12 +73,12 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
     """Kills, at least so many; how many times training was completed after some; how many of these with other bytes."""
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(open(os.devnull, "w")):
         expected, folder, kills, ended, wrong = as_bytes(train(way), Path(place)), Path(place, ".shards"), 0, 0, 0
-        prepared(way, folder)
+        emptied(folder)
         began = time.monotonic()
         started(way, folder).communicate()
         takes = time.monotonic() - began
         while kills < count:
-            store = prepared(way, folder)
+            store = emptied(folder)
             for _ in range(random.randint(1, 5)):
                 kills += killed(way, folder, random.uniform(0, takes))
             ended += 1

@@ -47,13 +47,14 @@ def train_by_steps(network, sequences, epochs: int, resets=True) -> list[float]:
     return losses
 
 
+def outputs(network, x) -> np.ndarray:
+    """Of one sequence, step by step from a fresh state: [steps, symbols]."""
+    reset(network)
+    said = [np.ravel(network(x[np.newaxis, step : step + 1], training=False)) for step in range(len(x))]
+    reset(network)
+    return np.stack(said)
+
+
 def learned(network, sequences) -> bool:
     """Is every step of every sequence right, from a fresh state?"""
-    right = []
-    for x, y in sequences:
-        reset(network)
-        for step in range(len(x)):
-            prediction = network(x[np.newaxis, step : step + 1], training=False)
-            right.append(int(np.argmax(prediction)) == int(y[step].argmax()))
-    reset(network)
-    return all(right)
+    return all((outputs(network, x).argmax(axis=-1) == y.argmax(axis=-1)).all() for x, y in sequences)

@@ -1,5 +1,7 @@
 """The sentence of each rule follows from the numbers: when they change, it does."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,12 @@ def arms_with(rates: dict[str, float], trials=100, changes=None, **more):
         successes = round(rate * trials)
         low, high = statistics.success_rate(successes, trials, 0.95)[1:]
         numbers = {"trials": trials, "successes": successes, "success_rate": rate}
-        numbers |= {"success_rate_low": low, "success_rate_high": high} | more
+        numbers |= {
+            "success_rate_low": low,
+            "success_rate_high": high,
+            "memory_median": None,
+            "memory_whole": None,
+        } | more
         rows.append({"name": name, "changes": (changes or {}).get(name, {}), "metrics": numbers, "p": None})
     return rows
 
@@ -24,12 +31,72 @@ def summary_of(verdicts: dict[str, np.ndarray]):
     """A whole summary of a study that compares cells, from their verdicts by seed."""
     study = Study(question="Which?", source="a test", grid={"model.cell": list(verdicts)})
     arms = make_arms("mine", study, load_settings().model_dump())
-    metrics = []
+    outcomes = []
     for learned in verdicts.values():
-        none = [None] * len(learned)
-        metrics.append(statistics.summary(learned, learned * 1.0, learned * 1.0, learned * 1.0, none, 10, 0.95))
-    learned = [dict(enumerate(v.tolist())) for v in verdicts.values()]
-    return answers.summarize("mine", study, arms, metrics, learned, 0.95)
+        numbers = statistics.summary(learned, learned, learned, learned * 1.0, [None] * len(learned), 10, 0.95)
+        numbers |= {"memory_median": None, "memory_whole": None}
+        outcomes.append(Told(numbers, dict(enumerate(learned.tolist()))))
+    return answers.summarize("mine", study, arms, outcomes)
+
+
+@dataclass
+class Told:
+    """As much of an outcome as a summary of compared arms takes."""
+
+    metrics: dict
+    known: dict[int, bool]
+
+    def verdicts(self) -> dict[int, bool]:
+        return self.known
+
+
+METRICS = {
+    "successes": 39, "trials": 100, "success_rate": 0.39, "success_rate_low": 0.3002, "success_rate_high": 0.488,
+    "confidence": 0.95, "memory_whole": 1.0, "memory_median": 0.0037, "memory_learned_median": 0.014,
+    "margin_learned_median": 0.0044,
+}  # fmt: skip
+
+
+def test_an_arms_answer_says_how_often_and_how_much():
+    told = answers.how_often_and_how_much
+    rate = "memory learned in 39 of 100 trials: 39.0 % (95 % interval 30.0 % to 48.8 %)"
+    assert told(METRICS) == f"{rate}, but by a lead of 0.0044: 0.01 of 1 bit is remembered"
+    sure = METRICS | {"memory_learned_median": 0.98, "margin_learned_median": 0.97}
+    assert told(sure) == f"{rate}, by a lead of 0.97: 0.98 of 1 bit is remembered"
+    none = METRICS | {"successes": 0, "memory_learned_median": None, "margin_learned_median": None}
+    assert told(none).endswith("; 0.004 of 1 bit is remembered")
+    assert told(none | {"memory_median": None, "memory_whole": None}).endswith("48.8 %)")
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [(0.9, "0.90"), (-0.25, "-0.25"), (0.0037, "0.004"), (-0.0004, "0"), (0.0, "0"), (-12.3, "-12.30"), (None, "")],
+)
+def test_an_amount_of_memory_has_as_many_digits_as_tell_something(memory, words):
+    assert answers.bits(memory, 1.0) == (f"{words} of 1 bit" if words else "")
+    assert answers.bits(6.1, np.log2(97)) == "6.10 of 6.6 bit"
+
+
+def test_longer_arms_of_the_same_training_are_told_as_what_they_are():
+    study = Study(question="?", source="?", grid={"training.epochs": [20, 10]})
+    same = make_arms("mine", study, load_settings().model_dump())
+    assert answers._are_prefixes(same) and not answers._are_prefixes(same[:1])
+    study = Study(
+        question="?",
+        source="?",
+        arms=[Several(name="a"), Several(name="b", set={"training.epochs": 9, "model.units": 3})],
+    )
+    assert not answers._are_prefixes(make_arms("mine", study, load_settings().model_dump()))
+
+
+def test_luck():
+    signs = {"signal_median": 0.012, "bias_median": 0.017, "chance_rate": 0.43}
+    rows = arms_with({"lstm": 0.42, "gru": 0.13}, trials=1000, **signs)
+    told = answers.luck(rows, Axis(rule="luck"), 0.95)
+    assert "would in 43 % if the signal of each trial met the bias of another one" in told
+    # by hand: one seed each; the better one is alone in learning in 0.42 * 0.87 of cases
+    assert f"fails to show lstm ahead of gru in {100 * (1 - 0.42 * 0.87):.0f} %" in told
+    assert answers.luck(rows[:1], Axis(rule="luck"), 0.95).count("demonstration") == 0
 
 
 def test_a_comparison_flips_when_the_verdicts_do():
@@ -45,11 +112,12 @@ def test_a_comparison_flips_when_the_verdicts_do():
 
 
 def test_arms_are_compared_on_the_seeds_that_both_have():
-    learned = [{0: True, 1: False, 2: False}, {1: True, 2: True, 3: False}]
+    known = [{0: True, 1: False, 2: False}, {1: True, 2: True, 3: False}]
     study = Study(question="?", source="?", grid={"model.cell": ["lstm", "gru"]})
     arms = make_arms("mine", study, load_settings().model_dump())
     numbers = arms_with({"a": 0.5, "b": 0.5})[0]["metrics"]
-    assert answers.summarize("mine", study, arms, [numbers, numbers], learned, 0.95)["arms"][1]["p"] == 0.5
+    outcomes = [Told(numbers, verdicts) for verdicts in known]
+    assert answers.summarize("mine", study, arms, outcomes)["arms"][1]["p"] == 0.5
 
 
 ALONG = Axis(rule="along", key="encoding.history")

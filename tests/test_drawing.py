@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from memory_trials import drawing, figures
+from memory_trials import drawing, style
 from tests.conftest import ROOT
 
 
@@ -32,7 +32,7 @@ def chart(share: float = 100 / 3, symbol: str = "über", title: str = "αβγ, n
     return {
         "data": {"values": json.dumps(rows, ensure_ascii=False), "format": {"type": "json"}},
         "title": {"text": [title], "subtitle": "thick: median"},
-        "config": figures.CONFIG,
+        "config": style.CONFIG,
         "encoding": {"x": x, "y": y},
         "layer": [
             {"mark": {"type": "area", "opacity": 0.25, "color": "#0b5394"}},

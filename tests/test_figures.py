@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, evaluation, figures, results, statistics
-from memory_trials.problems import Problem
+from memory_trials import figures, study_figures, style
+from memory_trials.problems import Problem, conflicts
+from tests import outcomes
 from tests.conftest import ROOT
 
 SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
@@ -25,41 +26,23 @@ def _listed(value):
     return value if isinstance(value, list) else [value]
 
 
-@pytest.fixture
-def arm_folder(tmp_path):
-    """Files of three trials, of which `successes` learned."""
-
-    def make(successes: int):
-        losses = np.random.default_rng(0).uniform(0.1, 1, size=(3, 40)).astype(np.float32)
-        checks, epochs = np.array([10, 20, 40]), 40
-        learned = np.arange(3)[:, np.newaxis] < np.array([0, successes, successes])
-        first = statistics.first_learned(checks, learned)
-        metrics = statistics.summary(
-            learned[:, -1], learned[:, -1], np.ones(3), losses[:, -1], first, epochs, confidence=0.95
-        )
-        artifacts.write_json(tmp_path / results.METRICS, metrics)
-        rows = [(seed, int(known)) for seed, known in enumerate(learned[:, -1])]
-        artifacts.write_csv(tmp_path / results.TRIALS, ("seed", "learned"), rows)
-        results.write_curves(
-            tmp_path, statistics.loss_curves(losses), checks, statistics.share_learned(learned, 0.95),
-            statistics.time_to_learn(first, epochs, 0.95)[0], 0.95,
-        )  # fmt: skip
-        said = [(seed, k + 1, 4, 2, target, target if seed < successes else 3) for seed in range(3)
-                for k, target in enumerate((3, 4))]  # fmt: skip
-        header = ("seed", "sequence", "step", "input", "target", "predicted")
-        artifacts.write_csv(tmp_path / evaluation.CONFUSION, header, said)
-        return tmp_path, losses
-
-    return make
+def made_up(successes: int):
+    """Three trials, of which so many learned, and their losses."""
+    losses = np.random.default_rng(0).uniform(0.1, 1, size=(3, 40)).astype(np.float32)
+    learned = np.arange(3)[:, np.newaxis] < np.array([0, successes, successes])
+    said = [(seed, k + 1, 4, 2, target, target if seed < successes else 3) for seed in range(3)
+            for k, target in enumerate((3, 4))]  # fmt: skip
+    return outcomes.made_up(np.arange(3), losses, np.array([10, 20, 40]), learned, confusion=said), losses
 
 
 @pytest.mark.parametrize("successes", [0, 1, 3])
-def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(arm_folder, successes):
-    folder, losses = arm_folder(successes)
-    chart = figures.overview(figures.of_arm(folder, "gru", losses), "memory learned now and then")
+def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, successes):
+    outcome, losses = made_up(successes)
+    folder = tmp_path
+    chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
     chart.to_dict()  # valid Vega-Lite, which is not checked where pictures are made
     for name in ("one.png", "two.png", "one.svg", "two.svg"):
-        figures.write(folder / name, chart)
+        style.write(folder / name, chart)
     assert (folder / "one.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "one.png").read_bytes() == (folder / "two.png").read_bytes()
     assert (folder / "one.svg").read_bytes() == (folder / "two.svg").read_bytes()
@@ -67,11 +50,18 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(arm_folder, s
     assert "Memory learned now and then" in text and f"{successes} of 3 trials know every step in the end" in text
 
 
-def test_what_is_drawn_of_an_arm_is_what_its_files_say(arm_folder):
-    folder, losses = arm_folder(1)
-    charts = {name: figures.specification(chart) for name, chart in figures.of_arm(folder, "lstm", losses).items()}
-    learned = data_of(charts["learned"])[0]
-    assert [row["share"] for row in learned] == pytest.approx([0, 100 / 3, 100 / 3])
+def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
+    outcome, losses = made_up(1)
+    charts = {name: style.specification(chart) for name, chart in figures.of_arm(outcome, "lstm", losses).items()}
+    learned, remembered = data_of(charts["learned"])[:4:3]
+    assert [row["median"] for row in remembered] == [0, 0, 0] and [row["p90"] for row in remembered] == [0, 40, 40]
+    assert [(row["asked"], row["trials"]) for row in data_of(charts["margin"])[0]] == [
+        ("0", 1), ("0.01", 1), ("0.1", 0), ("0.5", 0),
+    ]  # fmt: skip
+    bars = data_of(charts["memory"])[0]
+    assert {(row["verdict"], row["trials"]) for row in bars} == {("learned", 1), ("not learned", 2)}
+    assert next(row for row in bars if row["verdict"] == "learned")["from"] == 0.5
+    assert [row["share"] for row in learned] == pytest.approx([0, 100 / 3, 100 / 3], abs=1e-4)
     assert all(row["low"] <= row["share"] <= row["high"] for row in learned)
     single, median = data_of(charts["loss"])[:2]
     last = {row["trial"]: row["loss"] for row in single if row["epoch"] == 40}
@@ -85,23 +75,23 @@ def test_what_is_drawn_of_an_arm_is_what_its_files_say(arm_folder):
 
 
 def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
-    assert evaluation.conflicts(PROBLEM) == {(0, 3), (1, 3)}  # after 2
-    assert evaluation.conflicts(Problem((0, 1, 2), ((0, 1, 2),), ((0, 1, 2),), False)) == set()
+    assert conflicts(PROBLEM) == {(0, 3), (1, 3)}  # after 2
+    assert conflicts(Problem((0, 1, 2), ((0, 1, 2),), ((0, 1, 2),), False)) == set()
     repeated = ((0, 0, 1),)  # after 0 comes 0 and then 1
-    assert evaluation.conflicts(Problem((0, 1), repeated, repeated, False)) == {(0, 0), (0, 1)}
-    assert evaluation.conflicts(Problem((0, 1), repeated, repeated, True)) == set()  # only the last step counts
+    assert conflicts(Problem((0, 1), repeated, repeated, False)) == {(0, 0), (0, 1)}
+    assert conflicts(Problem((0, 1), repeated, repeated, True)) == set()  # only the last step counts
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name):
     summary = SUMMARIES[name]
-    charts = figures.of_study(summary)
-    figures.study(summary).to_dict()
+    charts = study_figures.of_study(summary)
+    study_figures.study(summary).to_dict()
     rates = {arm["name"]: 100 * arm["metrics"]["success_rate"] for arm in summary["arms"]}
     main = charts.get("axis") or charts.get("front") or charts["rate"]
-    shown = {row["arm"]: row["rate"] for rows in data_of(figures.specification(main)) for row in rows if "rate" in row}
+    shown = {row["arm"]: row["rate"] for rows in data_of(style.specification(main)) for row in rows if "rate" in row}
     assert shown == pytest.approx(rates)
-    best = data_of(figures.specification(charts["best"]))[0] if "best" in charts else []
+    best = data_of(style.specification(charts["best"]))[0] if "best" in charts else []
     for row in best:  # none of the arms in the same place learns more often
         rivals = [arm for arm in summary["arms"] if arm["changes"]["model.cell"] == row["line"]
                   and arm["changes"]["problem.generate.lag"] == row["x"]
@@ -120,14 +110,14 @@ def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
 
     seen = set()
     for name in ("cells", "long_sequences", "tuning"):
-        for scale in scales(figures.specification(figures.study(SUMMARIES[name]))):
+        for scale in scales(style.specification(study_figures.study(SUMMARIES[name]))):
             for cell, shown in zip(scale["domain"], scale["range"]):
-                assert shown in figures.CELLS[cell]
+                assert shown in style.CELLS[cell]
                 seen.add(cell)
     assert seen == {"lstm", "gru", "simple_rnn", "mlp"}
-    for looks in (list(figures.CELLS.values()), figures.OTHERS):
+    for looks in (list(style.CELLS.values()), style.OTHERS):
         assert len({(marker, tuple(dashes)) for _, marker, dashes in looks}) == len(looks)
-    for colour, *_ in (*figures.CELLS.values(), *figures.OTHERS):  # WCAG: contrast with white, 3 for graphics
+    for colour, *_ in (*style.CELLS.values(), *style.OTHERS):  # WCAG: contrast with white, 3 for graphics
         parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         assert 1.05 / (0.05 + np.dot(linear, (0.2126, 0.7152, 0.0722))) >= 3, colour

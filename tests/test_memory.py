@@ -14,7 +14,7 @@ from memory_trials import artifacts, encoding, forward, memory, predict
 from memory_trials.config import EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.problems import make_problem
-from memory_trials.results import Trained
+from memory_trials.trained import Trained
 from tests.conftest import ROOT
 
 SEQUENCES = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -63,7 +63,7 @@ def test_the_best_has_learned_and_of_those_the_lowest_loss():
 def test_the_memory_of_the_best_trial_is_that_trials(settings):
     weights = {"output/bias": np.arange(6, dtype=np.float32).reshape(3, 2)}
     losses = np.array([[9, 0.5], [9, 0.4], [9, 0.1]], np.float32)
-    trained = Trained(np.array([5, 6, 7]), weights, losses, np.array([2]), np.zeros((3, 1), bool))
+    trained = Trained(np.array([5, 6, 7]), weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1)))
     problem = make_problem(ProblemSettings(sequences=SEQUENCES))
     made_with = json.loads(json.dumps(settings.model_dump()))
     best = memory.best_memory(problem, made_with, trained, np.array([True, True, False]))

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import forward, microscope, problems, results, studies
+from memory_trials import forward, microscope, problems, studies
 from memory_trials.cells import Model, make_model
 from memory_trials.config import Settings
 from memory_trials.encoding import one_hot
+from memory_trials.trained import Trained, write_trained
 
 HERE = Path(microscope.__file__).parent
 ALPHABET = [0, 1, 2, 3, 4]
@@ -21,7 +22,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>microscope
 <div id="microscope"></div><script>{js}</script><script>const specimen = {specimen};</script>"""
 
 
-def make_arm(folder: Path, trials: int = 3, scale: float = 1.0, **changes) -> tuple[studies.Arm, results.Trained]:
+def make_arm(folder: Path, trials: int = 3, scale: float = 1.0, **changes) -> tuple[studies.Arm, Trained]:
     """An arm of random weights, as training and evaluation would leave it; trial 1 has learned, at a loss of 0.2."""
     defaults = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}, "model": {"units": 7}}
     settings = Settings.model_validate(studies.changed(defaults, changes, "test"))
@@ -29,12 +30,10 @@ def make_arm(folder: Path, trials: int = 3, scale: float = 1.0, **changes) -> tu
     random = np.random.default_rng(5)
     weights = [(scale * random.normal(size=(trials, *v.shape))).astype(np.float32) for v in model.variables]
     nothing = np.zeros((trials, 1), np.float32)
-    trained = results.Trained(
-        np.arange(trials), dict(zip(model.names, weights)), nothing, np.array([1]), nothing.astype(bool)
-    )
-    arm = studies.Arm("test", "", settings, {}, folder / "sequences.json", folder / "t.npz", folder / "w.npz", folder)
-    results.write_trained(arm.trained, trained, {})
-    arm.sequences.write_text(problems.to_json(problems.make_problem(settings.problem)))
+    trained = Trained(np.arange(trials), dict(zip(model.names, weights)), nothing, np.array([1]), nothing.astype(bool))
+    arm = studies.Arm("test", "", settings, {}, studies.pipeline_files(folder))
+    write_trained(arm.files.trained, trained, {})
+    arm.files.sequences.write_text(problems.to_json(problems.make_problem(settings.problem)))
     rows = "".join(f"{seed},{int(seed == 1)},{0.1 * seed + 0.1:.1f}\n" for seed in range(trials))
     (folder / "trials.csv").write_text("seed,learned,final_loss\n" + rows)
     return arm, trained

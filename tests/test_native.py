@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 NAMES = ("kernel", "recurrent_kernel", "bias")
 
 
-def table(x, y, scored=True, valid=True, reset=False, cut=False, symbols=5, inputs=5, judge=([[0]], [[0]], [[True]])):
+def table(x, y, scored=True, valid=True, reset=False, cut=False, symbols=5, inputs=5, judge=([[0]], [[0]], [[True]]),
+          group=None, candidates=((-1,),)):  # fmt: skip
     """x [U, S, B] or [U, S, B, F], y [U, S, B]; flags are broadcast."""
     x, y = np.array(x, np.int32), np.array(y, np.int32)
     x = x if x.ndim == 4 else x[..., np.newaxis]
@@ -29,6 +30,7 @@ def table(x, y, scored=True, valid=True, reset=False, cut=False, symbols=5, inpu
         inputs=inputs, symbols=symbols, x=x, y=y, scored=flags(scored, y.shape), valid=flags(valid, y.shape),
         reset=flags(reset, y.shape[:2]), cut=flags(cut, y.shape[:2]),
         judge_x=judge_x.astype(np.int32), judge_y=judge_y.astype(np.int32), judge_scored=judge_scored.astype(bool),
+        judge_group=np.full(judge_y.shape, -1) if group is None else np.array(group), candidates=np.array(candidates),
     )  # fmt: skip
 
 
@@ -56,12 +58,12 @@ def test_the_tutorial_is_that_of_plain_keras(cell, output, optimizer, rate):
     network.optimizer.learning_rate = rate
     ours = program(tutorial(), cell, output=output, optimizer=optimizer, learning_rate=rate)
     state = ours.start([array[np.newaxis] for array in network.get_weights()])
-    losses, verdicts = ours.run(state, np.array([60]), None)
+    losses, found = ours.run(state, np.array([60]), None)
     pairs = [
         (np.eye(5, dtype=np.float32)[list(s[:-1])], np.eye(5)[list(s[1:])]) for s in ([3, 0, 1, 2, 3], [4, 0, 1, 2, 4])
     ]
     assert np.abs(losses[0] - plain_keras.train_by_steps(network, pairs, 60)).max() < 1e-4
-    assert verdicts[0, 0] == plain_keras.learned(network, pairs)
+    assert found["learned"][0, 0] == plain_keras.learned(network, pairs)
     if optimizer != "rmsprop":  # which divides by the root of almost nothing where a weight has hardly any gradient
         for mine, theirs in zip(ours.weights(state), network.get_weights()):
             assert np.abs(mine[0] - theirs).max() < 2e-3
@@ -267,15 +269,16 @@ def test_divergence_gives_nan_and_not_learned(cell, output, optimizer):
     weights[0][1, 0, 0] = np.nan  # of symbol 0, which every sequence shows
     weights[-1][1, :] = 100.0
     state = ours.start(weights)
-    losses, verdicts = ours.run(state, [3])
-    assert np.isnan(losses[1]).all() and not verdicts[1].any()
+    losses, found = ours.run(state, [3])
+    assert np.isnan(losses[1]).all() and not found["learned"][1].any()
+    assert np.isnan(found["margin"][1]).all() and not np.isnan(found["margin"][[0, 2]]).any()
     assert np.array_equal(losses[[0, 2]], expected[[0, 2]])
 
 
 def test_an_enormous_learning_rate_ends():
     ours = program(tutorial(), optimizer="sgd", learning_rate=1e38)
-    losses, verdicts = ours.run(ours.start(random_weights(ours, 2)), [5])
-    assert not np.isfinite(losses[:, -1]).any() and not verdicts.any()
+    losses, found = ours.run(ours.start(random_weights(ours, 2)), [5])
+    assert not np.isfinite(losses[:, -1]).any() and not found["learned"].any()
 
 
 @pytest.mark.parametrize("cell", native.CELLS)
@@ -290,16 +293,34 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
     asked = random.random((sequences, steps)) < 0.6
     asked[0, 0] = True
     # nothing is scored in training, so that the weights stay as they are
-    make = lambda y: table([[[[0, 1]]]], [[[0]]], scored=False, symbols=symbols, judge=(x, y, asked))
+    group = np.where(asked, random.integers(-1, 2, asked.shape), -1)
+    group[0, 0] = 0
+    sets = np.array([[0, 1, 2], [2, 0, -1]])
+
+    def make(y):
+        return table([[[[0, 1]]]], [[[0]]], scored=False, symbols=symbols, judge=(x, y, asked), group=group,
+                     candidates=sets)  # fmt: skip
+
     y = np.zeros((sequences, steps), int)
     ours = program(make(y), cell, 9, output)
     weights = random_weights(ours, trials, scale=scale)
-    predicted = answers(cell, output, dict(zip(names(cell), weights)), x).argmax(axis=-1)
+    outputs = answers(cell, output, dict(zip(names(cell), weights)), x)
+    predicted, places = outputs.argmax(axis=-1), np.argwhere(asked).tolist()
     seen = set()
     for target in (y, predicted[0], predicted[7]):
-        verdicts = program(make(target), cell, 9, output).run(ours.start(weights), [1])[1][:, 0]
-        assert np.array_equal(verdicts, ((predicted == target) | ~asked).all(axis=(1, 2)))
-        seen |= set(verdicts.tolist())
+        found = program(make(target), cell, 9, output).run(ours.start(weights), [1])[1]
+        learned, margin, memory = (found[name][:, 0] for name in ("learned", "margin", "memory"))
+        assert np.array_equal(learned, ((predicted == target) | ~asked).all(axis=(1, 2)))
+        seen |= set(learned.tolist())
+        for trial in range(trials):
+            wrong = [np.delete(outputs[trial, k, t], target[k, t]).max() for k, t in places]
+            right = [outputs[trial, k, t, target[k, t]] for k, t in places]
+            assert margin[trial] == pytest.approx(np.min(np.subtract(right, wrong)), abs=2e-6)
+            needing = [(k, t) for k, t in places if group[k, t] >= 0]
+            own = [float(outputs[trial, k, t, target[k, t]]) for k, t in needing]
+            among = [outputs[trial, k, t, [s for s in sets[group[k, t]] if s >= 0]].mean() for k, t in needing]
+            if scale < 1:  # saturated outputs have no logarithm in single precision
+                assert memory[trial] == pytest.approx(np.log2(np.divide(own, among)).mean(), abs=2e-5)
     assert seen == {True, False}
 
 

@@ -104,6 +104,15 @@ def test_a_forced_rerun_gives_the_same_bytes(reproduced):
     assert contents(reproduced) == before
 
 
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_built_in_cells_are_trained_and_evaluated_without_tensorflow(reproduced, stage):
+    run(reproduced, "make", "clean-cache")
+    said = run(reproduced, "python", "-X", "importtime", "-m", f"stages.{stage}")
+    modules = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
+    assert "memory_trials.results" in modules and "trials are kept" not in said
+    assert not modules & {"tensorflow", "keras", "memory_trials.backend"}
+
+
 def test_publishing_again_changes_nothing(reproduced):
     assert "has this result already" in run(reproduced, "python", "-m", "memory_trials.tracking")
 

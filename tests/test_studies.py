@@ -34,7 +34,7 @@ def test_a_grid_is_multiplied_out_over_the_defaults_and_what_the_study_sets(tmp_
     ]  # fmt: skip
     assert all(arm.settings.model.units == 7 for arm in arms) and arms[3].settings.training.epochs == 20
     assert arms[3].changes == {"model.cell": "gru", "training.epochs": 20}
-    assert len({arm.trained for arm in arms}) == 4
+    assert len({arm.files.trained for arm in arms}) == 4
 
 
 def test_a_list_has_groups_and_keys_may_go_together(tmp_path):
@@ -150,7 +150,7 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     run(small, "dvc", "repro", "studies/dvc.yaml:encode@mine")
     folder = small / "data/studies/mine"
     before = {path.name: path.read_bytes() for path in folder.glob("trained/*")}
-    code = "from stages import train; train.results.write_trained = stop(train.results.write_trained); train.main()"
+    code = "from stages import train; train.write_trained = stop(train.write_trained); train.main()"
     stop = "def stop(real):\n def once(*a):\n  real(*a); raise SystemExit(9)\n return once\nimport sys; sys.argv = ['', 'mine']\n"
     run(small, "python", "-c", stop + code, fails=True)
     assert {path.name: path.read_bytes() for path in folder.glob("trained/*")} == before

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from memory_trials import artifacts, problems, results, statistics, store, studies, tracker, tracking, views
+from memory_trials import artifacts, problems, results, store, studies, tracker, tracking, views
 from memory_trials.config import ProblemSettings, TrackingSettings
 from memory_trials.errors import UserError
-from tests import stores
+from memory_trials.trained import Trained, read_trained, write_trained
+from tests import outcomes, stores
 
 TRIALS, EPOCHS = 5, 40
 
@@ -44,33 +45,18 @@ def arm(tmp_path, monkeypatch, empty_store) -> studies.Arm:
     learned = np.array([[False, t % 2 == 0] for t in range(TRIALS)])
     losses = random.uniform(size=(TRIALS, EPOCHS)).astype(np.float32)
     losses[0, 3], losses[1, 3] = np.nan, np.inf
-    trained = results.Trained(np.arange(3, 3 + TRIALS), {"cell/kernel": np.zeros((TRIALS, 2))}, losses, checks, learned)
+    memory = (np.arange(TRIALS)[:, np.newaxis] * np.array([0.01, 0.1])).astype(np.float32)
+    weights = {"cell/kernel": np.zeros((TRIALS, 2))}
+    trained = Trained(np.arange(3, 3 + TRIALS), weights, losses, checks, learned, memory - 0.1, memory)
     settings = {
         "problem": {"scored": "all"},
         "model": {"cell": "gru", "units": 4, "output": "sigmoid"},
         "training": {"window": 1, "epochs": EPOCHS, "optimizer": "adam", "learning_rate": 0.001},
     }
-    files = [folder / name for name in ("sequences.json", "table.npz", "trained.npz")]
-    arm = studies.Arm("pipeline", "", None, {}, *files, folder)
-    results.write_trained(arm.trained, trained, settings)
-    artifacts.write_text(arm.sequences, problems.to_json(problem))
-    final = learned[:, -1]
-    accuracy = final.astype(float)
-    first = statistics.first_learned(checks, learned)
-    artifacts.write_json(
-        folder / results.METRICS, statistics.summary(final, accuracy, accuracy, losses[:, -1], first, EPOCHS, 0.95)
-    )
-    header = ("seed", "learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch")
-    rows = zip(trained.seeds, final.astype(int), accuracy, accuracy, losses[:, -1], first)
-    artifacts.write_csv(folder / results.TRIALS, header, rows)
-    results.write_curves(
-        folder,
-        statistics.loss_curves(np.nan_to_num(losses)),
-        checks,
-        statistics.share_learned(learned, 0.95),
-        statistics.time_to_learn(first, EPOCHS, 0.95)[0],
-        0.95,
-    )
+    arm = studies.Arm("pipeline", "", None, {}, studies.pipeline_files(folder))
+    write_trained(arm.files.trained, trained, settings)
+    artifacts.write_text(arm.files.sequences, problems.to_json(problem))
+    results.write(folder, outcomes.made_up(trained.seeds, losses, checks, learned, memory))
     artifacts.write_bytes(folder / results.FIGURE, b"a picture")
     return arm
 
@@ -95,12 +81,12 @@ def check_what_is_there(uri: str, arm: studies.Arm, experiment: str = "memory-tr
     assert parent.data.tags["study"] == "pipeline" and parent.data.tags["cell"] == "gru"
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
-    metrics = artifacts.read_json(arm.folder / results.METRICS)
+    metrics = artifacts.read_json(arm.files.folder / results.METRICS)
     for key, name in tracking.METRICS.items():
         if metrics.get(key) is not None:
             assert parent.data.metrics[name] == pytest.approx(metrics[key])
     assert parent.data.metrics["success/rate"] == 0.6 and parent.data.metrics["trials/all"] == 5
-    losses = results.read_trained(arm.trained)[1].losses
+    losses = read_trained(arm.files.trained)[1].losses
     for name, share in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
         history = client.get_metric_history(parent.info.run_id, f"loss/{name}")
         assert [m.step for m in history] == list(range(1, EPOCHS + 1))
@@ -112,10 +98,14 @@ def check_what_is_there(uri: str, arm: studies.Arm, experiment: str = "memory-tr
     for name, values in expected.items():
         history = client.get_metric_history(parent.info.run_id, f"learned/{name}")
         assert [m.step for m in history] == [20, 40] and np.allclose([m.value for m in history], values)
+    for name, values in {"median": (0.02, 0.2), "p10": (0.004, 0.04), "p90": (0.036, 0.36)}.items():
+        history = client.get_metric_history(parent.info.run_id, f"memory/{name}")
+        assert [m.step for m in history] == [20, 40] and np.allclose([m.value for m in history], values, atol=1e-6)
     assert {f.path for f in client.list_artifacts(parent.info.run_id)} == {
         "answer.png",
         "metrics.json",
         "trials.csv",
+        "confusion.csv",
         "sequences.json",
     }
     (dataset,) = client.get_run(parent.info.run_id).inputs.dataset_inputs
@@ -127,7 +117,7 @@ def check_what_is_there(uri: str, arm: studies.Arm, experiment: str = "memory-tr
     assert [run.info.run_name for run in children] == [
         "seed 3, learned", "seed 4, not learned", "seed 5, learned", "seed 6, not learned", "seed 7, learned",
     ]  # fmt: skip
-    _, trained = results.read_trained(arm.trained)
+    _, trained = read_trained(arm.files.trained)
     for number, run in enumerate(children):
         assert run.info.status == "FINISHED" and run.info.lifecycle_stage == "active"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -188,15 +178,15 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
 def test_another_result_is_another_run_in_the_place_of_the_earlier_one(arm):
     uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     successes = lambda kind: [run.data.metrics["trials/learned"] for run in runs(uri, kind)]
-    metrics = artifacts.read_json(arm.folder / results.METRICS)
+    metrics = artifacts.read_json(arm.files.folder / results.METRICS)
     for number in (3, 2, 3):
-        artifacts.write_json(arm.folder / results.METRICS, metrics | {"successes": number})
+        artifacts.write_json(arm.files.folder / results.METRICS, metrics | {"successes": number})
         tracking.publish([arm], TrackingSettings())
         assert successes("arm") == [number]
     assert successes("earlier arm") == [2]
-    settings, trained = results.read_trained(arm.trained)
+    settings, trained = read_trained(arm.files.trained)
     settings["training"]["epochs"] = 41  # another setting of the pipeline is there to be compared
-    results.write_trained(arm.trained, trained, settings)
+    write_trained(arm.files.trained, trained, settings)
     tracking.publish([arm], TrackingSettings())
     assert successes("arm") == [3, 3] and successes("earlier arm") == [2]
 
@@ -266,11 +256,11 @@ def two_arms(arm: studies.Arm) -> list[studies.Arm]:
         "studies:\n  cells:\n    question: Which cell?\n    source: I wondered\n"
         "    set: {training.epochs: 40}\n    grid: {model.cell: [gru, lstm]}\n",
     )
-    settings, trained = results.read_trained(arm.trained)
+    settings, trained = read_trained(arm.files.trained)
     arms = []
     for cell in ("gru", "lstm"):
-        path = arm.folder / f"{cell}.npz"
-        results.write_trained(path, trained, settings | {"model": settings["model"] | {"cell": cell}})
+        path = arm.files.folder / f"{cell}.npz"
+        write_trained(path, trained, settings | {"model": settings["model"] | {"cell": cell}})
         changes = {"model.cell": cell}
         arms.append(dataclasses.replace(arm, study="cells", name=f"cell={cell}", trained=path, changes=changes))
     return arms
@@ -376,7 +366,7 @@ def test_an_unreachable_server_is_told_in_one_sentence_without_its_password(arm)
 
 
 def test_nothing_to_publish(arm):
-    shutil.rmtree(arm.folder)
+    shutil.rmtree(arm.files.folder)
     with pytest.raises(UserError, match="trained.npz does not exist"):
         tracking.publish([arm], TrackingSettings())
 

@@ -8,7 +8,8 @@ from memory_trials.cells import make_model
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
 from memory_trials.errors import UserError
-from memory_trials.evaluation import predictions
+from memory_trials.evaluation import answers
+from memory_trials.job import TrainingJob, shard_size
 from memory_trials.problems import make_problem
 from memory_trials.statistics import verdicts
 from tests import plain_keras
@@ -22,9 +23,8 @@ def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, hi
     settings = TrainingSettings(**settings)
     encoding = EncodingSettings(history=history, history_as="steps" if as_steps else "features")
     table = make_table(problem, encoding, settings, False)
-    return training.train(
-        ModelSettings(**(model or {})), settings, every, ComputeSettings(**(compute or {})), table
-    ), table
+    job = TrainingJob(ModelSettings(**(model or {})), settings, every, table)
+    return training.train(job, ComputeSettings(**(compute or {}))), table
 
 
 def pairs(table):
@@ -36,16 +36,26 @@ def pairs(table):
 
 def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
     trained, table = arm(trials=10)
+    said = answers(ModelSettings(), trained.weights, table, np.ones(4, bool))
     for trial in range(10):
         network = plain_keras.model(trial)
         losses = plain_keras.train_by_steps(network, pairs(table), 250)
         assert np.abs(trained.losses[trial] - losses).max() < 1e-4
         assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
-    predicted, _ = predictions(ModelSettings(), trained.weights, table, np.ones(4, bool))
-    verdict, _, _ = verdicts(predicted, table.judge_y, table.judge_scored, table.judge_at[:, :, 0])
+        outputs = np.stack([plain_keras.outputs(network, x) for x, _ in pairs(table)])  # [K, L, symbols]
+        assert np.abs(said.activation[trial] - outputs.max(axis=-1)).max() < 1e-5
+        right = np.take_along_axis(outputs, table.judge_y[..., np.newaxis], axis=-1)[..., 0]
+        wrong = np.where(np.eye(5, dtype=bool)[table.judge_y], -1, outputs).max(axis=-1)
+        assert abs(said.margin(table.judge_scored)[trial] - (right - wrong).min()) < 1e-5
+        q = right[:, 3] / (outputs[:, 3, 3] + outputs[:, 3, 4])  # after 2, where 3 or 4 may follow
+        assert abs(said.memory(table)[trial] - (1 + np.log2(q).mean())) < 1e-5
+    verdict, _, _ = verdicts(said.right(table, 0.0), table.judge_scored, table.judge_at[:, :, 0])
     assert np.array_equal(verdict, trained.learned[:, -1])
+    assert np.abs(said.memory(table) - trained.memory[:, -1]).max() < 1e-5
+    assert np.abs(said.margin(table.judge_scored) - trained.margin[:, -1]).max() < 1e-5
     other, _ = arm(trials=10, engine="tensorflow")
     assert np.array_equal(other.learned, trained.learned) and np.abs(other.losses - trained.losses).max() < 1e-4
+    assert np.abs(other.memory - trained.memory).max() < 1e-3 and np.abs(other.margin - trained.margin).max() < 1e-3
 
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn", OWN, "mlp"])
@@ -278,7 +288,7 @@ def test_progress_adds_up():
 def arm_with_progress(progress):
     settings = TrainingSettings(trials=7, epochs=40)
     table = make_table(make_problem(ProblemSettings(sequences=TUTORIAL)), EncodingSettings(), settings, False)
-    return training.train(ModelSettings(), settings, 10, ComputeSettings(shard=3), table, progress), table
+    return training.train(TrainingJob(ModelSettings(), settings, 10, table), ComputeSettings(shard=3), progress), table
 
 
 @pytest.mark.parametrize(
@@ -286,4 +296,4 @@ def arm_with_progress(progress):
     [(100, 50, 2, 50), (10, 50, 2, 5), (1, 50, 8, 1), (101, 50, 2, 26), (7, 3, 1, 3)],
 )
 def test_shards_are_even_and_enough_for_the_threads(trials, largest, threads, size):
-    assert training.shard_size(trials, largest, threads) == size
+    assert shard_size(trials, largest, threads) == size
