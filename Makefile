@@ -14,8 +14,12 @@ NAME ?=
 SEQ ?=
 STEPS ?= 1
 export SEQ STEPS
+# `make verify SHARE=0.1` verifies a tenth of all trials; SEED says which
+SHARE ?=
+SEED ?=
+export SHARE SEED
 
-.PHONY: setup repro studies study report predict serve test torture ray remotes lint ui track check bench lock clean clean-cache
+.PHONY: setup repro studies study report predict serve test torture ray remotes lint ui track check verify bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials.config params.yaml
@@ -84,6 +88,10 @@ track: setup
 
 check: setup
 	@python -m memory_trials.check $(REV)
+
+# recorded trials, trained anew and compared with their digests: for a minute, or `make verify SHARE=1`: all
+verify: setup
+	@python -m memory_trials.verify
 
 bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial

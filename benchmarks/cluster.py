@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.tutorial import note
-from memory_trials import shards, training
+from memory_trials import batches, shards, training
 from memory_trials.config import (
     ComputeSettings,
     EncodingSettings,
@@ -26,6 +26,7 @@ from memory_trials.config import (
     TrainingSettings,
 )
 from memory_trials.encoding import Table, make_table
+from memory_trials.job import TrainingJob, make_program
 from memory_trials.problems import make_problem
 
 os.environ["RAY_worker_niceness"] = "0"  # Ray's workers give way to others, which threads do not
@@ -44,19 +45,19 @@ def settings_of(**changes) -> TrainingSettings:
 def timed(settings: TrainingSettings, compute: ComputeSettings, table: Table) -> tuple[float, float]:
     """Seconds that training takes, and seconds that this process computes meanwhile."""
     started, computed = time.perf_counter(), time.process_time()
-    training.train(ModelSettings(), settings, 50, compute, table)
+    training.train(TrainingJob(ModelSettings(), settings, 50, table), compute)
     return time.perf_counter() - started, time.process_time() - computed
 
 
 def bytes_of(table: Table) -> dict[str, int]:
     """Of a shard: sent, of a slice of it at the end, and of what comes back."""
     settings = settings_of()
-    program = training.make_program("native", ModelSettings(), settings, 50, table, SHARD)
+    program = make_program(TrainingJob(ModelSettings(), settings, 50, table), "native", SHARD)
     weights = [np.zeros((SHARD, *shape), np.float32) for shape in program.shapes]
-    part = training.new_shard(program, weights, np.arange(SHARD))
+    part = batches.new_shard(program, weights, np.arange(SHARD))
     size = lambda part: sum(array.nbytes for array in part.values())
     sent, last = size(part), None
-    for stretch in training.stretches(program, part, np.arange(50, EPOCHS + 1, 50), 0.0):
+    for stretch in batches.stretches(program, part, np.arange(50, EPOCHS + 1, 50), 0.0):
         last, before = stretch, last
     return {"sent": sent, "slice": size(before.part or part), "returned": size(last.part)}
 

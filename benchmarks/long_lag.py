@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.tutorial import note, run_trials, seconds
 from memory_trials.backend import CORES, keras
-from memory_trials.cells import initial_weights
 from memory_trials.config import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table, one_hot
+from memory_trials.initializers import initial_weights
+from memory_trials.job import TrainingJob, make_program, shard_size
 from memory_trials.problems import make_problem
-from memory_trials.training import make_program, shard_size
 
 HERE = Path(__file__).parent
 TRIALS, ROUNDS = 100, 5
@@ -58,7 +58,7 @@ def main() -> None:
             settings = TrainingSettings(trials=TRIALS, window="sequence", epochs=epochs)
             table = make_table(problem, EncodingSettings(), settings, False)
             size = shard_size(TRIALS, 50, CORES)
-            program = make_program(engine, ModelSettings(), settings, epochs, table, size)
+            program = make_program(TrainingJob(ModelSettings(), settings, epochs, table), engine, size)
             weights = initial_weights(ModelSettings(), 3, 3, np.arange(TRIALS))
             peers[name] = (run_trials, program, size, weights, np.array([epochs]))
         plain = Keras(table)

@@ -18,6 +18,7 @@ from benchmarks.tutorial import note, seconds
 from memory_trials import encoding, problems, store, studies, tracker, tracking, training
 from memory_trials.artifacts import write_text
 from memory_trials.config import TrackingSettings, load_settings
+from memory_trials.job import TrainingJob
 from memory_trials.trained import write_trained
 from stages.evaluate import evaluate
 from tests import stores
@@ -28,17 +29,16 @@ TRIALS, FEWER = 1000, 50
 
 def trained_arm(trials: int) -> studies.Arm:
     """The tutorial's, with so many trials, as the pipeline leaves it in this folder."""
-    arm = dataclasses.replace(studies.pipeline_arm(), folder=Path(f"data/{trials}"))
-    files = {name: arm.folder / getattr(arm, name).name for name in ("sequences", "table", "trained")}
+    arm = studies.pipeline_arm()
     some = arm.settings.training.model_copy(update={"trials": trials})
-    arm = dataclasses.replace(arm, settings=arm.settings.model_copy(update={"training": some}), **files)
+    settings = arm.settings.model_copy(update={"training": some})
+    arm = dataclasses.replace(arm, settings=settings, files=studies.pipeline_files(Path(f"data/{trials}")))
     problem = problems.make_problem(arm.settings.problem)
     table = studies.table_of(arm, problem)
-    write_text(arm.sequences, problems.to_json(problem))
-    encoding.write_table(arm.table, table)
-    settings = arm.settings
-    done = training.train(settings.model, some, settings.evaluation.every, settings.compute, table)
-    write_trained(arm.trained, done, studies.made_with(settings))
+    write_text(arm.files.sequences, problems.to_json(problem))
+    encoding.write_table(arm.files.table, table)
+    done = training.train(TrainingJob(settings.model, some, settings.evaluation.every, table), settings.compute)
+    write_trained(arm.files.trained, done, studies.made_with(settings))
     evaluate(arm)
     return arm
 

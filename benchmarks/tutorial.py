@@ -2,7 +2,7 @@
 
 Every figure is a median; the peers take turns, because the speed of a shared machine drifts. Keras's loops
 are timed over some epochs and scaled to 250. `ours` and `jax` are warm (compiled before); `ours_cold` is all
-that a first run needs, but for importing TensorFlow: building the model, initial weights, training.
+that a first run needs: initial weights, then training.
 `xla` is this project's engine for cells of the user's.
 """
 
@@ -16,11 +16,13 @@ import numpy as np
 
 from memory_trials import artifacts
 from memory_trials.backend import CORES, keras
-from memory_trials.cells import initial_weights
+from memory_trials.batches import new_shard, run_shard
 from memory_trials.config import load_settings
 from memory_trials.encoding import make_table, one_hot
+from memory_trials.initializers import initial_weights
+from memory_trials.job import TrainingJob, make_program, shard_size
 from memory_trials.problems import make_problem
-from memory_trials.training import make_program, new_shard, run_shard, shard_size, side_by_side, train
+from memory_trials.training import side_by_side, train
 
 HERE = Path(__file__).parent
 SIZES = (10, 100, 1000)
@@ -90,7 +92,10 @@ def main() -> None:
 
     def programs(engine: str) -> dict:
         sizes = {n: shard_size(n, settings.compute.shard, CORES) for n in SIZES}
-        return {n: (make_program(engine, settings.model, training, 10, table, size), size) for n, size in sizes.items()}
+        return {
+            n: (make_program(TrainingJob(settings.model, training, 10, table), engine, size), size)
+            for n, size in sizes.items()
+        }
 
     engines = {"ours": programs("native"), "xla": programs("xla")}
 
@@ -99,7 +104,7 @@ def main() -> None:
 
     def cold(n: int) -> float:
         some = training.model_copy(update={"trials": n})
-        return seconds(train, settings.model, some, 10, settings.compute, table) / n
+        return seconds(train, TrainingJob(settings.model, some, 10, table), settings.compute) / n
 
     for n in SIZES:
         ours(n), ours(n, "xla")  # compiles

@@ -7,12 +7,12 @@ Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (o
 import functools
 import importlib
 import itertools
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from memory_trials import initializers
 from memory_trials.backend import keras, tf
 from memory_trials.config import BUILT_IN_CELLS, ModelSettings
 from memory_trials.encoding import one_hot
@@ -128,45 +128,28 @@ def _cell_class(name: str) -> type:
 def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray]:
     """The weights that Keras draws after `keras.utils.set_random_seed(seed)`: a list of [trials, ...] arrays.
 
-    Building the layers anew for every seed takes Keras some 20 ms each. But all that a seed changes is the
-    integer that each initializer received when it was constructed, so the draws are traced once for a model, as
-    a function of these integers, and run as a graph. The last seed is also drawn in the plain way; if it
-    differs (a cell that uses randomness in a way of its own), all are drawn in the plain way.
+    `initializers` does the same without Keras, for what it supports. Building the layers anew for every seed takes
+    Keras some 20 ms each. But all that a seed changes is the integer that each initializer received when it was
+    constructed, so the draws are traced once for a model, as a function of these integers, and run as a graph. The last
+    seed is also drawn in the plain way; if it differs (a cell that uses randomness in a way of its own), all are drawn
+    in the plain way.
     """
     last = _plain_weights(settings, inputs, symbols, int(seeds[-1]))
     weights = _traced_weights(settings, inputs, symbols, seeds)
     if weights is None or not all(np.array_equal(stacked[-1], single) for stacked, single in zip(weights, last)):
         drawn = [_plain_weights(settings, inputs, symbols, int(seed)) for seed in seeds[:-1]] + [last]
         weights = [np.stack(arrays) for arrays in zip(*drawn)]
-    if settings.forget_bias is not None:
-        _set_forget_bias(settings, weights[2], seeds)
+    initializers.set_forget_bias(settings, weights, seeds)
     return weights
-
-
-def _set_forget_bias(settings: ModelSettings, bias: np.ndarray, seeds: np.ndarray) -> None:
-    """What each unit's forgetting begins with, in place: a number, or drawn so that units keep for 1 to T steps.
-
-    Chrono initialisation (Tallec & Ollivier 2018, section 3): forget bias log(u), u uniform in [1, T-1], and the
-    input bias its negative. A GRU has one gate for both; in Keras it is the update gate, which keeps when open.
-    bias: lstm [trials, 4 units] in the order i, f, c, o; gru [trials, 2, 3 units] in the order z, r, h.
-    """
-    units, chrono = settings.units, getattr(settings.forget_bias, "chrono", None)
-    for place, seed in enumerate(seeds):
-        value = settings.forget_bias
-        if chrono:
-            value = np.log(np.random.default_rng(seed).uniform(1, chrono - 1, units))
-        if settings.cell == "gru":
-            bias[place, 0, :units] = value
-        else:
-            bias[place, units : 2 * units] = value
-            if chrono:
-                bias[place, :units] = -value
 
 
 def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int) -> list[np.ndarray]:
     keras.utils.set_random_seed(seed)
     cell, dense = _make_layers(settings, symbols)
-    cell.build((1, inputs))
+    try:
+        cell.build((1, inputs))
+    except Exception as error:  # such as an initializer of matrices for a bias
+        raise UserError(f"model.cell {settings.cell!r} cannot be built: {_first_line(error)}") from error
     dense.build((1, getattr(cell, "output_size", settings.units)))
     return [variable.numpy() for variable in cell.trainable_variables + dense.trainable_variables]
 
@@ -186,7 +169,10 @@ def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: n
     template = 1 if seeds[-1] != 1 else 2  # another seed than the one the result is compared for
     try:
         draw_all = _traced(settings.model_dump_json(), inputs, symbols, template)
-        return [array.numpy() for array in draw_all(np.array([_integers(int(s), DRAWS) for s in seeds], np.int32))]
+        return [
+            array.numpy()
+            for array in draw_all(np.array([initializers.integers(int(s), DRAWS) for s in seeds], np.int32))
+        ]
     except Exception:  # a cell of a kind not foreseen here; the plain way is always right
         return None
 
@@ -197,21 +183,21 @@ def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable
     model_settings = ModelSettings.model_validate_json(settings)
     keras.utils.set_random_seed(template)
     cell, dense = _make_layers(model_settings, symbols)
-    order = {integer: place for place, integer in enumerate(_integers(template, DRAWS))}
+    order = {integer: place for place, integer in enumerate(initializers.integers(template, DRAWS))}
     with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
         cell.build((1, inputs))
         dense.build((1, getattr(cell, "output_size", model_settings.units)))
         variables = cell.trainable_variables + dense.trainable_variables
         declared = [(v._initializer, v.shape, v.dtype) for v in variables]
     held = [vars(layer).values() for layer in (*cell._flatten_layers(), *dense._flatten_layers())]
-    initializers = [
+    drawing = [
         (value, order[value.seed])
         for value in (*itertools.chain(*held), *(initializer for initializer, _, _ in declared))
         if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
     ]
 
     def draw(integers):
-        for initializer, place in initializers:
+        for initializer, place in drawing:
             initializer.seed = _TracedSeed(integers[place])
         return [tf.convert_to_tensor(initializer(shape, dtype=dtype)) for initializer, shape, dtype in declared]
 
@@ -222,12 +208,6 @@ def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable
         )
 
     return draw_all
-
-
-def _integers(seed: int, count: int) -> list[int]:
-    """What Keras gives to initializers after set_random_seed(seed): see keras.random.make_default_seed."""
-    generator = random.Random(seed)
-    return [generator.randint(1, int(1e9)) for _ in range(count)]
 
 
 def predict(model: Model, weights: list, x: np.ndarray, inputs: int) -> "tf.Tensor":

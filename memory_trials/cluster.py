@@ -32,9 +32,11 @@ if not os.environ.get("RAY_ADDRESS"):
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
-from memory_trials import native, shards, training
+from memory_trials import batches, native, shards
+from memory_trials.batches import Progress
 from memory_trials.config import BUILT_IN_CELLS, ComputeSettings
 from memory_trials.errors import UserError
+from memory_trials.job import TrainingJob, make_program
 from memory_trials.shards import Part
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +49,7 @@ _connecting = threading.Lock()
 _programs: dict[str, Any] = {}
 
 
-class Job(NamedTuple):
+class SentJob(NamedTuple):
     """What all tasks of an arm share. content: on its way to every node once. tell: seconds between messages."""
 
     name: str
@@ -69,22 +71,19 @@ def slots(compute: ComputeSettings) -> int:
     return count
 
 
-def send(recipe: tuple, compute: ComputeSettings) -> Job:
-    """Give the cluster what `training.make_program` takes; native's library goes along as it was compiled here."""
+def send(job: TrainingJob, engine: str, size: int, compute: ComputeSettings) -> SentJob:
+    """Give the cluster what `job.make_program` takes; native's library goes along as it was compiled here."""
     workers = slots(compute)
-    which, model_settings, *_ = recipe
-    library = native.library() if which == "native" else None
-    content = (recipe, _surroundings(model_settings.cell), library)
+    library = native.library() if engine == "native" else None
+    content = ((job, engine, size), _surroundings(job.model.cell), library)
     task = ray.remote(
         num_returns="streaming", max_retries=0, num_cpus=compute.cpus_per_shard, num_gpus=compute.gpus_per_shard
     )(_train)
-    return Job(uuid.uuid4().hex, [ray.put(content)], task, compute, max(1.0, workers / HEARD))
+    return SentJob(uuid.uuid4().hex, [ray.put(content)], task, compute, max(1.0, workers / HEARD))
 
 
-def run_shard(
-    job: Job, part: Part, checks: np.ndarray, keep: Callable[[Part], None], report: training.Progress
-) -> Part:
-    """`training.run_shard`, somewhere on the cluster.
+def run_shard(job: SentJob, part: Part, checks: np.ndarray, keep: Callable[[Part], None], report: Progress) -> Part:
+    """`batches.run_shard`, somewhere on the cluster.
 
     A shard whose worker or node is lost goes on from its last slice; `UserError` where that comes to nothing LOSSES
     times. A mistake in the task arrives as itself. `report` is called every few seconds, so that it can end this.
@@ -172,7 +171,7 @@ def _fitting(resources: dict[str, float], compute: ComputeSettings) -> int:
     return int(fit + 1e-9)
 
 
-def _next(stream: "ray.ObjectRefGenerator", report: training.Progress, seconds: float) -> training.Stretch:
+def _next(stream: "ray.ObjectRefGenerator", report: Progress, seconds: float) -> batches.Stretch:
     """What a task says next. It is taken into this process at once, so that it does not go with a node."""
     while not ray.wait([stream], timeout=seconds)[0]:
         report(0, 0, False)
@@ -186,7 +185,7 @@ def _copied(part: Part) -> Part:
 
 
 def _surroundings(cell: str) -> dict[str, str]:
-    """What bits depend on, besides the recipe."""
+    """What bits depend on, besides the job."""
     processor = hashlib.sha256(native.processor().encode()).hexdigest()[:16]
     code = hashlib.sha256(shards.code(cell)).hexdigest()[:16]
     return {"processor": processor, "code": code, **shards.versions()}
@@ -197,7 +196,7 @@ def _train(name: str, content: list, part: Part, checks: np.ndarray, seconds: fl
     program = _program(name, content)
     epochs = newly_learned = 0
     told = time.monotonic()
-    for stretch in training.stretches(program, _copied(part), checks, seconds):
+    for stretch in batches.stretches(program, _copied(part), checks, seconds):
         if stretch.kept:
             continue  # who sent it knows
         epochs, newly_learned = epochs + stretch.epochs, newly_learned + stretch.newly_learned
@@ -210,8 +209,8 @@ def _train(name: str, content: list, part: Part, checks: np.ndarray, seconds: fl
 def _program(name: str, content: list):
     """The program of an arm, which each worker makes once. `UserError` where it would train other bits here."""
     if name not in _programs:
-        recipe, there, library = ray.get(content[0])
-        cell = recipe[1].cell
+        (job, engine, size), there, library = ray.get(content[0])
+        cell = job.model.cell
         here = _surroundings(cell)
         for what in there:
             if here[what] != there[what]:
@@ -220,7 +219,7 @@ def _program(name: str, content: list):
             native.install(library)
         while len(_programs) >= PROGRAMS:
             del _programs[next(iter(_programs))]
-        _programs[name] = training.make_program(*recipe)
+        _programs[name] = make_program(job, engine, size)
     return _programs[name]
 
 

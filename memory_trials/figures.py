@@ -1,76 +1,13 @@
-"""Every picture, in one grammar: Vega-Lite, written with Altair, drawn as PNG or SVG here and alive in the report page.
+"""An arm's charts: how often, how much, how soon. What is computed here is only how the numbers are shown."""
 
-The numbers come from the artifacts of an arm and from a study's summary; what is computed here is only how they are
-shown. Titles say the finding, by rule from the numbers. A cell has the same colour, marker and dashes everywhere.
-"""
-
-import io
-import json
 import math
-import textwrap
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 
 import altair as alt
 import numpy as np
-import vl_convert
-from PIL import Image
 
-from memory_trials import answers, artifacts, results, statistics
-
-# Colour, marker, dashes: dark enough on white, apart in black and white too. Cells have theirs, other series the rest.
-CELLS = {
-    "lstm": ("#0b5394", "circle", [1, 0]),
-    "gru": ("#b45f06", "square", [7, 3]),
-    "simple_rnn": ("#38761d", "triangle-up", [9, 3, 2, 3]),
-    "mlp": ("#595959", "diamond", [2, 3]),
-}
-OTHERS = [
-    ("#741b47", "circle", [1, 0]),
-    ("#bf7f00", "square", [7, 3]),
-    ("#2a7b8c", "triangle-up", [9, 3, 2, 3]),
-    ("#7a4fbf", "diamond", [2, 3]),
-    ("#4d4d4d", "triangle-down", [1, 0]),
-    ("#a8324a", "cross", [7, 3]),
-    ("#5b7a1f", "triangle-right", [9, 3, 2, 3]),
-]
-OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
-MEMORY = "#444444"  # its curve, beside a cell's
-SCALABLE = "answer.svg"  # beside results.FIGURE
-WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
-START = {"epoch": 0, "share": 0, "low": 0, "high": 0}  # before training no trial has ever known everything
-PLAIN = "format(datum.value, '~g')"  # a logarithmic axis would label only some of its ticks
-CONFIG = {
-    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
-    "view": {"stroke": None},
-    "axis": {"gridColor": "#e3e3e3", "domainColor": "#888", "tickColor": "#888", "tickCount": 6, "labelOverlap": True,
-             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
-    "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitleColor": "#555", "limit": 0,
-              "fontWeight": "bold", "offset": 10, "subtitlePadding": 4},
-    "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
-    "legend": {"labelLimit": 0, "titleFontWeight": "normal", "symbolOpacity": 1, "symbolSize": 90},
-}  # fmt: skip
-
-
-def write(path: Path, chart: alt.TopLevelMixin) -> None:
-    """A PNG or an SVG, by the path's suffix; the same bytes for the same numbers."""
-    if path.suffix == ".svg":
-        artifacts.write_text(path, vl_convert.vegalite_to_svg(specification(chart)))
-    else:
-        png = io.BytesIO()
-        picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(specification(chart), scale=1.5)))
-        picture.convert("RGB").save(png, "png")  # the same picture in a third of the bytes
-        artifacts.write_bytes(path, png.getvalue())
-
-
-def specification(chart: alt.TopLevelMixin) -> dict:
-    """The chart as Vega-Lite, in the project's style."""
-    with alt.data_transformers.enable(max_rows=None, consolidate_datasets=False):
-        return chart.configure(**CONFIG, padding=12).to_dict(validate=False)  # validating takes seconds
-
-
-# ---------------------------------------------------------------------------------------------------- one arm
+from memory_trials import answers, results, statistics
+from memory_trials.style import MEMORY, SINGLE, START, curve, inline, look, percent, titled
 
 
 def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str, alt.LayerChart]:
@@ -104,16 +41,14 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
     """How many trials know every step at each check, and how much they remember, in one chart. rows: learned.csv beside
     remembered.csv (its columns with memory_ before their names)."""
     subtitle = f"line: share of trials; band: its {100 * metrics['confidence']:g} % interval"
-    chart = _curve(
-        _percent(rows, "share_learned"), "trials that know every step (%)", finding, subtitle, cell, "linear"
-    )
+    chart = curve(percent(rows, "share_learned"), "trials that know every step (%)", finding, subtitle, cell, "linear")
     if not metrics["memory_whole"]:
         return chart
     share = lambda value: round(max(0.0, 100 * value / metrics["memory_whole"]), 4)
     points = [
         {"epoch": row["epoch"]} | {key: share(row[f"memory_{key}"]) for key in ("median", "p10", "p90")} for row in rows
     ]
-    base = alt.Chart(_data(points)).encode(x="epoch:Q")
+    base = alt.Chart(inline(points)).encode(x="epoch:Q")
     band = base.mark_area(opacity=0.15, color=MEMORY).encode(y="p10:Q", y2="p90:Q")
     line = base.mark_line(color=MEMORY, strokeDash=[6, 3]).encode(y="median:Q")
     tooltip = [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")]
@@ -122,7 +57,7 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
         subtitle,
         f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials",
     ]
-    return _titled(alt.layer(chart, band, line, pointed), finding, subtitle)
+    return titled(alt.layer(chart, band, line, pointed), finding, subtitle)
 
 
 def margin(metrics: dict, cell: str) -> alt.LayerChart:
@@ -134,7 +69,7 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
         shares = {name: round(100 * share, 4) for name, share in (("rate", rate), ("low", low), ("high", high))}
         rows.append({"asked": asked, "trials": count, "label": f"{shares['rate']:.0f} %"} | shares)
     colour = look(cell)[0]
-    base = alt.Chart(_data(rows)).encode(
+    base = alt.Chart(inline(rows)).encode(
         x=alt.X(
             "asked:N",
             title="lead of the right output that is asked for",
@@ -149,7 +84,7 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
     points = base.mark_point(color=colour, filled=True, size=60, opacity=1).encode(y=y)
     text = base.mark_text(align="left", dx=7, dy=-6, fontSize=12).encode(y=y, text="label:N")
     finding = f"{counts['0']} of {metrics['trials']} trials learned, {counts['0.1']} by a lead of 0.1"
-    return _titled(
+    return titled(
         alt.layer(bars, rules, points, text), finding, "the right output minus the best wrong one, in every step"
     )
 
@@ -171,7 +106,7 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
     ]
     colours = alt.Scale(domain=["learned", "not learned"], range=[look(cell)[0], "#c4c4c4"])
     drawn = (
-        alt.Chart(_data(bars))
+        alt.Chart(inline(bars))
         .mark_rect(stroke="#fff", strokeWidth=0.5)
         .encode(
             x=alt.X("from:Q", title="memory (bits)", scale=alt.Scale(domain=[low, 1.05 * whole], nice=False)),
@@ -182,11 +117,11 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
             tooltip=["verdict:N", "trials:Q", "from:Q", "to:Q"],
         )
     )
-    ends = alt.Chart(_data([{"at": 0.0, "what": "guessing"}, {"at": whole, "what": "all"}]))
+    ends = alt.Chart(inline([{"at": 0.0, "what": "guessing"}, {"at": whole, "what": "all"}]))
     rules = ends.mark_rule(color="#555", strokeDash=[3, 3]).encode(x="at:Q")
     text = ends.mark_text(color="#555", dy=-6, baseline="bottom").encode(x="at:Q", y=alt.value(0), text="what:N")
     finding = f"Half of the trials remember {answers.bits(metrics['memory_median'], whole)} or more"
-    return _titled(alt.layer(drawn, rules, text), finding, "dark: learned; light: not")
+    return titled(alt.layer(drawn, rules, text), finding, "dark: learned; light: not")
 
 
 def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
@@ -199,28 +134,8 @@ def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt
     )
     finding += f"; {forgot} forgot again" if forgot else ""
     subtitle = "Kaplan-Meier curve of the time to learn; band: its interval"
-    points = [START, *_percent(rows, "share_ever_learned")]
-    return _curve(points, "trials that ever knew every step (%)", finding, subtitle, cell, "step-after")
-
-
-def _percent(rows: list[dict[str, float]], key: str) -> list[dict[str, float]]:
-    shares = {"share": key, "low": "low", "high": "high"}
-    return [{"epoch": row["epoch"]} | {name: round(100 * row[of], 4) for name, of in shares.items()} for row in rows]
-
-
-def _curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, interpolate: str) -> alt.LayerChart:
-    """Percentages over epochs with a band: rows with epoch, share, low, high."""
-    colour = look(cell)[0]
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),
-        tooltip=[alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "share", "low", "high")],
-    )
-    band = base.mark_area(opacity=0.25, color=colour, interpolate=interpolate).encode(
-        y=alt.Y("low:Q", title=y, scale=alt.Scale(domain=[0, 100])), y2="high:Q"
-    )
-    line = base.mark_line(color=colour, interpolate=interpolate).encode(y="share:Q")
-    points = base.mark_point(color=colour, filled=True, size=30, opacity=1 if len(rows) < 60 else 0)
-    return _titled(alt.layer(band, line, points.encode(y="share:Q")), finding, subtitle)
+    points = [START, *percent(rows, "share_ever_learned")]
+    return curve(points, "trials that ever knew every step (%)", finding, subtitle, cell, "step-after")
 
 
 def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool], cell: str) -> alt.LayerChart:
@@ -242,9 +157,9 @@ def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool],
     ]  # fmt: skip
     x = alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0))
     y = alt.Y("p10:Q", title="loss (cross-entropy, nats)", scale=alt.Scale(domainMin=0))
-    base = alt.Chart(_data([rows[epoch] for epoch in shown])).encode(x=x)
+    base = alt.Chart(inline([rows[epoch] for epoch in shown])).encode(x=x)
     thin = (
-        alt.Chart(_data(single))
+        alt.Chart(inline(single))
         .mark_line(strokeWidth=0.6, color="#777")  # opacity would take twice the time of the whole chart
         .encode(
             x=x,
@@ -264,7 +179,7 @@ def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool],
     subtitle = f"thick: median; band: 10 % to 90 % of trials; thin: {min(SINGLE, len(losses))} trials"
     if len(set(verdicts[:SINGLE])) == 2:
         subtitle += ", dashed where not learned"
-    return _titled(alt.layer(thin, band, line, pointed), finding, subtitle)
+    return titled(alt.layer(thin, band, line, pointed), finding, subtitle)
 
 
 def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.LayerChart:
@@ -292,7 +207,7 @@ def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.Laye
     where = f"After {inputs[0]}, where {followed} may follow" if len(inputs) == 1 and len(followed) < 20 else (
         "Where the present symbol does not tell the next"
     )  # fmt: skip
-    base = alt.Chart(_data(cells)).encode(
+    base = alt.Chart(inline(cells)).encode(
         x=alt.X(
             "predicted:N", title="said", sort=said, axis=alt.Axis(labelAngle=0), scale=alt.Scale(paddingInner=0.06)
         ),
@@ -310,391 +225,4 @@ def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.Laye
     subtitle = "how many trials; framed: right" + (
         f"; the {most} commonest of {len(asked)}" if len(asked) > most else ""
     )
-    return _titled(alt.layer(boxes, frames, text), f"{where}, {right} of {len(rows)} answers are right", subtitle)
-
-
-# --------------------------------------------------------------------------------------------------- a study
-
-
-def of_study(summary: dict) -> dict[str, alt.TopLevelMixin]:
-    """A study's charts by name, from its summary."""
-    rule = summary["rule"]["rule"]
-    if rule == "front":
-        return {"front": front(summary)}
-    if rule in ("along", "reach"):
-        best = {"best": best_over_axis(summary)} if rule == "reach" else {}
-        return best | {"axis": over_axis(summary)}
-    charts = {"rate": forest(summary)}
-    if rule == "luck":
-        return charts | {"wrong": wrongly_ranked(summary)}
-    if any(arm["metrics"]["memory_whole"] for arm in summary["arms"]):
-        charts["memory"] = memory_forest(summary)
-    if rule == "free_run":
-        return charts | {"next": said_next(summary)}
-    if curve := summary.get("over_epochs"):
-        longest = max(summary["arms"], key=lambda arm: arm["metrics"]["updates"])
-        finding = f"The same trials over {curve[-1]['epoch']:,} epochs: how often, and how much"
-        charts["over_epochs"] = learned(curve, longest["metrics"], _rated(longest)["cell"], finding)
-    return charts | ({"time": time_forest(summary)} if any(_median(arm) for arm in summary["arms"]) else {})
-
-
-def study(summary: dict) -> alt.VConcatChart:
-    """A study's charts as one picture under its question."""
-    charts = list(of_study(summary).values())
-    title = alt.TitleParams(textwrap.wrap(summary["question"], 100), fontSize=15, offset=14)
-    return alt.vconcat(*charts, spacing=30, title=title).resolve_scale(
-        color="independent", shape="independent", strokeDash="independent"
-    )
-
-
-def forest(summary: dict) -> alt.LayerChart:
-    """One row an arm: its success rate and interval; the first arm's as a line to compare with."""
-    rows = [_rated(arm) for arm in summary["arms"]]
-    chart = _forest(rows, ("low", "rate", "high"), f"trials that learned (%), {_interval(summary)}", [0, 100])
-    first = alt.Chart(_data(rows[:1])).mark_rule(color="#888", strokeDash=[2, 3]).encode(x="rate:Q")
-    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="label:N")
-    finding = f"Most often, in {max(row['rate'] for row in rows):.0f} %: {_first(rows, 'rate', max)}"
-    return _titled(alt.layer(first, chart, text), finding, f"dotted: {rows[0]['arm']}", height=22 * len(rows))
-
-
-def time_forest(summary: dict) -> alt.LayerChart:
-    """One row an arm: the epoch by which half of its trials have ever learned, with its interval."""
-    ends = ("", "_low", "_high")
-    rows = [
-        _rated(arm)
-        | {f"median{end}": arm["metrics"][f"median_epochs_to_learn{end}"] for end in ends}
-        | {"time": "not half" if _median(arm) is None else f"{_median(arm):g}"}
-        for arm in summary["arms"]
-    ]
-    known = [row[f"median{end}"] for row in rows for end in ends if row[f"median{end}"] is not None]
-    for row in rows:  # an open end reaches as far as is drawn
-        if row["median"] is not None and row["median_high"] is None:
-            row["median_high"] = max(known)
-            row["time"] += ", upper end open"
-    wide = max(known) > 20 * min(known)
-    chart = _forest(
-        rows, ("median_low", "median", "median_high"), f"epochs until half have ever learned, {_interval(summary)}",
-        None if wide else [0, max(known)], "log" if wide else "linear",
-    )  # fmt: skip
-    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="time:N")
-    learning = [row for row in rows if row["median"] is not None]
-    finding = f"Soonest, by epoch {min(row['median'] for row in learning):g}: {_first(learning, 'median', min)}"
-    subtitle = "median of the Kaplan-Meier curve of the time to learn"
-    return _titled(alt.layer(chart, text), finding, subtitle, height=22 * len(rows))
-
-
-def memory_forest(summary: dict) -> alt.LayerChart:
-    """One row an arm: the median memory of its trials, in % of all there is, with its interval."""
-    ends = ("", "_low", "_high")
-    rows = []
-    for arm in summary["arms"]:
-        numbers, whole = arm["metrics"], arm["metrics"]["memory_whole"]
-        values = [numbers[f"memory_median{end}"] for end in ends] if whole else [None] * 3
-        shares = [None if value is None else round(100 * value / whole, 4) for value in values]
-        rows.append(_rated(arm) | dict(zip(("memory", "memory_low", "memory_high"), shares))
-                    | {"amount": answers.bits(values[0], whole) or "not needed"})  # fmt: skip
-    known = [row for row in rows if row["memory"] is not None]
-    lowest = min(0.0, *(row[key] for row in known for key in ("memory_low", "memory") if row[key] is not None))
-    for row in known:  # an end that so few trials do not have is as far as is drawn
-        row["memory_low"] = row["memory_low"] if row["memory_low"] is not None else lowest
-        row["memory_high"] = row["memory_high"] if row["memory_high"] is not None else 100.0
-    title = f"memory (% of all there is to remember), median, {_interval(summary)}"
-    chart = _forest(rows, ("memory_low", "memory", "memory_high"), title, [max(-100.0, lowest), 100])
-    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="amount:N")
-    finding = f"Most is remembered, {max(row['memory'] for row in known):.0f} %, by {_first(known, 'memory', max)}"
-    return _titled(alt.layer(chart, text), finding, "0 is guessing", height=22 * len(rows))
-
-
-def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
-    """How often a demonstration ranks two arms wrongly, by how many seeds of each it shows."""
-    rates = {arm["name"]: arm["metrics"]["success_rate"] for arm in summary["arms"]}
-    rows, pairs = [], [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
-    for name, pair in zip(pairs, summary["luck"]["pairs"]):
-        for seeds in range(1, most + 1):
-            wrong, alike = statistics.wrongly_ranked(rates[pair["better"]], rates[pair["worse"]], seeds)
-            rows.append(
-                {"pair": name, "seeds": seeds, "share": round(100 * (wrong + alike), 4), "wrong": round(100 * wrong, 4)}
-            )
-    looks = [look("", i) for i in range(len(pairs))]
-    legend = alt.Legend(orient="bottom", columns=1, title=None, symbolType="stroke", symbolSize=400, labelLimit=0)
-    scale = lambda place: alt.Scale(domain=pairs, range=[one[place] for one in looks])
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X("seeds:Q", title="seeds of each", scale=alt.Scale(nice=False, domain=[1, most])),
-        y=alt.Y("share:Q", title="ranked wrongly, or alike (%)", scale=alt.Scale(domain=[0, 100])),
-        color=alt.Color("pair:N", scale=scale(0), legend=legend, sort=pairs),
-        tooltip=["pair:N", "seeds:Q", *(alt.Tooltip(f"{key}:Q", format=".3~g") for key in ("share", "wrong"))],
-    )
-    line = base.mark_line().encode(strokeDash=alt.StrokeDash("pair:N", scale=scale(2), legend=legend, sort=pairs))
-    misled = max(row["share"] for row in rows if row["seeds"] == 1)
-    finding = f"With one seed of each, up to {misled:.0f} % of demonstrations do not tell the better"
-    return _titled(line, finding, "two binomial counts with the measured rates", width=WIDE)
-
-
-def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
-    """The Kaplan-Meier curves of a study's arms, each from its time_to_learn.csv."""
-    arms = [_rated(arm) for arm in summary["arms"]]
-    by_cell = len({arm["cell"] for arm in arms}) == len(arms)
-    looks = {arm["arm"]: look(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
-    rows = [
-        {"arm": name} | row
-        for name, folder in folders.items()
-        for row in [
-            START,
-            *_percent(results.read_table(folder, "time_to_learn").to_dict("records"), "share_ever_learned"),
-        ]
-    ]
-    colour, dashes = (
-        {"scale": alt.Scale(domain=list(looks), range=[one[place] for one in looks.values()]), "sort": list(looks)}
-        for place in (0, 2)
-    )
-    legend = alt.Legend(orient="bottom", columns=2, title=None, symbolType="stroke", symbolSize=400)
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),
-        y=alt.Y("share:Q", title="trials that ever knew every step (%)", scale=alt.Scale(domain=[0, 100])),
-        color=alt.Color("arm:N", legend=legend, **colour),
-        tooltip=["arm:N", "epoch:Q", alt.Tooltip("share:Q", format=".4~g")],
-    )
-    line = base.mark_line(interpolate="step-after").encode(strokeDash=alt.StrokeDash("arm:N", legend=legend, **dashes))
-    points = base.mark_point(opacity=0, size=60)
-    last = list({row["arm"]: row for row in rows}.values())
-    most = max(row["share"] for row in last)
-    finding = f"Most trials, {most:.0f} %, have known every step once with {_first(last, 'share', max)}"
-    return _titled(alt.layer(line, points), finding, "Kaplan-Meier curves of the time to learn", width=WIDE)
-
-
-def _forest(rows: list[dict], keys: tuple[str, str, str], title: str, domain, scale: str = "linear") -> alt.LayerChart:
-    low, middle, high = keys
-    x = alt.X(f"{low}:Q", title=title, scale=alt.Scale(type=scale, **({"domain": domain} if domain else {})))
-    base = _rows_of(rows).transform_filter(f"datum['{middle}'] !== null")
-    colour, shape = _scales([row["cell"] for row in rows])
-    tooltip = ["arm:N", "cell:N", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in (middle, low, high)), "p:N"]
-    return alt.layer(
-        base.mark_rule(strokeWidth=2).encode(x=x, x2=f"{high}:Q", color=alt.Color("cell:N", **colour)),
-        base.mark_point(filled=True, size=70, opacity=1).encode(
-            x=f"{middle}:Q", color=alt.Color("cell:N", **colour), shape=alt.Shape("cell:N", **shape), tooltip=tooltip
-        ),
-    )
-
-
-def _rows_of(rows: list[dict]) -> alt.Chart:
-    return alt.Chart(_data(rows)).encode(y=alt.Y("arm:N", title=None, sort=[row["arm"] for row in rows]))
-
-
-def over_axis(summary: dict) -> alt.TopLevelMixin:
-    """Success rate over the values of a key, a line for each group of arms that differ in it alone.
-
-    Where the answer is told for each value of two keys, a panel for each: a column for `per`, a row for `rows`.
-    """
-    rule = summary["rule"]
-    panels = {"column": rule["per"], "row": rule["rows"]}
-    rows, cells = [], {}
-    for label, group in answers.groups(summary["arms"], rule["key"]).items():
-        line = answers.shortened(label, group[0], [*panels.values()]) or "all arms"
-        cells.setdefault(line, set()).add(_rated(group[0])["cell"])
-        rows += [_rated(arm) | {"x": arm["changes"][rule["key"]], "line": line} | _panel(arm, panels) for arm in group]
-    by_cell = len({tuple(found) for found in cells.values()}) == len(cells) > 1  # so each line is a cell's
-    looks = {line: look(min(found) if by_cell else "", i) for i, (line, found) in enumerate(cells.items())}
-    reliable = sum(row["rate"] >= 100 * rule["level"] for row in rows)
-    finding = f"{reliable} of {len(rows)} arms learn in at least {100 * rule['level']:g} % of trials"
-    return _lines(rows, looks, summary, finding, "")
-
-
-def best_over_axis(summary: dict) -> alt.TopLevelMixin:
-    """For each value of `per`, the highest success rate that any recipe reaches at each value of the key."""
-    rule = summary["rule"]
-    panels = {"column": rule["rows"]}
-    best: dict[tuple, dict] = {}
-    for arm in summary["arms"]:
-        line = str(arm["changes"][rule["per"]])
-        row = _rated(arm) | {"x": arm["changes"][rule["key"]], "line": line} | _panel(arm, panels)
-        place = (row.get("column"), line, row["x"])
-        if place not in best or row["rate"] > best[place]["rate"]:
-            best[place] = row
-    rows = list(best.values())
-    looks = {line: look(line, i) for i, line in enumerate(dict.fromkeys(row["line"] for row in rows))}
-    farthest = max((row for row in rows if row["rate"] >= 100 * rule["level"]), key=lambda row: row["x"], default=None)
-    name = _last(rule["key"])
-    finding = (
-        f"Memory reaches {name} {farthest['x']}, in {farthest['rate']:.0f} % of trials: {farthest['arm']}"
-        if farthest
-        else f"No {name} is learned in at least {100 * rule['level']:g} % of trials"
-    )
-    subtitle = "the best recipe at each point, chosen by this very rate, which flatters it a little"
-    return _lines(rows, looks, summary, finding, subtitle)
-
-
-def _panel(arm: dict, panels: dict[str, str | None]) -> dict[str, str]:
-    """What the column and the row of panels are called in which the arm stands."""
-    return {place: f"{_last(key)} {arm['changes'].get(key)}" for place, key in panels.items() if key}
-
-
-def _lines(rows: list[dict], looks: dict[str, tuple], summary: dict, finding: str, subtitle: str) -> alt.TopLevelMixin:
-    """rows: from _rated, with x and line, and column and row where there is a panel for each."""
-    lines, values = list(looks), sorted({row["x"] for row in rows})
-    log = values[-1] > 20 * values[0]
-    for row in rows:  # side by side, where several lines share a point
-        aside = lines.index(row["line"]) - (len(lines) - 1) / 2
-        row["at"] = row["x"] * 1.03**aside if log else row["x"] + 0.008 * (values[-1] - values[0]) * aside
-    margin = 0.05 * (values[-1] - values[0])
-    domain = [values[0] / 1.25, values[-1] * 1.25] if log else [values[0] - margin, values[-1] + margin]
-    key = summary["rule"]["key"]
-    x = alt.X(
-        "at:Q", title=key, axis=alt.Axis(values=values, tickCount=len(values), labelExpr=PLAIN),
-        scale=alt.Scale(type="log" if log else "linear", domain=domain, nice=False),
-    )  # fmt: skip
-    legend = (
-        None
-        if len(lines) == 1
-        else alt.Legend(orient="bottom", columns=3, title=None, symbolDash=[1, 0], symbolStrokeWidth=0)
-    )
-    scale = lambda place: {"scale": alt.Scale(domain=lines, range=[one[place] for one in looks.values()]),
-                           "legend": legend, "sort": lines}  # fmt: skip
-    base = alt.Chart().encode(x=x, color=alt.Color("line:N", **scale(0)))
-    y = alt.Y("low:Q", title=f"trials that learned (%), {_interval(summary)}", scale=alt.Scale(domain=[0, 100]))
-    tooltip = ["arm:N", alt.Tooltip("x:Q", title=_last(key))]
-    tooltip += [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high")]
-    columns, panel_rows = (list(dict.fromkeys(row.get(place) for row in rows)) for place in ("column", "row"))
-    chart = alt.layer(
-        base.mark_rule(opacity=0.7).encode(y=y, y2="high:Q"),
-        base.mark_line().encode(y="rate:Q", strokeDash=alt.StrokeDash("line:N", **scale(2))),
-        base.mark_point(filled=True, size=55, opacity=1).encode(
-            y="rate:Q", shape=alt.Shape("line:N", **scale(1)), tooltip=tooltip
-        ),
-        data=_data(rows),
-    )
-    if columns != [None]:
-        facets = {"column": alt.Column("column:N", title=None, sort=columns)}
-        if panel_rows != [None]:
-            facets["row"] = alt.Row("row:N", title=None, sort=panel_rows)
-        chart = chart.properties(width=max(270, WIDE // len(columns)), height=HEIGHT).facet(**facets)
-    return _titled(chart, finding, subtitle, width=WIDE, sized=columns == [None])
-
-
-def front(summary: dict) -> alt.LayerChart:
-    """Parameters against updates of the settings that were found, with their rate on fresh seeds."""
-    level = summary["rule"]["level"]
-    sizes = ("parameters", "updates")
-    arms = sorted(summary["arms"], key=lambda arm: arm["metrics"]["parameters"])
-    rows = [
-        _rated(arm) | {size: arm["metrics"][size] for size in sizes} | {"below": i % 2} for i, arm in enumerate(arms)
-    ]
-    colour, shape = _scales([row["cell"] for row in rows])
-    padded = lambda values: [min(values) / 1.4, max(values) * 1.6]
-    axis = lambda key, title: {
-        "shorthand": f"{key}:Q", "title": title,
-        "scale": alt.Scale(type="log", domain=padded([row[key] for row in rows]), nice=False),
-        "axis": alt.Axis(values=[d * 10**e for e in range(7) for d in (1, 2, 5)], tickCount=30, labelExpr=PLAIN),
-    }  # fmt: skip
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X(**axis("parameters", "parameters of the model")),
-        y=alt.Y(**axis("updates", "updates (optimizer steps)")),
-    )
-    points = base.mark_point(size=90, strokeWidth=2, opacity=1).encode(
-        color=alt.Color("cell:N", **colour),
-        shape=alt.Shape("cell:N", **shape),
-        fill=alt.condition(f"datum.rate >= {100 * level}", alt.value(look(rows[0]["cell"])[0]), alt.value("#fff")),
-        tooltip=["arm:N", "parameters:Q", "updates:Q", *(f"{key}:Q" for key in ("rate", "low", "high"))],
-    )
-    text = [  # in turn above and below, since neighbours may be close
-        base.transform_filter(f"datum.below === {below}").mark_text(align="left", dx=9, dy=dy).encode(text="label:N")
-        for below, dy in ((0, -7), (1, 9))
-    ]
-    good = [row for row in rows if row["rate"] >= 100 * level]
-    finding = f"{len(good)} of {len(rows)} settings that the search found hold on fresh seeds"
-    subtitle = f"share of fresh trials that learn; filled: at least {100 * level:g} %"
-    return _titled(alt.layer(points, *text), finding, subtitle, width=WIDE, height=300)
-
-
-def said_next(summary: dict) -> alt.LayerChart:
-    """What trials that learned say after the last symbol, when they are fed their own predictions."""
-    rows = []
-    for arm in summary["arms"]:
-        said = {key.partition("/")[2]: n for key, n in arm["metrics"].items() if key.startswith("free_run_next/")}
-        start, total = 0.0, sum(said.values())
-        for symbol, count in said.items():
-            end = start + 100 * count / total
-            rows.append({"arm": arm["name"], "symbol": symbol, "start": start, "end": end, "at": (start + end) / 2,
-                         "label": symbol if end - start > 4 else "", "share": end - start})  # fmt: skip
-            start = end
-    symbols = list(dict.fromkeys(row["symbol"] for row in rows))
-    fills = ["#741b47", "#ead1dc", "#2a7b8c", "#d0e0e3", "#595959", "#d9d9d9"]
-    base = _rows_of(rows)
-    bars = base.mark_bar(stroke="#fff").encode(
-        x=alt.X("start:Q", title="share of what is said next (%)", scale=alt.Scale(domain=[0, 100])),
-        x2="end:Q",
-        color=alt.Color("symbol:N", legend=None, scale=alt.Scale(domain=symbols, range=(fills * 9)[: len(symbols)])),
-        tooltip=["arm:N", "symbol:N", alt.Tooltip("share:Q", title="%", format=".1f")],
-    )
-    light = [symbol for symbol, fill in zip(symbols, fills * 9) if fill in fills[1::2]]
-    text = base.mark_text().encode(
-        x="at:Q",
-        text="label:N",
-        color=alt.condition(alt.FieldOneOfPredicate("symbol", light), alt.value("#000"), alt.value("#fff")),
-    )
-    most = max(rows, key=lambda row: row["share"])
-    finding = f"After the last symbol the commonest word is {most['symbol']}, {most['share']:.0f} % ({most['arm']})"
-    return _titled(
-        alt.layer(bars, text),
-        finding,
-        "trials that learned, fed their own predictions",
-        height=26 * len(summary["arms"]),
-    )
-
-
-# -------------------------------------------------------------------------------------------------- all charts
-
-
-def look(cell: str, number: int = 0) -> tuple[str, str, list[int]]:
-    """Colour, marker and dashes of a cell, or of a series that is none."""
-    return CELLS[cell] if cell in CELLS else OWN if "." in cell else OTHERS[number % len(OTHERS)]
-
-
-def _scales(cells: list[str]) -> tuple[dict, dict]:
-    """Colour and shape by cell; a legend only where there is something to tell apart."""
-    present = list(dict.fromkeys(cells))
-    legend = alt.Legend(orient="bottom", title=None) if len(present) > 1 else None
-    colour, shape = (
-        {"scale": alt.Scale(domain=present, range=[look(cell, i)[place] for i, cell in enumerate(present)]),
-         "legend": legend, "sort": present}
-        for place in (0, 1)
-    )  # fmt: skip
-    return colour, shape
-
-
-def _rated(arm: dict) -> dict:
-    numbers = arm["metrics"]
-    rate, low, high = (100 * numbers[f"success_rate{end}"] for end in ("", "_low", "_high"))
-    p = arm.get("p")
-    return {
-        "arm": arm["name"], "cell": arm["changes"].get("model.cell", "lstm"), "rate": rate, "low": low, "high": high,
-        "label": f"{rate:.0f} %", "p": "" if p is None else f"{p:.3g}",
-    }  # fmt: skip
-
-
-def _first(rows: list[dict], key: str, best: Callable) -> str:
-    """The name of the arm that is best, or how many are."""
-    names = [row["arm"] for row in rows if row[key] == best(row[key] for row in rows)]
-    return names[0] if len(names) == 1 else f"{len(names)} arms alike"
-
-
-def _median(arm: dict) -> float | None:
-    return arm["metrics"]["median_epochs_to_learn"]
-
-
-def _interval(summary: dict) -> str:
-    return f"{100 * summary['confidence']:g} % interval"
-
-
-def _last(key: str) -> str:
-    return key.split(".")[-1]
-
-
-def _titled(chart, finding: str, subtitle: str, width: int = WIDTH, height=HEIGHT, sized: bool = True):
-    """Under the finding, and what the marks mean; not sized: panels, which have their own size."""
-    title = alt.TitleParams(textwrap.wrap(finding, width // 7), **({"subtitle": subtitle} if subtitle else {}))
-    return chart.properties(title=title, **({"width": width, "height": height} if sized else {}))
-
-
-def _data(rows: list[dict]) -> alt.InlineData:
-    """Rows as a text, which Altair copies for free; rows as objects it copies again for every layer."""
-    return alt.InlineData(values=json.dumps(rows, ensure_ascii=False), format=alt.JsonDataFormat(type="json"))
+    return titled(alt.layer(boxes, frames, text), f"{where}, {right} of {len(rows)} answers are right", subtitle)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from memory_trials import artifacts, forward
-from memory_trials.config import EncodingSettings, ModelSettings, Symbol, load_settings, validated
+from memory_trials.config import EncodingSettings, ModelSettings, Settings, Symbol, load_settings, validated
 from memory_trials.encoding import NOTHING, one_hot
 from memory_trials.errors import UserError
 from memory_trials.problems import Problem
@@ -57,14 +57,14 @@ def best(learned: np.ndarray, losses: np.ndarray) -> int:
     return int(np.lexsort((losses, ~learned))[0])  # which sorts by the last key first, and nan behind all
 
 
-def best_memory(problem: Problem, settings: dict[str, Any], trained: Trained, learned: np.ndarray) -> Memory:
+def best_memory(problem: Problem, settings: Settings, trained: Trained, learned: np.ndarray) -> Memory:
     """The best trial's memory. settings: what the trials were trained with. learned [T] bool: their verdicts."""
     losses = trained.losses[:, -1]
     trial = best(learned, losses)
     return Memory(
         alphabet=problem.alphabet,
-        encoding=EncodingSettings(**settings["encoding"]),
-        model=ModelSettings(**settings["model"]),
+        encoding=settings.encoding,
+        model=settings.model,
         weights={name: array[trial] for name, array in trained.weights.items()},
         seed=int(trained.seeds[trial]),
         learned=bool(learned[trial]),

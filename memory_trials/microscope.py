@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from memory_trials import artifacts, forward, problems, results, studies
+from memory_trials import forward, problems, results, studies
 from memory_trials.trained import read_trained
 
 
@@ -27,9 +27,9 @@ def specimens(arm: studies.Arm, largest: int = 2_000_000) -> dict | None:
     model, encoding = arm.settings.model, arm.settings.encoding
     if not forward.knows(model) or (encoding.history_as == "steps" and encoding.history > 1):
         return None
-    problem = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences)
-    _, trained = read_trained(arm.trained)
-    rows = results.read_table(arm.folder, "trials").set_index("seed")
+    problem = problems.read_problem(arm.files.sequences)
+    _, trained = read_trained(arm.files.trained)
+    rows = results.read_table(arm.files.folder, "trials").set_index("seed")
     trials = []
     for seed in trained.seeds.tolist():
         loss = float(rows["final_loss"][seed])  # nan where training diverged, which JSON has no word for

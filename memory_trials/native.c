@@ -4,49 +4,77 @@
    processor's nearest caches, and that calling anything costs more than computing it. Hence this file: no
    library, no compilation for each setting, and a memory layout made for whole vectors:
 
-   - LANES floats are one vector. Rows of weights are padded with zeros to whole vectors; padding never
-     gets a gradient other than zero, so it stays zero.
-   - Units are padded to a multiple of 4 (`units4`) and taken in blocks of LANES, the rest in blocks of 4.
+   - Rows of weights are padded with zeros to whole blocks of BLOCK floats; padding never gets a gradient other than
+     zero, so it stays zero.
+   - Units are padded to a multiple of 4 (`units4`) and taken in blocks of BLOCK, the rest in blocks of 4.
      The columns of a kernel stand block by block, and in a block gate by gate: 20 LSTM units are the columns
      i0-15 f0-15 c0-15 o0-15 i16-19 f16-19 c16-19 o16-19. So 4 * 20 columns need no padding, and yet the gates
      of a unit can be combined vector by vector.
    - The output layer's kernel is kept transposed, a row for each symbol.
 
-   Matrix products and optimizers are written with GCC's vector type (clang knows it too), because no compiler keeps
-   such sums in registers by itself; all else is plain loops of LANES or 4 turns, which compilers turn into vectors.
-   Sums are always taken in the same order, so that a trial's bits depend on nothing but its own numbers. */
+   The same bits on every machine: a trial's result is a function of its settings and initial weights alone, whatever
+   the processor, its vectors, the compiler and its level of optimization.
 
+   - Every operation is one of IEEE 754 in single precision (few are in double), rounded to the nearest: sums,
+     products, divisions, roots, and fused multiply-adds (fmaf, fma_of), which stand wherever they are meant; the
+     compiler makes none of its own (-ffp-contract=off).
+   - Every sum has one order. Sums over rows, steps or symbols are taken one after another (a product with the
+     recurrent kernel has two, of its even and its odd rows). A scalar product of two rows is BLOCK sums, each of
+     every BLOCK-th column, which are folded by halves: the first eight plus the last eight, then four, two and one.
+     LANES, the width of this processor's vectors, says only how many of them are computed at once.
+   - exp, tanh and log are the functions below, no library's.
+   - Numbers fade gradually, as IEEE 754 has it, and no processor's flush to zero is used, since processors differ in
+     what they flush. Gradients that have faded on their way back through time are set to zero below FADED.
+   - A NaN is stored as the one positive quiet NaN, since processors differ in its sign.
+
+   Matrix products and optimizers are written with GCC's vector type (clang knows it too), because no compiler keeps
+   such sums in registers by itself; all else is plain loops of BLOCK, 8 or 4 turns, which compilers turn into vectors. */
+
+#include <fenv.h>
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE__
+#if defined __AVX__
 #include <immintrin.h>
+#elif defined __aarch64__
+#include <arm_neon.h>
 #endif
 
-#ifdef __AVX512F__
-#define LANES 16
-#define EACH_FOUR(lanes) lanes(0), lanes(4), lanes(8), lanes(12)
-#else
-#define LANES 8
-#define EACH_FOUR(lanes) lanes(0), lanes(4)
+#ifdef __FAST_MATH__
+#error "fast-math would give other bits"
 #endif
+_Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic with more digits would give other bits");
+
+#define BLOCK 16
+#if defined __AVX512F__
+#define LANES 16
+#elif defined __AVX__
+#define LANES 8
+#else
+#define LANES 4
+#endif
+#define PARTS (BLOCK / LANES) /* vectors in a block */
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef float quad __attribute__((vector_size(16), may_alias));
+typedef int32_t iquad __attribute__((vector_size(16)));
 
 #ifdef __clang__
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (iquad){__VA_ARGS__})
 #endif
 
-/* Before a loop of LANES or 4 turns: left a loop it becomes vectors, while unrolled first it stays single numbers. */
+/* Before a loop of BLOCK or 4 turns: left a loop it becomes vectors, while unrolled first it stays single numbers. */
 #define PLAIN_LOOP _Pragma("GCC unroll 1")
 #define INLINE static inline __attribute__((always_inline))
 #define VECTORS(pointer) ((vec *)(pointer))
-#define ROWS_AT_ONCE (LANES / 4) /* rows of a matrix whose sums fit into the registers together */
+#define ROWS_AT_ONCE (LANES == 8 ? 2 : 4) /* rows of a matrix whose sums fit into the registers together */
 #define STEPS_AT_ONCE 32         /* steps whose outer products are added at once, while they are still in the cache */
+#define FADED 0x1p-64f           /* a gradient nearer to zero than this moves no weight by a unit in its last place */
 
 enum { LSTM, GRU, SIMPLE_RNN, MLP };
 enum { SIGMOID, SOFTMAX };
@@ -77,22 +105,22 @@ typedef struct {
 /* The sizes that follow from a task, and where each weight stands in a trial's padded block of `size` floats. */
 typedef struct {
     size_t gates, biases, slots, states;   /* gates of a cell, rows of its bias, optimizer slots, state vectors */
-    size_t units4, lanes, columns, symbols; /* units padded to 4 and to vectors; gates * units4 and symbols padded */
+    size_t units4, lanes, columns, symbols; /* units padded to 4 and to blocks; gates * units4 and symbols padded */
     size_t recurrent_rows;
     size_t kernel, recurrent, bias, readout, readout_bias, size;
     size_t plain_size; /* floats of a trial as Keras has them */
 } Layout;
 
-/* One trial at work. A slot of `h`, `c`, `gates` and `side` belongs to a step and row: slot = step * batch + row.
+/* One trial at work. A slot of `h`, `c`, `gates` and `saved` belongs to a step and row: slot = step * batch + row.
    h[slot], c[slot]: the state that the step began with, so that the step after it begins with slot + batch.
    gates[slot]: after forward the gates, after backward the gradient of the sums they were made of.
-   side[slot]: what else backward needs: LSTM's tanh(c), GRU's recurrent part of the candidate.
-   pull[slot]: the gradient of the step's own loss with respect to its h. */
+   saved[slot]: what else backward needs: LSTM's tanh(c), GRU's recurrent part of the candidate.
+   state_gradient[slot]: the gradient of the step's own loss with respect to its h. */
 typedef struct {
     const Task *task;
     Layout layout;
     float *weights, *gradient, *mean, *square;
-    float *h, *c, *gates, *side, *pull;
+    float *h, *c, *gates, *saved, *state_gradient;
     float *h_gradient, *c_gradient;         /* [batch, lanes], of all later steps */
     float *from_input, *from_state;         /* [columns]: the two parts of a sum, or of its gradient */
     float *logits, *costs, *logits_gradient; /* [symbols] */
@@ -102,7 +130,23 @@ typedef struct {
     void *memory;
 } Trial;
 
-/* ---------------------------------------------------------------- functions of one number ---------------- */
+/* ---------------------------------------------------------------- elementary functions ------------------- */
+
+/* a * b + c, rounded once */
+INLINE vec fma_of(vec a, vec b, vec c) {
+#if defined __AVX512F__
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined __FMA__ && defined __AVX__
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined __aarch64__
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    for (int j = 0; j < LANES; j++) c[j] = fmaf(a[j], b[j], c[j]);
+    return c;
+#endif
+}
+
+INLINE vec splat(float x) { return x - (vec){0}; }
 
 INLINE float as_float(int32_t bits) {
     float x;
@@ -116,6 +160,14 @@ INLINE int32_t as_bits(float x) {
     return bits;
 }
 
+/* The same number, but of all NaNs the one. */
+INLINE float canonical(float x) {
+    const int32_t bits = as_bits(x), quiet_nan = 0x7fc00000, infinity = 0x7f800000;
+    return as_float((bits & INT32_MAX) > infinity ? quiet_nan : bits);
+}
+
+INLINE float faded(float x) { return fabsf(x) < FADED ? 0.0f : x; }
+
 /* Comparisons are written such that NaN passes through. Within 5 units in the last place (the rational function
    is that of Eigen's ptanh). */
 INLINE float tanh_of(float x) {
@@ -124,63 +176,79 @@ INLINE float tanh_of(float x) {
     x = x > bound ? bound : x;
     const float s = x * x;
     float p = -2.76076847742355e-16f;
-    p = p * s + 2.00018790482477e-13f;
-    p = p * s + -8.60467152213735e-11f;
-    p = p * s + 5.12229709037114e-08f;
-    p = p * s + 1.48572235717979e-05f;
-    p = p * s + 6.37261928875436e-04f;
-    p = p * s + 4.89352455891786e-03f;
+    p = fmaf(p, s, 2.00018790482477e-13f);
+    p = fmaf(p, s, -8.60467152213735e-11f);
+    p = fmaf(p, s, 5.12229709037114e-08f);
+    p = fmaf(p, s, 1.48572235717979e-05f);
+    p = fmaf(p, s, 6.37261928875436e-04f);
+    p = fmaf(p, s, 4.89352455891786e-03f);
     float q = 1.19825839466702e-06f;
-    q = q * s + 1.18534705686654e-04f;
-    q = q * s + 2.26843463243900e-03f;
-    q = q * s + 4.89352518554385e-03f;
+    q = fmaf(q, s, 1.18534705686654e-04f);
+    q = fmaf(q, s, 2.26843463243900e-03f);
+    q = fmaf(q, s, 4.89352518554385e-03f);
     return x * p / q;
 }
 
-/* e^x for x <= 0 (Cephes' expf): 2^n times a polynomial on [-ln(2)/2, ln(2)/2]. */
+/* e^x for -87 <= x <= 0, and e^-87 below (Cephes' expf): 2^n times a polynomial on [-ln(2)/2, ln(2)/2]. */
 INLINE float exp_of(float x) {
     const float to_integer = 12582912.0f; /* 1.5 * 2^23: added to a number, its last bits are the rounded integer */
     x = x < -87.0f ? -87.0f : x;
-    const float shifted = x * 1.44269504088896341f + to_integer;
+    const float shifted = fmaf(x, 1.44269504088896341f, to_integer);
     const float n = shifted - to_integer;
-    const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    const float r = fmaf(n, 2.12194440e-4f, fmaf(n, -0.693359375f, x));
     float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    p = fmaf(p, r * r, r) + 1.0f;
     const uint32_t exponent = (uint32_t)as_bits(shifted) - (uint32_t)as_bits(to_integer) + 127;
     return p * as_float((int32_t)(exponent << 23));
 }
 
-/* log(1 + t) for 0 <= t <= 1, as 2 artanh(t / (2 + t)). */
-INLINE float log1p_of(float t) {
-    const float r = t / (2.0f + t), s = r * r;
+/* log((1 + r) / (1 - r)) for |r| <= 1/3: 2 artanh(r), a power series. */
+INLINE float log_of_ratio(float r) {
+    const float s = r * r;
     float p = 1.0f / 13;
-    p = p * s + 1.0f / 11;
-    p = p * s + 1.0f / 9;
-    p = p * s + 1.0f / 7;
-    p = p * s + 1.0f / 5;
-    p = p * s + 1.0f / 3;
-    return 2.0f * r + 2.0f * r * s * p;
+    p = fmaf(p, s, 1.0f / 11);
+    p = fmaf(p, s, 1.0f / 9);
+    p = fmaf(p, s, 1.0f / 7);
+    p = fmaf(p, s, 1.0f / 5);
+    p = fmaf(p, s, 1.0f / 3);
+    return 2.0f * fmaf(r * s, p, r);
 }
 
-/* 1 / (sqrt(x) + epsilon) for x >= 0, within 4 units in the last place; infinity gives 0, as it must. */
+/* log(1 + t) for 0 <= t <= 1. */
+INLINE float log1p_of(float t) { return log_of_ratio(t / (2.0f + t)); }
+
+/* x = 2^n * m with m from sqrt(1/2) to sqrt(2), for normal x > 0: n, and log(m). */
+INLINE float split(float x, float *log_m) {
+    const int32_t root_of_half = 0x3f3504f3, n = (as_bits(x) - root_of_half) >> 23;
+    const float m = as_float(as_bits(x) - n * (1 << 23));
+    *log_m = log_of_ratio((m - 1.0f) / (m + 1.0f));
+    return n;
+}
+
+/* log(x) for normal x > 0; NaN stays NaN. */
+INLINE float log_of(float x) {
+    float log_m, n = split(x, &log_m);
+    return x != x ? x : fmaf(n, 0.693359375f, fmaf(n, -2.12194440e-4f, log_m));
+}
+
+/* 1 / (sqrt(x) + epsilon) for x >= 0, within 2 units in the last place. The root is the processor's; instead of its division,
+   which would have to wait for the root in the same unit, the inverse comes from a straight line (the bits of a number
+   taken for its logarithm: 5 % off) and a step of third and one of second order. Infinity gives 0, as it must. */
 INLINE vec inverse_root(vec x, float epsilon) {
-#ifdef __AVX512F__
-    /* The processor's estimates (14 bits) and one of Newton's steps for each: half the time of its root and division,
-       which wait for one another. Infinity would become NaN that way. */
-    const vec r = (vec)_mm512_rsqrt14_ps((__m512)(x + 1e-30f));
-    const vec t = x * r, root = t * (1.5f - t * (0.5f * r)) + epsilon;
-    const vec inverse = (vec)_mm512_rcp14_ps((__m512)root);
-    const __mmask16 finite_or_nan = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(INFINITY), _CMP_NEQ_UQ);
-    return (vec)_mm512_maskz_mul_ps(finite_or_nan, (__m512)inverse, (__m512)(2.0f - root * inverse));
-#else
-    for (int j = 0; j < LANES; j++) x[j] = 1.0f / (sqrtf(x[j]) + epsilon);
-    return x;
-#endif
+    vec root;
+    for (int j = 0; j < LANES; j++) root[j] = sqrtf(x[j]);
+    root += epsilon;
+    vec inverse = (vec)(0x7ef311c7 - (ivec)root);
+    vec miss = fma_of(-root, inverse, splat(1.0f));
+    inverse = fma_of(inverse, fma_of(miss, miss, miss), inverse);
+    miss = fma_of(-root, inverse, splat(1.0f));
+    inverse = fma_of(inverse, miss, inverse);
+    return (vec)((ivec)inverse & (root != INFINITY));
 }
 
 /* ---------------------------------------------------------------- layout ---------------------------------- */
@@ -195,22 +263,22 @@ static Layout make_layout(const Task *task) {
     Layout l = {.gates = gates[task->cell], .states = states[task->cell], .slots = slots[task->optimizer]};
     l.biases = task->cell == GRU ? 2 : 1; /* GRU's recurrent product has a bias of its own */
     l.units4 = padded(units, 4);
-    l.lanes = padded(units, LANES);
-    l.columns = padded(l.gates * l.units4, LANES);
-    l.symbols = padded(symbols, LANES);
+    l.lanes = padded(units, BLOCK);
+    l.columns = padded(l.gates * l.units4, BLOCK);
+    l.symbols = padded(symbols, BLOCK);
     l.recurrent_rows = task->cell == MLP ? 0 : l.units4;
     l.recurrent = l.kernel + inputs * l.columns;
     l.bias = l.recurrent + l.recurrent_rows * l.columns;
     l.readout = l.bias + l.biases * l.columns;
     l.readout_bias = l.readout + symbols * l.lanes;
-    l.size = padded(l.readout_bias + l.symbols, 4 * LANES); /* the optimizers take four vectors at once */
+    l.size = l.readout_bias + l.symbols;
     const size_t rows = inputs + (task->cell == MLP ? 0 : units) + l.biases;
     l.plain_size = rows * l.gates * units + (units + 1) * symbols;
     return l;
 }
 
 static size_t column(const Layout *l, size_t gate, size_t unit) {
-    const size_t whole = l->units4 / LANES * LANES, width = unit < whole ? LANES : 4;
+    const size_t whole = l->units4 / BLOCK * BLOCK, width = unit < whole ? BLOCK : 4;
     const size_t block = unit / width * width;
     return l->gates * block + gate * width + (unit - block);
 }
@@ -247,7 +315,7 @@ static void pack(const Trial *t, float *to, const float *plain) {
 
 static void unpack(const Trial *t, float *plain, const float *from) {
     for (size_t i = 0; i < t->layout.size; i++)
-        if (t->place[i] >= 0) plain[t->place[i]] = from[i];
+        if (t->place[i] >= 0) plain[t->place[i]] = canonical(from[i]);
 }
 
 /* ---------------------------------------------------------------- products -------------------------------- */
@@ -270,8 +338,8 @@ INLINE void add_product_block(int width, vec *sums, const float *h, const vec *r
     for (int v = 0; v < width; v++) even[v] = sums[v], odd[v] = (vec){0};
     for (size_t k = 0; k < count; k += 2, rows += 2 * stride)
         for (int v = 0; v < width; v++) {
-            even[v] += h[k] * rows[v];
-            odd[v] += h[k + 1] * rows[stride + v];
+            even[v] = fma_of(splat(h[k]), rows[v], even[v]);
+            odd[v] = fma_of(splat(h[k + 1]), rows[stride + v], odd[v]);
         }
     for (int v = 0; v < width; v++) sums[v] = even[v] + odd[v];
 }
@@ -289,7 +357,7 @@ INLINE void add_outer_block(int width, vec *matrix, size_t stride, const float *
         for (int v = 0; v < width; v++) sums[k][v] = matrix[k * stride + v];
     for (size_t n = 0; n < count; n++, h += h_stride, z += stride)
         for (int k = 0; k < ROWS_AT_ONCE; k++)
-            for (int v = 0; v < width; v++) sums[k][v] += h[k] * z[v];
+            for (int v = 0; v < width; v++) sums[k][v] = fma_of(splat(h[k]), z[v], sums[k][v]);
     for (int k = 0; k < ROWS_AT_ONCE; k++)
         for (int v = 0; v < width; v++) matrix[k * stride + v] = sums[k][v];
 }
@@ -306,33 +374,33 @@ static void add_outer(Trial *t, size_t first_slot, size_t count) {
     }
 }
 
-/* The sums over each of four vectors, in the first four lanes: as a tree, 4 x 4 numbers turned over in one go. */
-INLINE vec four_sums(vec a, vec b, vec c, vec d) {
-#define LOW(i) i, i + LANES, i + 1, i + LANES + 1
-#define HIGH(i) i + 2, i + LANES + 2, i + 3, i + LANES + 3
-#define LOW_PAIR(i) i, i + 1, i + LANES, i + LANES + 1
-#define HIGH_PAIR(i) i + 2, i + 3, i + LANES + 2, i + LANES + 3
-#define NEXT_FOUR(i) (i + 4) % LANES, (i + 5) % LANES, (i + 6) % LANES, (i + 7) % LANES
-#define NEXT_EIGHT(i) (i + 8) % LANES, (i + 9) % LANES, (i + 10) % LANES, (i + 11) % LANES
-    const vec ab = SHUFFLE(a, b, EACH_FOUR(LOW)) + SHUFFLE(a, b, EACH_FOUR(HIGH));
-    const vec cd = SHUFFLE(c, d, EACH_FOUR(LOW)) + SHUFFLE(c, d, EACH_FOUR(HIGH));
-    vec sums = SHUFFLE(ab, cd, EACH_FOUR(LOW_PAIR)) + SHUFFLE(ab, cd, EACH_FOUR(HIGH_PAIR));
-    if (LANES == 16) sums += SHUFFLE(sums, sums, EACH_FOUR(NEXT_EIGHT));
-    return sums + SHUFFLE(sums, sums, EACH_FOUR(NEXT_FOUR));
+/* A block's lanes, folded to four: the first eight plus the last eight, and of these again. */
+INLINE quad folded(const vec *block) {
+    union {
+        vec parts[PARTS];
+        quad quads[4];
+    } b;
+    for (int v = 0; v < PARTS; v++) b.parts[v] = block[v];
+    return (b.quads[0] + b.quads[2]) + (b.quads[1] + b.quads[3]);
 }
 
 /* products[0..3] = the scalar products of four rows with z */
 INLINE void four_products(float *products, const vec *a, const vec *b, const vec *c, const vec *d, const vec *z,
                           size_t vectors) {
-    vec sa = a[0] * z[0], sb = b[0] * z[0], sc = c[0] * z[0], sd = d[0] * z[0];
-    for (size_t v = 1; v < vectors; v++) {
-        sa += a[v] * z[v];
-        sb += b[v] * z[v];
-        sc += c[v] * z[v];
-        sd += d[v] * z[v];
-    }
-    const vec sums = four_sums(sa, sb, sc, sd);
-    memcpy(products, &sums, 4 * sizeof(float));
+    vec sa[PARTS], sb[PARTS], sc[PARTS], sd[PARTS];
+    for (int v = 0; v < PARTS; v++) sa[v] = a[v] * z[v], sb[v] = b[v] * z[v], sc[v] = c[v] * z[v], sd[v] = d[v] * z[v];
+    for (size_t at = PARTS; at < vectors; at += PARTS)
+        for (int v = 0; v < PARTS; v++) {
+            sa[v] = fma_of(a[at + v], z[at + v], sa[v]);
+            sb[v] = fma_of(b[at + v], z[at + v], sb[v]);
+            sc[v] = fma_of(c[at + v], z[at + v], sc[v]);
+            sd[v] = fma_of(d[at + v], z[at + v], sd[v]);
+        }
+    const quad fa = folded(sa), fb = folded(sb), fc = folded(sc), fd = folded(sd);
+    const quad ab = SHUFFLE(fa, fb, 0, 4, 1, 5) + SHUFFLE(fa, fb, 2, 6, 3, 7);
+    const quad cd = SHUFFLE(fc, fd, 0, 4, 1, 5) + SHUFFLE(fc, fd, 2, 6, 3, 7);
+    const quad sums = SHUFFLE(ab, cd, 0, 1, 4, 5) + SHUFFLE(ab, cd, 2, 3, 6, 7);
+    memcpy(products, &sums, sizeof sums);
 }
 
 INLINE void add_vectors(float *to, const float *from, size_t floats) {
@@ -345,7 +413,7 @@ INLINE void add_vectors(float *to, const float *from, size_t floats) {
 #define FOR_UNITS(l, f, ...)                                                                   \
     {                                                                                          \
         size_t block = 0;                                                                      \
-        for (; block + LANES <= (l)->units4; block += LANES) f(LANES, block, __VA_ARGS__);     \
+        for (; block + BLOCK <= (l)->units4; block += BLOCK) f(BLOCK, block, __VA_ARGS__);     \
         for (; block < (l)->units4; block += 4) f(4, block, __VA_ARGS__);                      \
     }
 
@@ -354,7 +422,7 @@ INLINE void lstm_forward(int width, size_t block, const float *restrict gates, c
     const float *restrict i = gates + 4 * block, *f = i + width, *candidate = f + width, *o = candidate + width;
     PLAIN_LOOP
     for (int j = 0; j < width; j++) {
-        const float value = f[j] * c[block + j] + i[j] * candidate[j];
+        const float value = fmaf(f[j], c[block + j], i[j] * candidate[j]);
         const float squashed = tanh_of(value);
         new_c[block + j] = value;
         tanh_c[block + j] = squashed;
@@ -363,26 +431,26 @@ INLINE void lstm_forward(int width, size_t block, const float *restrict gates, c
 }
 
 INLINE void gru_forward(int width, size_t block, float *restrict gates, const float *restrict from_input,
-                        const float *restrict from_state, const float *restrict h, float *restrict side,
+                        const float *restrict from_state, const float *restrict h, float *restrict saved,
                         float *restrict new_h) {
     const float *restrict z = gates + 3 * block, *r = z + width;
     float *restrict candidate = gates + 3 * block + 2 * width;
     PLAIN_LOOP
     for (int j = 0; j < width; j++) {
         const float recurrent = from_state[3 * block + 2 * width + j];
-        const float value = tanh_of(from_input[3 * block + 2 * width + j] + r[j] * recurrent);
-        side[block + j] = recurrent;
+        const float value = tanh_of(fmaf(r[j], recurrent, from_input[3 * block + 2 * width + j]));
+        saved[block + j] = recurrent;
         candidate[j] = value;
-        new_h[block + j] = value + z[j] * (h[block + j] - value);
+        new_h[block + j] = fmaf(z[j], h[block + j] - value, value);
     }
 }
 
 /* sigmoid(x) = (1 + tanh(x / 2)) / 2, so one formula serves all gates, and no vector of mixed gates is done twice. */
 INLINE void squash(float *gates, const float *sums, const float *scale, size_t columns) {
-    for (size_t at = 0; at < columns; at += LANES)
-        for (int j = 0; j < LANES; j++) {
+    for (size_t at = 0; at < columns; at += BLOCK)
+        for (int j = 0; j < BLOCK; j++) {
             const float s = scale[at + j];
-            gates[at + j] = (1.0f - s) + s * tanh_of(s * sums[at + j]);
+            gates[at + j] = fmaf(s, tanh_of(s * sums[at + j]), 1.0f - s);
         }
 }
 
@@ -390,7 +458,7 @@ INLINE void squash(float *gates, const float *sums, const float *scale, size_t c
 static void forward(Trial *t, const int32_t *x, size_t from, size_t to) {
     const Layout *l = &t->layout;
     const float *weights = t->weights, *h = t->h + from * l->lanes;
-    float *gates = t->gates + from * l->columns, *new_h = t->h + to * l->lanes, *side = t->side + from * l->lanes;
+    float *gates = t->gates + from * l->columns, *new_h = t->h + to * l->lanes, *saved = t->saved + from * l->lanes;
     float *sums = t->from_input;
     memcpy(sums, weights + l->bias, l->columns * sizeof(float));
     for (int f = 0; f < t->task->features; f++)
@@ -399,14 +467,14 @@ static void forward(Trial *t, const int32_t *x, size_t from, size_t to) {
     if (t->task->cell == LSTM) {
         add_product(l, sums, h, weights + l->recurrent);
         squash(gates, sums, t->scale, l->columns);
-        FOR_UNITS(l, lstm_forward, gates, t->c + from * l->lanes, t->c + to * l->lanes, side, new_h)
+        FOR_UNITS(l, lstm_forward, gates, t->c + from * l->lanes, t->c + to * l->lanes, saved, new_h)
     } else if (t->task->cell == GRU) {
         memcpy(t->from_state, weights + l->bias + l->columns, l->columns * sizeof(float));
         add_product(l, t->from_state, h, weights + l->recurrent);
         for (size_t v = 0; v < l->columns / LANES; v++)
             VECTORS(gates)[v] = VECTORS(sums)[v] + VECTORS(t->from_state)[v];
         squash(gates, gates, t->scale, l->columns);
-        FOR_UNITS(l, gru_forward, gates, sums, t->from_state, h, side, new_h)
+        FOR_UNITS(l, gru_forward, gates, sums, t->from_state, h, saved, new_h)
     } else {
         add_product(l, sums, h, weights + l->recurrent);
         squash(gates, sums, t->scale, l->columns);
@@ -448,8 +516,8 @@ INLINE float cost_of(float z, float power) { return (z < 0.0f ? 0.0f : z) + log1
 
 /* costs[o] = log(1 + e^z), gradient[o] = sigmoid(z) */
 INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const float *restrict logits, size_t count) {
-    for (size_t at = 0; at < count; at += LANES)
-        for (int j = 0; j < LANES; j++) {
+    for (size_t at = 0; at < count; at += 8)
+        for (int j = 0; j < 8; j++) {
             const float z = logits[at + j], power = exp_of(-fabsf(z));
             costs[at + j] = cost_of(z, power);
             gradient[at + j] = (z < 0.0f ? power : 1.0f) / (1.0f + power);
@@ -457,8 +525,8 @@ INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const
 }
 
 INLINE void powers_of(float *restrict powers, const float *restrict logits, float largest, size_t count) {
-    for (size_t at = 0; at < count; at += LANES)
-        for (int j = 0; j < LANES; j++) powers[at + j] = exp_of(logits[at + j] - largest);
+    for (size_t at = 0; at < count; at += 8)
+        for (int j = 0; j < 8; j++) powers[at + j] = exp_of(logits[at + j] - largest);
 }
 
 /* The loss of one step, and logits_gradient, both times `share`; the padding's gradient is zero. */
@@ -468,17 +536,17 @@ static float loss_of(Trial *t, size_t target, float share) {
     const float *logits = t->logits;
     if (t->task->output == SIGMOID) {
         share /= symbols;
-        sigmoid_costs(t->costs, gradient, logits, count);
+        sigmoid_costs(t->costs, gradient, logits, symbols);
         /* the target's is log(1 + e^-z): log(1 + e^z) - z is the same, but loses a small loss in rounding */
         t->costs[target] = cost_of(-logits[target], exp_of(-fabsf(logits[target])));
         for (size_t o = 0; o < symbols; o++) loss += t->costs[o];
     } else {
         float largest = logits[0], sum = 0.0f;
         for (size_t o = 1; o < symbols; o++) largest = logits[o] > largest ? logits[o] : largest;
-        powers_of(gradient, logits, largest, count);
+        powers_of(gradient, logits, largest, symbols);
         for (size_t o = 0; o < symbols; o++) sum += gradient[o];
         for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= 1.0f / sum;
-        loss = logf(sum) + (largest - logits[target]);
+        loss = log_of(sum) + (largest - logits[target]);
     }
     gradient[target] -= 1.0f;
     for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= share;
@@ -486,7 +554,7 @@ static float loss_of(Trial *t, size_t target, float share) {
     return loss * share;
 }
 
-/* The loss of what stands in slot `to`; adds to the output layer's gradient and sets the step's pull on its h. */
+/* The loss of what stands in slot `to`; adds to the output layer's gradient and sets the step's state_gradient. */
 static float score(Trial *t, size_t step_slot, size_t to, size_t target, float share) {
     const Layout *l = &t->layout;
     const float *h = t->h + to * l->lanes, *gradient = t->logits_gradient;
@@ -494,13 +562,13 @@ static float score(Trial *t, size_t step_slot, size_t to, size_t target, float s
     const float loss = loss_of(t, target, share);
     add_vectors(t->gradient + l->readout_bias, gradient, l->symbols);
     for (size_t v = 0; v < l->lanes / LANES; v++) {
-        vec *to_row = VECTORS(t->gradient + l->readout) + v, pull = {0};
+        vec *to_row = VECTORS(t->gradient + l->readout) + v, arriving = {0};
         const vec *row = VECTORS(t->weights + l->readout) + v;
         for (int o = 0; o < t->task->symbols; o++, row += l->lanes / LANES, to_row += l->lanes / LANES) {
-            pull += gradient[o] * *row;
-            *to_row += gradient[o] * VECTORS(h)[v];
+            arriving = fma_of(splat(gradient[o]), *row, arriving);
+            *to_row = fma_of(splat(gradient[o]), VECTORS(h)[v], *to_row);
         }
-        VECTORS(t->pull + step_slot * l->lanes)[v] = pull;
+        VECTORS(t->state_gradient + step_slot * l->lanes)[v] = arriving;
     }
     return loss;
 }
@@ -513,11 +581,11 @@ INLINE void lstm_backward(int width, size_t block, float *restrict gates, const 
     PLAIN_LOOP
     for (int j = 0; j < width; j++) {
         const float i = gate[j], f = gate[width + j], candidate = gate[2 * width + j], o = gate[3 * width + j];
-        const float squashed = tanh_c[block + j], dh = h_gradient[block + j];
-        const float dc = c_gradient[block + j] + dh * o * (1.0f - squashed * squashed);
+        const float squashed = tanh_c[block + j], dh = faded(h_gradient[block + j]);
+        const float dc = fmaf(dh * o, fmaf(-squashed, squashed, 1.0f), faded(c_gradient[block + j]));
         gate[j] = dc * candidate * i * (1.0f - i);
         gate[width + j] = dc * c[block + j] * f * (1.0f - f);
-        gate[2 * width + j] = dc * i * (1.0f - candidate * candidate);
+        gate[2 * width + j] = dc * i * fmaf(-candidate, candidate, 1.0f);
         gate[3 * width + j] = dh * squashed * o * (1.0f - o);
         c_gradient[block + j] = dc * f;
     }
@@ -530,9 +598,10 @@ INLINE void gru_backward(int width, size_t block, float *restrict gates, float *
     float *restrict gate = gates + 3 * block, *restrict input = from_input + 3 * block;
     PLAIN_LOOP
     for (int j = 0; j < width; j++) {
-        const float z = gate[j], r = gate[width + j], candidate = gate[2 * width + j], dh = h_gradient[block + j];
+        const float z = gate[j], r = gate[width + j], candidate = gate[2 * width + j];
+        const float dh = faded(h_gradient[block + j]);
         const float dz = dh * (h[block + j] - candidate) * z * (1.0f - z);
-        const float da = dh * (1.0f - z) * (1.0f - candidate * candidate);
+        const float da = dh * (1.0f - z) * fmaf(-candidate, candidate, 1.0f);
         const float dr = da * recurrent[block + j] * r * (1.0f - r);
         input[j] = gate[j] = dz;
         input[width + j] = gate[width + j] = dr;
@@ -543,22 +612,22 @@ INLINE void gru_backward(int width, size_t block, float *restrict gates, float *
 }
 
 INLINE void tanh_backward(float *restrict gates, const float *restrict h_gradient, size_t lanes) {
-    for (size_t at = 0; at < lanes; at += LANES)
-        for (int j = 0; j < LANES; j++)
-            gates[at + j] = h_gradient[at + j] * (1.0f - gates[at + j] * gates[at + j]);
+    for (size_t at = 0; at < lanes; at += BLOCK)
+        for (int j = 0; j < BLOCK; j++)
+            gates[at + j] = faded(h_gradient[at + j]) * fmaf(-gates[at + j], gates[at + j], 1.0f);
 }
 
 /* One step of one row: h_gradient and c_gradient from after the step to before it (`further`: does that matter?),
    gates from the gates to their gradient; adds to the gradients of kernel and bias. */
 static void backward(Trial *t, const int32_t *x, size_t slot, size_t row, int further) {
     const Layout *l = &t->layout;
-    float *gates = t->gates + slot * l->columns, *side = t->side + slot * l->lanes, *input = gates;
+    float *gates = t->gates + slot * l->columns, *saved = t->saved + slot * l->lanes, *input = gates;
     float *dh = t->h_gradient + row * l->lanes, *direct = t->from_state;
     if (t->task->cell == LSTM) {
-        FOR_UNITS(l, lstm_backward, gates, t->c + slot * l->lanes, side, dh, t->c_gradient + row * l->lanes)
+        FOR_UNITS(l, lstm_backward, gates, t->c + slot * l->lanes, saved, dh, t->c_gradient + row * l->lanes)
     } else if (t->task->cell == GRU) {
         input = t->from_input;
-        FOR_UNITS(l, gru_backward, gates, input, t->h + slot * l->lanes, side, dh, direct)
+        FOR_UNITS(l, gru_backward, gates, input, t->h + slot * l->lanes, saved, dh, direct)
         add_vectors(t->gradient + l->bias + l->columns, gates, l->columns);
     } else {
         tanh_backward(gates, dh, l->lanes);
@@ -576,10 +645,10 @@ static void backward(Trial *t, const int32_t *x, size_t slot, size_t row, int fu
         for (size_t k = 0; k < l->units4; k++) dh[k] += direct[k];
 }
 
-static int any_nonzero(const float *numbers, size_t count) {
+static int all_faded(const float *numbers, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (numbers[i] != 0.0f) return 1; /* NaN too */
-    return 0;
+        if (!(fabsf(numbers[i]) < FADED)) return 0; /* NaN has not */
+    return 1;
 }
 
 /* Back-propagation through the steps of update u, after its forward steps. */
@@ -605,7 +674,7 @@ static void backward_steps(Trial *t, size_t u) {
                 memset(t->gates + slot * l->columns, 0, l->columns * sizeof(float));
                 continue;
             }
-            if (scored[row]) add_vectors(t->h_gradient + row * l->lanes, t->pull + slot * l->lanes, l->lanes);
+            if (scored[row]) add_vectors(t->h_gradient + row * l->lanes, t->state_gradient + slot * l->lanes, l->lanes);
             backward(t, task->x + (number * batch + row) * task->features, slot, row, further);
         }
         if (!further) {
@@ -617,7 +686,7 @@ static void backward_steps(Trial *t, size_t u) {
             add_outer(t, step * batch, (last - step) * batch);
             last = 0;
             /* through hundreds of steps a gradient often vanishes altogether: then nothing is left to do */
-            live = live && (any_nonzero(t->h_gradient, rows) || any_nonzero(t->c_gradient, rows));
+            live = live && !(all_faded(t->h_gradient, rows) && all_faded(t->c_gradient, rows));
         }
     }
 }
@@ -628,30 +697,29 @@ static void backward_steps(Trial *t, size_t u) {
 
 static void adam(size_t count, float *weights, float *gradient, float *means, float *squares, float scale) {
     vec *w = VECTORS(weights), *g = VECTORS(gradient), *m = VECTORS(means), *v = VECTORS(squares);
-    for (; count; count -= 4 * LANES, w += 4, g += 4, m += 4, v += 4) { /* four, as each has long to wait for itself */
-        vec mean[4], square[4];
-        for (int i = 0; i < 4; i++) mean[i] = m[i] + (g[i] - m[i]) * 0.1f;
-        for (int i = 0; i < 4; i++) square[i] = v[i] + (g[i] * g[i] - v[i]) * 0.001f;
-        for (int i = 0; i < 4; i++) m[i] = mean[i], v[i] = square[i], g[i] = (vec){0};
-        for (int i = 0; i < 4; i++) w[i] -= mean[i] * scale * inverse_root(square[i], 1e-7f);
+    for (size_t i = 0; i < count / LANES; i++) {
+        const vec mean = fma_of(g[i] - m[i], splat(0.1f), m[i]);
+        const vec square = fma_of(fma_of(g[i], g[i], -v[i]), splat(0.001f), v[i]);
+        m[i] = mean, v[i] = square, g[i] = (vec){0};
+        w[i] = fma_of(mean * -scale, inverse_root(square, 1e-7f), w[i]);
     }
 }
 
 static void rmsprop(size_t count, float *weights, float *gradient, float *squares, float learning_rate) {
     vec *w = VECTORS(weights), *g = VECTORS(gradient), *v = VECTORS(squares);
     for (size_t i = 0; i < count / LANES; i++) {
-        v[i] = 0.9f * v[i] + 0.1f * (g[i] * g[i]);
-        w[i] -= learning_rate * g[i] * inverse_root(v[i] + 1e-7f, 0.0f);
-        g[i] = (vec){0};
+        const vec square = fma_of(splat(0.9f), v[i], 0.1f * (g[i] * g[i]));
+        w[i] = fma_of(g[i] * -learning_rate, inverse_root(square + 1e-7f, 0.0f), w[i]);
+        v[i] = square, g[i] = (vec){0};
     }
 }
 
-static void sgd(size_t count, float *restrict weights, float *restrict gradient, float learning_rate) {
-    for (size_t at = 0; at < count; at += LANES)
-        for (int j = 0; j < LANES; j++) {
-            weights[at + j] -= learning_rate * gradient[at + j];
-            gradient[at + j] = 0.0f;
-        }
+static void sgd(size_t count, float *weights, float *gradient, float learning_rate) {
+    vec *w = VECTORS(weights), *g = VECTORS(gradient);
+    for (size_t i = 0; i < count / LANES; i++) {
+        w[i] = fma_of(splat(-learning_rate), g[i], w[i]);
+        g[i] = (vec){0};
+    }
 }
 
 /* The powers are multiplied up step by step, so that they do not depend on where a call began; below what a
@@ -713,11 +781,11 @@ static void activate(Trial *t) {
     const size_t symbols = t->task->symbols;
     float *outputs = t->costs;
     if (t->task->output == SIGMOID) {
-        for (size_t o = 0; o < symbols; o++) outputs[o] = 0.5f * (1.0f + tanhf(0.5f * t->logits[o]));
+        for (size_t o = 0; o < symbols; o++) outputs[o] = 0.5f * (1.0f + tanh_of(0.5f * t->logits[o]));
     } else {
         float largest = t->logits[0], sum = 0.0f;
         for (size_t o = 1; o < symbols; o++) largest = t->logits[o] > largest ? t->logits[o] : largest;
-        for (size_t o = 0; o < symbols; o++) sum += outputs[o] = expf(t->logits[o] - largest);
+        for (size_t o = 0; o < symbols; o++) sum += outputs[o] = exp_of(t->logits[o] - largest);
         for (size_t o = 0; o < symbols; o++) outputs[o] /= sum;
     }
 }
@@ -758,7 +826,7 @@ static float bits_of(const Trial *t, const int32_t *candidates, size_t target) {
         largest = other > largest ? other : largest;
     }
     for (int i = 0; i < count; i++) sum += exp_of(log_output(t, candidates[i]) - largest);
-    return (own - largest - logf(sum / count)) * 1.44269504088896341f;
+    return (own - largest - log_of(sum / count)) * 1.44269504088896341f;
 }
 
 /* What the trial answers at every scored step of every sequence, each from a zero state. */
@@ -793,7 +861,7 @@ static Finding judge(Trial *t) {
     return found;
 }
 
-/* All scratch memory, zeroed, in one piece and each array on a vector's boundary; 0 if there is not enough. */
+/* All scratch memory, zeroed, in one piece and each array on a block's boundary; 0 if there is not enough. */
 static int allocate(Trial *t) {
     const Layout *l = &t->layout;
     const size_t batch = t->task->batch, slots = (t->task->steps + 1) * batch + 2;
@@ -804,16 +872,16 @@ static int allocate(Trial *t) {
     } wanted[] = {
         {&t->weights, l->size}, {&t->gradient, l->size}, {&t->mean, l->size}, {&t->square, l->size},
         {&place, l->size}, {&t->h, slots * l->lanes}, {&t->c, slots * l->lanes},
-        {&t->gates, slots * l->columns}, {&t->side, slots * l->lanes}, {&t->pull, slots * l->lanes},
+        {&t->gates, slots * l->columns}, {&t->saved, slots * l->lanes}, {&t->state_gradient, slots * l->lanes},
         {&t->h_gradient, batch * l->lanes}, {&t->c_gradient, batch * l->lanes}, {&t->from_input, l->columns},
         {&t->from_state, l->columns}, {&t->logits, l->symbols}, {&t->costs, l->symbols},
         {&t->logits_gradient, l->symbols}, {&t->scale, l->columns},
     };
     size_t total = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) total += wanted[i].floats;
-    t->memory = calloc(total + LANES, sizeof(float));
+    t->memory = calloc(total + BLOCK, sizeof(float));
     if (!t->memory) return 0;
-    float *free_from = (float *)padded((size_t)t->memory, LANES * sizeof(float));
+    float *free_from = (float *)padded((size_t)t->memory, BLOCK * sizeof(float));
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         *wanted[i].array = free_from;
         free_from += wanted[i].floats;
@@ -828,7 +896,8 @@ static void move_states(Trial *t, float *states, int in) {
     for (size_t row = 0; row < (size_t)t->task->batch; row++)
         for (size_t i = 0; i < count; i++) {
             float *plain = states + (row * count + i) * units, *own = (i ? t->c : t->h) + row * lanes;
-            memcpy(in ? own : plain, in ? plain : own, units * sizeof(float));
+            if (in) memcpy(own, plain, units * sizeof(float));
+            else for (size_t unit = 0; unit < units; unit++) plain[unit] = canonical(own[unit]);
         }
 }
 
@@ -844,11 +913,9 @@ int32_t memory_trials_run(const Task *task, int64_t trials, float *parameters, f
     const int64_t epochs = checks[count - 1], updates = task->updates;
     if (!allocate(t)) return 0;
     place_weights(t);
-#ifdef __SSE__
-    /* Gradients that vanish over many steps become denormal, which takes a hundred times as long: zero instead. */
-    const unsigned int before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040); /* flush to zero, denormals are zero */
-#endif
+    fenv_t before;
+    fegetenv(&before);
+    fesetenv(FE_DFL_ENV); /* whatever the caller has set: round to nearest, nothing is flushed to zero */
     for (int64_t number = 0; number < trials; number++) {
         float *plain = parameters + number * l->plain_size, *slot = slots + number * l->slots * l->plain_size;
         float *own_slots[] = {l->slots == 2 ? t->mean : t->square, t->square};
@@ -867,11 +934,11 @@ int32_t memory_trials_run(const Task *task, int64_t trials, float *parameters, f
                 const int64_t u = order ? order[(number * epochs + epoch) * updates + i] : i;
                 loss += update(t, u, &steps[number]);
             }
-            losses[number * epochs + epoch] = loss / updates;
+            losses[number * epochs + epoch] = canonical(loss / updates);
             if (epoch + 1 == checks[check]) {
                 const Finding found = judge(t);
                 const int64_t at = number * count + check++;
-                learned[at] = found.learned, margin[at] = found.margin, memory[at] = found.memory;
+                learned[at] = found.learned, margin[at] = canonical(found.margin), memory[at] = canonical(found.memory);
             }
         }
 
@@ -879,9 +946,7 @@ int32_t memory_trials_run(const Task *task, int64_t trials, float *parameters, f
         for (size_t i = 0; i < l->slots; i++) unpack(t, slot + i * l->plain_size, own_slots[i]);
         move_states(t, own_states, 0);
     }
-#ifdef __SSE__
-    _mm_setcsr(before);
-#endif
+    fesetenv(&before);
     free(t->memory);
     return 1;
 }

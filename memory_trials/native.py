@@ -201,6 +201,14 @@ def _compiler() -> list[str] | None:
     return None
 
 
+def compiler_version() -> str:
+    """The first line that the compiler says of itself."""
+    if (compiler := _compiler()) is None:
+        return "no C compiler"
+    said = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    return (said.splitlines() or ["an unknown compiler"])[0]
+
+
 @functools.cache
 def processor() -> str:
     """What this processor can do. Compilers make use of it, so the same program rounds differently on another one."""

@@ -16,7 +16,18 @@ import jinja2
 import vl_convert
 import yaml
 
-from memory_trials import answers, artifacts, figures, microscope, report, results, revision, studies
+from memory_trials import (
+    answers,
+    artifacts,
+    figures,
+    microscope,
+    report,
+    results,
+    revision,
+    studies,
+    study_figures,
+    style,
+)
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.trained import read_trained
 
@@ -29,8 +40,8 @@ CURVES = 7  # a study's time-to-learn curves are drawn together while there are 
 def page() -> str:
     """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
     arm = studies.pipeline_arm()
-    settings, trained = read_trained(arm.trained)
-    outcome = results.read(arm.folder)
+    settings, trained = read_trained(arm.files.trained)
+    outcome = results.read(arm.files.folder)
     specimen = microscope.specimens(arm)
     examples = [(words, seed, report.table(outcome.predictions, seed)) for words, seed in report.examples(outcome)]
     charts: dict[str, dict] = {}
@@ -43,7 +54,7 @@ def page() -> str:
         metrics=outcome.metrics,
         answer=answers.how_often_and_how_much(outcome.metrics),
         settings=settings,
-        problem=artifacts.read_json(arm.sequences),
+        problem=artifacts.read_json(arm.files.sequences),
         examples=examples,
         answer_charts=answer_charts,
         studies=[_study(summary, charts) for summary in _summaries()],
@@ -71,11 +82,11 @@ def _summaries() -> list[dict]:
 
 def _study(summary: dict, charts: dict[str, dict]) -> dict:
     """What the page shows of a study; adds its charts."""
-    shown = figures.of_study(summary)
+    shown = study_figures.of_study(summary)
     if summary["rule"]["rule"] == "compare" and len(summary["arms"]) <= CURVES:
-        folders = {arm.name: arm.folder for arm in studies.study_arms(summary["study"])[1]}
+        folders = {arm.name: arm.files.folder for arm in studies.study_arms(summary["study"])[1]}
         if all((folder / "time_to_learn.csv").exists() for folder in folders.values()):  # absent in a fresh clone
-            shown["curves"] = figures.times_to_learn(summary, folders)
+            shown["curves"] = study_figures.times_to_learn(summary, folders)
     head, *rows = report.study_table(summary)
     return summary | {
         "charts": _added(charts, summary["study"], shown, [row[0] for row in rows]),
@@ -91,7 +102,7 @@ def _added(
     least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
     added = []
     for name, chart in shown.items():
-        spec = figures.specification(chart)
+        spec = style.specification(chart)
         title = spec.pop("title")
         text = " ".join(title["text"])
         if "layer" in spec:

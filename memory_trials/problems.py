@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memory_trials import artifacts
 from memory_trials.config import GeneratedSettings, ProblemSettings, Symbol
 from memory_trials.errors import UserError, brief
 
@@ -263,6 +264,20 @@ def to_json(problem: Problem) -> str:
 def _checksum(content: str) -> str:
     """Of all lines but the first: in text, a changed digit is as good as any other."""
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_problem(path: Path) -> Problem:
+    """The problem in a sequences.json; `UserError` where it is missing or damaged."""
+    return from_json(artifacts.read_text(path), path)
+
+
+def described(problem: Problem) -> str:
+    """How large a problem is, and how far back memory must reach."""
+    reach = lag(problem)
+    if reach is None:
+        return "note: no model can learn this: two sequences are alike up to a scored step where they differ"
+    size = f"{len(problem.sequences)} sequences of {len(problem.alphabet)} symbols"
+    return f"{size}; memory must reach back {reach} steps"
 
 
 def from_json(text: str, path: Path) -> Problem:

@@ -34,8 +34,8 @@ def register(arm: studies.Arm, settings: TrackingSettings) -> None:
 
     From DVC's temporary copies of the repository too, but the alias stays with the repository's own result.
     """
-    asked, shown = memory.read(arm.folder / memory.MEMORY), tracking.Shown(arm)
-    files = [artifacts.read_bytes(arm.folder / name) for name in (memory.MEMORY, memory.KERAS_MODEL)]
+    asked, shown = memory.read(arm.files.folder / memory.MEMORY), tracking.Shown(arm)
+    files = [artifacts.read_bytes(arm.files.folder / name) for name in (memory.MEMORY, memory.KERAS_MODEL)]
     content = hashlib.sha256(b"\0".join([VERSION.encode(), shown.fingerprint.encode(), *files])).hexdigest()
     with store.opened(settings) as opened:
         new, version = store.repeated(_register, opened.client, arm, settings.experiment, shown, asked, content)
@@ -80,7 +80,7 @@ def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory
 
     experiment_id = client.get_experiment_by_name(experiment).experiment_id
     (run,) = client.search_runs([experiment_id], f"tags.fingerprint = '{shown.fingerprint}'", max_results=1)
-    sequence = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences).asked[0]
+    sequence = problems.read_problem(arm.files.sequences).asked[0]
     example = memory.written(sequence[:-1][: max(SHOWN, asked.encoding.history)])
     logged = _models(client, experiment, content)
     model = logged[0] if logged else client.create_logged_model(
@@ -88,7 +88,7 @@ def _new_version(client, experiment: str, arm: studies.Arm, shown, asked: memory
     )  # fmt: skip
     if model.status != LoggedModelStatus.READY:
         with tempfile.TemporaryDirectory() as folder:
-            _save(Path(folder) / "model", model, arm.folder, asked, example)
+            _save(Path(folder) / "model", model, arm.files.folder, asked, example)
             client.log_model_artifacts(model.model_id, f"{folder}/model")
         if run.outputs is None or model.model_id not in [output.model_id for output in run.outputs.model_outputs]:
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
@@ -174,7 +174,7 @@ def main() -> None:
     arm = studies.pipeline_arm()
     if sys.argv[1:] == ["--serve"]:
         serve()
-    elif arm.trained.exists():  # as tracking: a clone may hold studies alone
+    elif arm.files.trained.exists():  # as tracking: a clone may hold studies alone
         artifacts.check_recorded()
         register(arm, arm.settings.tracking)
 

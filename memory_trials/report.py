@@ -29,9 +29,8 @@ def table(predictions: pd.DataFrame, seed: int) -> str:
     return "\n".join(lines)
 
 
-def report(folder: Path) -> str:
-    """The whole report, from the artifacts in an arm's folder."""
-    outcome = results.read(folder)
+def report(outcome: results.Outcome, folder: Path) -> str:
+    """The whole report of an arm whose files are in this folder."""
     parts = ["", how_often_and_how_much(outcome.metrics), ""]
     for words, seed in examples(outcome):
         parts += [f"A trial that {words} (seed {seed}):", table(outcome.predictions, seed), ""]
@@ -163,12 +162,10 @@ def main() -> None:
     artifacts.check_recorded()
     folders = [argument for argument in sys.argv[1:] if argument != "--answer"] or ["data/tutorial"]
     folder = Path(folders[0])
-    only_the_answer = "--answer" in sys.argv
-    print(
-        how_often_and_how_much(artifacts.read_json(folder / results.METRICS))
-        if only_the_answer
-        else report(folder).strip()
-    )
+    if "--answer" in sys.argv:
+        print(how_often_and_how_much(artifacts.read_json(folder / results.METRICS)))
+    else:
+        print(report(results.read(folder), folder).strip())
 
 
 if __name__ == "__main__":

@@ -9,42 +9,51 @@ import itertools
 import json
 import math
 import re
+import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from memory_trials import encoding, problems
+from memory_trials import artifacts, encoding, problems
 from memory_trials.config import Section, Settings, load_settings, read_yaml, validated
 from memory_trials.errors import UserError, brief, exit_on_user_error
 
 FILE = Path("studies/params.yaml")
 FOLDER = Path("data/studies")
 SUMMARIES = FOLDER / "summaries"  # each study's answer and numbers, in git
+DIGESTS = FOLDER / "digests"  # and its trials' digests
 PICTURES = Path("docs/studies")
+PIPELINE_FOLDER = Path("data/tutorial")
+PIPELINE_DIGESTS = PIPELINE_FOLDER / "digests.json"
+ARMS = "arms.json"  # what a search has found
 PIPELINE = "pipeline"  # how the one arm of params.yaml is called where studies have names
 MOST_ARMS = 2000
 SOURCES = ("sequences", "file", "generate")
 
 
+@dataclass(frozen=True)
+class ArmFiles:
+    """Where an arm's artifacts are: sequences, table and trained are files, folder holds what evaluation leaves."""
+
+    sequences: Path
+    table: Path
+    trained: Path
+    folder: Path
+
+
 @dataclass(frozen=True, eq=False)  # an arm is itself, not its values
 class Arm:
-    """One full setting, and where its artifacts are: sequences, table and trained are files, folder holds the rest.
-
-    changes: what it changes from the tutorial, as the study's grid or list says it.
-    """
+    """One full setting, and its files. changes: what it changes from the tutorial, as the study's grid or list says."""
 
     study: str
     name: str
     settings: Settings
     changes: dict[str, Any]
-    sequences: Path
-    table: Path
-    trained: Path
-    folder: Path
+    files: ArmFiles
 
 
 def _multipliable(grid: dict[str, list]) -> dict[str, list]:
@@ -132,11 +141,13 @@ class Study(Section):
         return self
 
 
+def pipeline_files(folder: Path = PIPELINE_FOLDER) -> ArmFiles:
+    return ArmFiles(*(folder / name for name in ("sequences.json", "table.npz", "trained.npz")), folder)
+
+
 def pipeline_arm() -> Arm:
     """The one arm of params.yaml."""
-    folder = Path("data/tutorial")
-    files = (folder / name for name in ("sequences.json", "table.npz", "trained.npz"))
-    return Arm(PIPELINE, "", load_settings(), {}, *files, folder)
+    return Arm(PIPELINE, "", load_settings(), {}, pipeline_files())
 
 
 def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
@@ -191,11 +202,19 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
 
 def make_arm(study: str, label: str, settings: Settings, changes: dict[str, Any]) -> Arm:
     folder, file = FOLDER / study, re.sub(r"[^A-Za-z0-9=.,_-]+", "_", label)
-    return Arm(
-        study, label, settings, changes,
-        folder / "sequences" / f"{file}.json", folder / "tables" / f"{file}.npz", folder / "trained" / f"{file}.npz",
-        folder / "arms" / file,
-    )  # fmt: skip
+    sequences, table, trained = folder / "sequences", folder / "tables", folder / "trained"
+    files = ArmFiles(sequences / f"{file}.json", table / f"{file}.npz", trained / f"{file}.npz", folder / "arms" / file)
+    return Arm(study, label, settings, changes, files)
+
+
+def keep_only(paths: list[Path]) -> None:
+    """Remove what an earlier version of a study left beside these, which stand in a folder of their own. In the
+    pipeline's, all files stand together, and nothing is removed."""
+    folder, names = paths[0].parent, {path.name for path in paths}
+    if folder not in (PIPELINE_FOLDER, PIPELINE_FOLDER.parent):
+        for path in folder.iterdir():
+            if path.name not in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def where(arm: Arm) -> str:
@@ -210,6 +229,36 @@ def table_of(arm: Arm, problem: problems.Problem) -> encoding.Table:
         return encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
     except UserError as error:
         raise UserError(f"{where(arm)}: {error}") from None
+
+
+def search_of(name: str) -> Study | None:
+    """The study of this name, where its arms are to be searched for."""
+    study = None if name == PIPELINE else load_studies()[1].get(name)
+    return study if study and study.search else None
+
+
+def found_arms(arms: list[Arm]) -> list[Arm]:
+    """These arms, or where the one of a search stands for its study, those that the search has found."""
+    study = search_of(arms[0].study)
+    return found_by_search(study, arms[0]) if study else arms
+
+
+def found_by_search(study: Study, start: Arm) -> list[Arm]:
+    """The arms that a search has left in trained/arms.json."""
+    found = artifacts.read_json(start.files.trained.parent / ARMS)
+    return [found_arm(study, start, label, changes) for label, changes in found.items()]
+
+
+def found_arm(study: Study, start: Arm, label: str, changes: dict[str, Any]) -> Arm:
+    """An arm with these changes, trained anew on fresh seeds; all of a search share the problem it started from."""
+    settings = searched_settings(start, changes | {"training.first_seed": study.search.confirm_from_seed})
+    arm = make_arm(start.study, label, settings, changes)
+    return replace(arm, files=replace(arm.files, sequences=start.files.sequences))
+
+
+def searched_settings(start: Arm, changes: dict[str, Any]) -> Settings:
+    place = where(start)
+    return validated(Settings, changed(start.settings.model_dump(), changes, place), place)
 
 
 def made_with(settings: Settings) -> dict:

@@ -29,11 +29,11 @@ import pandas as pd
 from memory_trials import (
     answers,
     artifacts,
-    figures,
     results,
     statistics,
     store,
     studies,
+    style,
     tracker,
     views,
 )
@@ -127,18 +127,18 @@ def _shown(arms: list[studies.Arm]) -> Iterator["Shown"]:
     cells = [arm.changes.get("model.cell", "") for arm in arms]
     by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
     for number, (arm, cell) in enumerate(zip(arms, cells)):
-        yield Shown(arm, blocks.get(arm.study), figures.look(cell if by_cell else "", number)[0])
+        yield Shown(arm, blocks.get(arm.study), style.look(cell if by_cell else "", number)[0])
 
 
 class Shown:
     """What an arm's artifacts say, as MLflow shall show it; block: its study's, where that is known."""
 
     def __init__(self, arm: studies.Arm, block: studies.Study | None = None, colour: str = ""):
-        self.arm, self.folder, self.study, self.block, self.colour = arm, arm.folder, arm.study, block, colour
-        self.settings, self.trained = read_trained(arm.trained)
-        self.metrics = artifacts.read_json(arm.folder / results.METRICS)
-        self.trials = results.read_table(arm.folder, "trials")
-        learned = results.read_table(arm.folder, "learned")
+        self.arm, self.folder, self.study, self.block, self.colour = arm, arm.files.folder, arm.study, block, colour
+        self.settings, self.trained = read_trained(arm.files.trained)
+        self.metrics = artifacts.read_json(arm.files.folder / results.METRICS)
+        self.trials = results.read_table(arm.files.folder, "trials")
+        learned = results.read_table(arm.files.folder, "learned")
         self.answer = answers.how_often_and_how_much(self.metrics)
         epochs = len(self.trained.losses[0])
         in_study = arm.study != studies.PIPELINE
@@ -148,8 +148,8 @@ class Shown:
         self.checks = _spread(checks, STUDY_POINTS if in_study else POINTS) - 1  # their places
         self.trial_checks = _spread(checks, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
         self.learned = learned.iloc[self.checks]
-        contents = (artifacts.read_bytes(path) for path in
-                    (arm.trained, arm.folder / results.METRICS, arm.folder / "trials.csv"))  # fmt: skip
+        files = (arm.files.trained, self.folder / results.METRICS, self.folder / "trials.csv")
+        contents = (artifacts.read_bytes(path) for path in files)
         identity = (VERSION.encode(), arm.study.encode(), arm.name.encode())
         self.fingerprint = hashlib.sha256(b"\0".join([*identity, *contents])).hexdigest()
 
@@ -360,20 +360,20 @@ def _log_arm(client, arm: Shown, parent) -> None:
     client.log_batch(run_id, params=[Param(key, value) for key, value in arm.parameters().items()])
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-    sequences = artifacts.read_text(arm.arm.sequences)
+    sequences = artifacts.read_text(arm.arm.files.sequences)
     dataset = Dataset(
         name=f"{arm.study} sequences",
         digest=hashlib.sha256(sequences.encode()).hexdigest()[:8],
         source_type="local",
-        source=json.dumps({"uri": str(arm.arm.sequences)}),
+        source=json.dumps({"uri": str(arm.arm.files.sequences)}),
         profile=json.dumps(
             {"sequences": len(json.loads(sequences)["sequences"]), "symbols": len(json.loads(sequences)["alphabet"])}
         ),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    names = (results.FIGURE, figures.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
+    names = (results.FIGURE, style.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
     among_peers = studies.PICTURES / f"{arm.study}.png"
-    for path in (*(arm.folder / name for name in names), among_peers, arm.arm.sequences):
+    for path in (*(arm.folder / name for name in names), among_peers, arm.arm.files.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one
             client.log_artifact(run_id, str(path))
 
@@ -447,7 +447,7 @@ def main() -> None:
         show_page(settings)
     artifacts.check_recorded()
     arms = [studies.pipeline_arm()]
-    if arms[0].trained.exists() or not studies.FOLDER.exists():
+    if arms[0].files.trained.exists() or not studies.FOLDER.exists():
         publish(arms, settings)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
@@ -456,12 +456,10 @@ def main() -> None:
 def _trained_studies() -> Iterator[list[studies.Arm]]:
     """The arms of each study that is here, whole."""
     for name in studies.load_studies()[1] if studies.FILE.exists() else []:
-        study, arms = studies.study_arms(name)
-        if study.search and arms[0].trained.parent.exists():
-            from memory_trials import tuning
-
-            arms = tuning.found(study, arms[0])
-        if all(arm.trained.exists() and (arm.folder / results.METRICS).exists() for arm in arms):
+        arms = studies.study_arms(name)[1]
+        if arms[0].files.trained.parent.exists():
+            arms = studies.found_arms(arms)
+        if all(arm.files.trained.exists() and (arm.files.folder / results.METRICS).exists() for arm in arms):
             yield arms
 
 

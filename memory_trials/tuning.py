@@ -5,15 +5,13 @@ Both goals are known before training; what must be measured is whether a setting
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from memory_trials import artifacts, encoding, problems, shards, statistics, studies, training
-from memory_trials.config import Settings, validated
+from memory_trials.config import Settings
+from memory_trials.job import TrainingJob
 from memory_trials.trained import Trained, write_trained
-
-ARMS = "arms.json"
 
 
 def search(study: studies.Study, start: studies.Arm, store: shards.Store) -> None:
@@ -25,14 +23,14 @@ def search(study: studies.Study, start: studies.Arm, store: shards.Store) -> Non
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    problem = problems.from_json(artifacts.read_text(start.sequences), start.sequences)
+    problem = problems.read_problem(start.files.sequences)
     space, level = study.search, study.answer.level
     proposed = optuna.create_study(directions=["minimize", "minimize"])
     for number in range(space.proposals):
         proposed.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=space.proposals // 3)
         proposal = proposed.ask()
         changes = _proposed(proposal, space)
-        settings = _settings(start, changes)
+        settings = studies.searched_settings(start, changes)
         table = encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
         rate, used, parameters = _measured(settings, table, space.look_after, level, store)
         updates = settings.training.epochs * table.updates
@@ -44,38 +42,14 @@ def search(study: studies.Study, start: studies.Arm, store: shards.Store) -> Non
         place = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
         print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
     front = _front([trial for trial in proposed.trials if trial.user_attrs["rate"] >= level])
-    folder = start.trained.parent
+    folder = start.files.trained.parent
     chosen = {_label(trial.user_attrs["changes"]): trial.user_attrs["changes"] for trial in front}
     for label, changes in chosen.items():
-        fresh = changes | {"training.first_seed": space.confirm_from_seed}
-        arm = _arm(start, label, _settings(start, fresh), changes)
+        arm = studies.found_arm(study, start, label, changes)
         table = studies.table_of(arm, problem)
-        write_trained(arm.trained, _train(arm.settings, table, store), studies.made_with(arm.settings))
-    artifacts.write_json(folder / ARMS, chosen)
-    names = {arm.trained.name for arm in found(study, start)}
-    for path in folder.iterdir():
-        if path.name not in names | {ARMS}:
-            path.unlink()
-
-
-def found(study: studies.Study, start: studies.Arm) -> list[studies.Arm]:
-    """The arms that a search has left."""
-    path = start.trained.parent / ARMS
-    fresh = {"training.first_seed": study.search.confirm_from_seed}
-    return [
-        _arm(start, label, _settings(start, changes | fresh), changes)
-        for label, changes in artifacts.read_json(path).items()
-    ]
-
-
-def _arm(start: studies.Arm, label: str, settings: Settings, changes: dict) -> studies.Arm:
-    """All arms of a search share the problem that it started from."""
-    return replace(studies.make_arm(start.study, label, settings, changes), sequences=start.sequences)
-
-
-def _settings(start: studies.Arm, changes: dict) -> Settings:
-    place = studies.where(start)
-    return validated(Settings, studies.changed(start.settings.model_dump(), changes, place), place)
+        write_trained(arm.files.trained, _train(arm.settings, table, store), studies.made_with(arm.settings))
+    artifacts.write_json(folder / studies.ARMS, chosen)
+    studies.keep_only([folder / studies.ARMS, *(arm.files.trained for arm in studies.found_by_search(study, start))])
 
 
 def _proposed(proposal, space: studies.Search) -> dict:
@@ -114,8 +88,8 @@ def _measured(
 
 
 def _train(settings: Settings, table: encoding.Table, store: shards.Store) -> Trained:
-    every = settings.evaluation.every
-    return training.train(settings.model, settings.training, every, settings.compute, table, store=store)
+    job = TrainingJob(settings.model, settings.training, settings.evaluation.every, table)
+    return training.train(job, settings.compute, store=store)
 
 
 def _front(trials: list) -> list:

@@ -4,22 +4,11 @@ Without an argument a stage works on the one arm of params.yaml; with the name o
 """
 
 import sys
-from pathlib import Path
 
 from memory_trials import studies
 
 
-def chosen() -> tuple[studies.Study | None, list[studies.Arm]]:
-    """The study that the command line names, if any, and the arms to work on."""
-    if len(sys.argv) < 2:
-        return None, [studies.pipeline_arm()]
-    return studies.study_arms(sys.argv[1])
-
-
-def keep_only(folder: Path, names: set[str]) -> None:
-    """Remove what an earlier version of a study left behind."""
-    import shutil
-
-    for path in folder.iterdir() if folder.exists() else []:
-        if path.name not in names:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+def chosen() -> list[studies.Arm]:
+    """The arms to work on: those of the study that the command line names, or the pipeline's own one. Of a study that
+    searches for its arms, the one that the search starts from."""
+    return studies.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [studies.pipeline_arm()]

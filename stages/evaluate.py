@@ -1,12 +1,14 @@
-"""DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, pictures; then the runs in MLflow."""
+"""DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, pictures."""
 
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
 
 from memory_trials import (
     answers,
     artifacts,
+    digests,
     encoding,
     figures,
     memory,
@@ -14,60 +16,71 @@ from memory_trials import (
     report,
     results,
     studies,
+    study_figures,
+    style,
 )
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.trained import read_trained
-from stages import chosen, keep_only
+from stages import chosen
 
 
 def main() -> None:
-    study, arms = chosen()
-    if study is None:
-        evaluate(arms[0])
-        print(report.report(arms[0].folder))
-    else:
-        if study.search:
-            from memory_trials import tuning
-
-            arms = tuning.found(study, arms[0])
-        with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-            outcomes = list(pool.map(evaluate, arms))
-        keep_only(studies.FOLDER / arms[0].study / "arms", {arm.folder.name for arm in arms})
-        summary = answers.summarize(arms[0].study, study, arms, outcomes)
-        figures.write(studies.PICTURES / f"{arms[0].study}.png", figures.study(summary))
-        artifacts.write_json(studies.SUMMARIES / f"{arms[0].study}.json", summary)
-        print(f"{study.question}\n{summary['answer']}")
-    tracking_settings = arms[0].settings.tracking
-    if tracking_settings.enabled:
-        from memory_trials import registry, tracker, tracking
-
-        try:
-            tracking.publish(arms, tracking_settings)
-            if study is None:
-                registry.register(arms[0], tracking_settings)
-        except UserError as error:  # the result is what counts, and it is complete
-            print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)
+    arms = chosen()
+    study = arms[0].study
+    if study == studies.PIPELINE:
+        outcome = evaluate(arms[0])
+        keep_best_trial(arms[0], outcome)
+        artifacts.write_json(studies.PIPELINE_DIGESTS, {"": digest(arms[0])})
+        print(report.report(outcome, arms[0].files.folder))
+        return
+    arms = studies.found_arms(arms)
+    with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        outcomes = list(pool.map(evaluate, arms))
+    studies.keep_only([arm.files.folder for arm in arms])
+    block = studies.load_studies()[1][study]
+    summary = answers.summarize(study, block, arms, outcomes)
+    style.write(studies.PICTURES / f"{study}.png", study_figures.study(summary))
+    artifacts.write_json(studies.SUMMARIES / f"{study}.json", summary)
+    artifacts.write_json(studies.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
+    print(f"{block.question}\n{summary['answer']}")
 
 
 def evaluate(arm: studies.Arm) -> results.Outcome:
-    """Work out an arm's results and write them: tables, metrics, picture; of the pipeline also the best trial."""
-    settings = arm.settings
-    problem = problems.from_json(artifacts.read_text(arm.sequences), arm.sequences)
-    table = encoding.read_table(arm.table) if arm.table.exists() else studies.table_of(arm, problem)
-    made_with, trained = read_trained(arm.trained)
-    if made_with["model"] != settings.model.model_dump():
-        raise UserError(f"{arm.trained} holds another model than the parameters describe: run dvc repro")
-    outcome = results.outcome(settings, problem, table, trained)
-    results.write(arm.folder, outcome)
-    figure = figures.overview(
-        figures.of_arm(outcome, settings.model.cell, trained.losses), answers.how_often_and_how_much(outcome.metrics)
-    )
-    figures.write(arm.folder / results.FIGURE, figure)
-    if arm.study == studies.PIPELINE:
-        figures.write(arm.folder / figures.SCALABLE, figure)
-        learned = outcome.trials["learned"].to_numpy() == 1
-        memory.write(arm.folder, memory.best_memory(problem, made_with, trained, learned))
+    """Work out an arm's outcome, write it, and draw it."""
+    outcome, losses = compute(arm)
+    results.write(arm.files.folder, outcome)
+    draw(arm, outcome, losses)
     return outcome
+
+
+def compute(arm: studies.Arm) -> tuple[results.Outcome, np.ndarray]:
+    """What is known of an arm, from its artifacts; and its losses [T, E], which are drawn one by one."""
+    problem = problems.read_problem(arm.files.sequences)
+    table = encoding.read_table(arm.files.table) if arm.files.table.exists() else studies.table_of(arm, problem)
+    made_with, trained = read_trained(arm.files.trained)
+    if made_with["model"] != arm.settings.model.model_dump():
+        raise UserError(f"{arm.files.trained} holds another model than the parameters describe: run dvc repro")
+    return results.outcome(arm.settings, problem, table, trained), trained.losses
+
+
+def draw(arm: studies.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
+    """The arm's charts as one picture; the pipeline's also as SVG."""
+    charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
+    figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
+    for name in (results.FIGURE, style.SCALABLE)[: 2 if arm.study == studies.PIPELINE else 1]:
+        style.write(arm.files.folder / name, figure)
+
+
+def digest(arm: studies.Arm) -> dict:
+    """What git keeps of the arm's trials, so that anyone can verify them."""
+    return digests.recorded(arm.settings.model, arm.changes, read_trained(arm.files.trained)[1])
+
+
+def keep_best_trial(arm: studies.Arm, outcome: results.Outcome) -> None:
+    """memory.npz and model.keras."""
+    problem, (_, trained) = problems.read_problem(arm.files.sequences), read_trained(arm.files.trained)
+    learned = outcome.trials["learned"].to_numpy() == 1
+    memory.write(arm.files.folder, memory.best_memory(problem, arm.settings, trained, learned))
 
 
 if __name__ == "__main__":

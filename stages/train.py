@@ -1,75 +1,92 @@
 """DVC stage train: table.npz -> trained.npz, the weights, losses and verdicts of every trial."""
 
 import shutil
+from functools import partial
+from pathlib import Path
 
 from memory_trials import artifacts, encoding, shards, studies, training
 from memory_trials.errors import exit_on_user_error
+from memory_trials.job import TrainingJob, shard_count
 from memory_trials.progress import Progress
-from memory_trials.trained import Trained, write_trained
-from stages import chosen, keep_only
+from memory_trials.trained import write_trained
+from stages import chosen
 
 
 def main() -> None:
-    study, arms = chosen()
-    tables = [encoding.read_table(arm.table) for arm in arms]
-    store = shards.Store(artifacts.repository() / shards.FOLDER, arms[0].settings.compute.cache_megabytes)
-    if study is None:
-        write_trained(arms[0].trained, trained(arms[0], tables[0], store), studies.made_with(arms[0].settings))
-        return
-    if study.search:
+    arms = chosen()
+    compute = arms[0].settings.compute
+    store = shards.Store(artifacts.repository() / shards.FOLDER, compute.cache_megabytes)
+    if search := studies.search_of(arms[0].study):
         from memory_trials import tuning
 
-        tuning.search(study, arms[0], store)
+        tuning.search(search, arms[0], store)
         return
-    folder = arms[0].trained.parent
-    new = folder.with_name("trained.new")  # the earlier ones stay until all are there
+    jobs = [training_job(arm) for arm in arms]
+    if len(arms) == 1:
+        train_arm(arms[0], jobs[0], store, arms[0].files.trained.parent)
+    else:
+        train_arms(arms, jobs, store)
+    studies.keep_only([arm.files.trained for arm in arms])
+
+
+def training_job(arm: studies.Arm) -> TrainingJob:
+    settings = arm.settings
+    return TrainingJob(
+        settings.model, settings.training, settings.evaluation.every, encoding.read_table(arm.files.table)
+    )
+
+
+def train_arm(
+    arm: studies.Arm,
+    job: TrainingJob,
+    store: shards.Store,
+    folder: Path,
+    progress: training.Progress | None = None,
+) -> None:
+    """Train an arm's trials and write them to the folder; without a `progress` that several share, they show their
+    own."""
+    train = partial(training.train, job, arm.settings.compute, store=store)
+    if progress is not None:
+        trained = train(progress)
+    else:
+        with Progress(job.training.trials, job.training.epochs) as own:
+            trained = train(own)
+    write_trained(folder / arm.files.trained.name, trained, studies.made_with(arm.settings))
+
+
+def train_arms(arms: list[studies.Arm], jobs: list[TrainingJob], store: shards.Store) -> None:
+    """All arms of a study; the earlier ones stay until all are there."""
+    folder = arms[0].files.trained.parent
+    new = folder.with_name("trained.new")
     shutil.rmtree(new, ignore_errors=True)
 
-    def train(numbered: tuple[int, studies.Arm, encoding.Table], progress: training.Progress | None = None) -> None:
-        number, arm, table = numbered
-        print(f"{arm.study}, arm {number} of {len(arms)}: {arm.name}", flush=True)
-        result = trained(arm, table, store, progress)
-        write_trained(new / arm.trained.name, result, studies.made_with(arm.settings))
+    def train(number: int, progress: training.Progress | None = None) -> None:
+        print(f"{arms[number].study}, arm {number + 1} of {len(arms)}: {arms[number].name}", flush=True)
+        train_arm(arms[number], jobs[number], store, new, progress)
 
-    numbered = zip(range(1, len(arms) + 1), arms, tables)
-    if (together := at_once(arms, tables)) == 1:
-        for one in numbered:
-            train(one)
+    if (together := at_once(arms, jobs)) == 1:
+        for number in range(len(arms)):
+            train(number)
     else:
-        trainings = [arm.settings.training for arm in arms]
-        trials = sum(each.trials for each in trainings)
-        with Progress(trials, round(sum(each.trials * each.epochs for each in trainings) / trials)) as progress:
-            training.side_by_side(train, numbered, together, progress)
+        trials = sum(job.training.trials for job in jobs)
+        with Progress(
+            trials, round(sum(job.training.trials * job.training.epochs for job in jobs) / trials)
+        ) as progress:
+            training.side_by_side(train, range(len(arms)), together, progress)
     folder.mkdir(exist_ok=True)
     for path in new.iterdir():
         path.replace(folder / path.name)
     new.rmdir()
-    keep_only(folder, {arm.trained.name for arm in arms})
 
 
-def at_once(arms: list[studies.Arm], tables: list[encoding.Table]) -> int:
+def at_once(arms: list[studies.Arm], jobs: list[TrainingJob]) -> int:
     """How many arms are in flight: on a cluster as many as have two shards for each of its slots, else one."""
     compute = arms[0].settings.compute
     if compute.backend == "threads":
         return 1
     workers = training.at_once(compute)
-    counts = [
-        training.shard_count(arm.settings.model, arm.settings.training, compute, table, workers)
-        for arm, table in zip(arms, tables)
-    ]
-    return min(len(arms), -(-2 * workers * len(arms) // sum(counts)))
-
-
-def trained(
-    arm: studies.Arm, table: encoding.Table, store: shards.Store, progress: training.Progress | None = None
-) -> Trained:
-    """The arm's trials; without a `progress` that they share with others', they show their own."""
-    settings = arm.settings
-    what = settings.model, settings.training, settings.evaluation.every, settings.compute, table
-    if progress is not None:
-        return training.train(*what, progress, store)
-    with Progress(settings.training.trials, settings.training.epochs) as own:
-        return training.train(*what, own, store)
+    shards_in_all = sum(shard_count(job, compute, workers) for job in jobs)
+    return min(len(arms), -(-2 * workers * len(arms) // shards_in_all))
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def _read_memory(path: Path):
 
 
 READERS: dict[str, Callable] = {  # of the files that stages and commands read: what is in them, in comparable form
-    "sequences.json": lambda path: problems.from_json(artifacts.read_text(path), path),
+    "sequences.json": lambda path: problems.read_problem(path),
     "table.npz": lambda path: _arrays(vars(encoding.read_table(path))),
     "trained.npz": _read_trained,
     "memory.npz": _read_memory,

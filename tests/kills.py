@@ -15,6 +15,7 @@ from pathlib import Path
 from memory_trials import shards, training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table
+from memory_trials.job import TrainingJob
 from memory_trials.problems import make_problem
 from memory_trials.trained import Trained, write_trained
 
@@ -33,7 +34,7 @@ def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> Train
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
     table = make_table(problem, EncodingSettings(), settings, False)
     compute = ComputeSettings(threads=2, shard=8)
-    return training.train(ModelSettings(**model), settings, 700, compute, table, store=store)
+    return training.train(TrainingJob(ModelSettings(**model), settings, 700, table), compute, store=store)
 
 
 def as_bytes(trained: Trained, folder: Path) -> bytes:
@@ -41,14 +42,10 @@ def as_bytes(trained: Trained, folder: Path) -> bytes:
     return (folder / "trained.npz").read_bytes()
 
 
-def prepared(way: str, folder: Path) -> shards.Store:
-    """A store with nothing but initial weights, so that of the built-in cells a process begins to train at once."""
+def emptied(folder: Path) -> shards.Store:
     for path in folder.glob("*"):
         path.unlink()
-    store = shards.Store(folder, 1000)
-    if way != "xla":
-        train(way, store, epochs=1)
-    return store
+    return shards.Store(folder, 1000)
 
 
 def started(way: str, folder: Path) -> subprocess.Popen:
@@ -76,12 +73,12 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
     """Kills, at least so many; how many times training was completed after some; how many of these with other bytes."""
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(open(os.devnull, "w")):
         expected, folder, kills, ended, wrong = as_bytes(train(way), Path(place)), Path(place, ".shards"), 0, 0, 0
-        prepared(way, folder)
+        emptied(folder)
         began = time.monotonic()
         started(way, folder).communicate()
         takes = time.monotonic() - began
         while kills < count:
-            store = prepared(way, folder)
+            store = emptied(folder)
             for _ in range(random.randint(1, 5)):
                 kills += killed(way, folder, random.uniform(0, takes))
             ended += 1

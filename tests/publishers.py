@@ -1,5 +1,6 @@
 """Publishers in processes of their own, to be killed or to meet each other, and what must be there in the end."""
 
+import dataclasses
 import multiprocessing
 import os
 import sys
@@ -90,17 +91,17 @@ def check_once(uri: str, settings: TrackingSettings, arms: list[studies.Arm]) ->
 
 def changed(arm: studies.Arm, number: int) -> studies.Arm:
     """The arm, whose result is another one now."""
-    metrics = artifacts.read_json(arm.folder / results.METRICS)
-    artifacts.write_json(arm.folder / results.METRICS, metrics | {"number": number})
+    metrics = artifacts.read_json(arm.files.folder / results.METRICS)
+    artifacts.write_json(arm.files.folder / results.METRICS, metrics | {"number": number})
     return arm
 
 
 def other_arm(arm: studies.Arm) -> studies.Arm:
     """An arm of a study, with another result."""
-    settings, trained = read_trained(arm.trained)
-    path = arm.folder / "other.npz"
+    settings, trained = read_trained(arm.files.trained)
+    path = arm.files.folder / "other.npz"
     write_trained(path, trained, settings | {"model": settings["model"] | {"cell": "gru"}})
-    return studies.Arm("cells", "cell=gru", arm.settings, {}, arm.sequences, arm.table, path, arm.folder)
+    return studies.Arm("cells", "cell=gru", arm.settings, {}, dataclasses.replace(arm.files, trained=path))
 
 
 def text_of(folder: Path) -> bytes:

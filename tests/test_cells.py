@@ -5,7 +5,7 @@ import pytest
 
 from memory_trials.backend import keras, tf
 from memory_trials.cells import _plain_weights, _traced_weights, initial_weights, make_model, predict
-from memory_trials.config import ChronoSettings, ModelSettings
+from memory_trials.config import ModelSettings
 from memory_trials.errors import UserError
 from my_cells.leaky import LeakyCell
 from tests import plain_keras
@@ -44,28 +44,6 @@ def test_a_cell_with_randomness_of_its_own_is_drawn_singly():
     assert len({array.tobytes() for array in stacked[0]}) == 3
     for seed in range(3):
         assert all(np.array_equal(a[seed], b) for a, b in zip(stacked, _plain_weights(settings, 4, 4, seed)))
-
-
-@pytest.mark.parametrize(("cell", "gate"), [("lstm", slice(20, 40)), ("gru", slice(0, 20))])
-def test_the_forget_bias(cell, gate):
-    seeds = np.array([3, 8])
-    default = initial_weights(ModelSettings(cell=cell), 5, 5, seeds)
-    fixed = initial_weights(ModelSettings(cell=cell, forget_bias=4.0), 5, 5, seeds)
-    chrono = initial_weights(ModelSettings(cell=cell, forget_bias=ChronoSettings(chrono=100)), 5, 5, seeds)
-    rows = [np.s_[:, gate] if cell == "lstm" else np.s_[:, 0, gate]][0]
-    assert (fixed[2][rows] == 4).all()
-    keeps_for = np.exp(chrono[2][rows])  # uniform between 1 and 99 steps
-    assert 1 <= keeps_for.min() and keeps_for.max() <= 99 and 35 < keeps_for.mean() < 65
-    assert not np.array_equal(chrono[2][0], chrono[2][1])
-    if cell == "lstm":
-        assert np.array_equal(chrono[2][:, :20], -chrono[2][rows])
-    for with_bias in (fixed, chrono):
-        assert all(np.array_equal(a, b) for i, (a, b) in enumerate(zip(default, with_bias)) if i != 2)
-        others = with_bias[2].copy()
-        others[rows] = default[2][rows]
-        if cell == "lstm":
-            others[:, :20] = default[2][:, :20]
-        assert np.array_equal(others, default[2])
 
 
 def test_names_do_not_depend_on_how_many_cells_were_made_before():

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import yaml
 
-from memory_trials import native, shards, training
+from memory_trials import batches, native, shards, training
 from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.encoding import make_table
 from memory_trials.errors import UserError
+from memory_trials.job import TrainingJob, shard_count, size_for
 from memory_trials.problems import make_problem
 from stages import encode, generate_data, train
 from tests import kills
@@ -98,7 +99,8 @@ def trained(backend="ray", progress=lambda *_: None, model=None, **settings):
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
     table = make_table(problem, EncodingSettings(), settings, False)
     compute = ComputeSettings(backend=backend, threads=2, shard=4)
-    return training.train(ModelSettings(**{"units": 5} | (model or {})), settings, 10, compute, table, progress)
+    job = TrainingJob(ModelSettings(**{"units": 5} | (model or {})), settings, 10, table)
+    return training.train(job, compute, progress)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
     def tells(*_):
         import my_cells.leaky
 
-        yield training.Stretch(0, 0, part={"files": np.array([native.__file__, my_cells.leaky.__file__])}, over=True)
+        yield batches.Stretch(0, 0, part={"files": np.array([native.__file__, my_cells.leaky.__file__])}, over=True)
 
     monkeypatch.setattr(cluster, "_train", tells)
     job = cluster.send((None, ModelSettings()), ComputeSettings(backend="ray"))
@@ -216,9 +218,9 @@ def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):
 
 
 def test_a_bug_arrives_as_itself_and_is_not_tried_again(nodes, monkeypatch, capsys):
-    real = training.new_shard
+    real = batches.new_shard
     spoilt = lambda *arguments: (part := real(*arguments)) | {"state/steps": part["state/steps"].astype(float)}
-    monkeypatch.setattr(training, "new_shard", spoilt)
+    monkeypatch.setattr(batches, "new_shard", spoilt)
     with pytest.raises(ValueError, match="state is not as start made it"):
         trained()
     assert "lost" not in capsys.readouterr().out
@@ -240,8 +242,9 @@ def test_shards_are_as_large_as_is_worth_a_task_but_leave_nobody_idle():
         settings = TrainingSettings(trials=100, window="sequence", epochs=epochs)
         table = make_table(problem, EncodingSettings(), settings, False)
         compute = ComputeSettings(backend="ray")
-        assert training._size(100, ModelSettings(), settings, compute, table, workers_) == size
-        assert training.shard_count(ModelSettings(), settings, compute, table, workers_) == -(-100 // size)
+        a_job = TrainingJob(ModelSettings(), settings, 10, table)
+        assert size_for(a_job, 100, compute, workers_) == size
+        assert shard_count(a_job, compute, workers_) == -(-100 // size)
 
 
 @pytest.mark.parametrize(

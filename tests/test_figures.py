@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from memory_trials import figures
+from memory_trials import figures, study_figures, style
 from memory_trials.problems import Problem, conflicts
 from tests import outcomes
 from tests.conftest import ROOT
@@ -42,7 +42,7 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, suc
     chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
     chart.to_dict()  # valid Vega-Lite, which is not checked where pictures are made
     for name in ("one.png", "two.png", "one.svg", "two.svg"):
-        figures.write(folder / name, chart)
+        style.write(folder / name, chart)
     assert (folder / "one.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "one.png").read_bytes() == (folder / "two.png").read_bytes()
     assert (folder / "one.svg").read_bytes() == (folder / "two.svg").read_bytes()
@@ -52,7 +52,7 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, suc
 
 def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
     outcome, losses = made_up(1)
-    charts = {name: figures.specification(chart) for name, chart in figures.of_arm(outcome, "lstm", losses).items()}
+    charts = {name: style.specification(chart) for name, chart in figures.of_arm(outcome, "lstm", losses).items()}
     learned, remembered = data_of(charts["learned"])[:4:3]
     assert [row["median"] for row in remembered] == [0, 0, 0] and [row["p90"] for row in remembered] == [0, 40, 40]
     assert [(row["asked"], row["trials"]) for row in data_of(charts["margin"])[0]] == [
@@ -85,13 +85,13 @@ def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name):
     summary = SUMMARIES[name]
-    charts = figures.of_study(summary)
-    figures.study(summary).to_dict()
+    charts = study_figures.of_study(summary)
+    study_figures.study(summary).to_dict()
     rates = {arm["name"]: 100 * arm["metrics"]["success_rate"] for arm in summary["arms"]}
     main = charts.get("axis") or charts.get("front") or charts["rate"]
-    shown = {row["arm"]: row["rate"] for rows in data_of(figures.specification(main)) for row in rows if "rate" in row}
+    shown = {row["arm"]: row["rate"] for rows in data_of(style.specification(main)) for row in rows if "rate" in row}
     assert shown == pytest.approx(rates)
-    best = data_of(figures.specification(charts["best"]))[0] if "best" in charts else []
+    best = data_of(style.specification(charts["best"]))[0] if "best" in charts else []
     for row in best:  # none of the arms in the same place learns more often
         rivals = [arm for arm in summary["arms"] if arm["changes"]["model.cell"] == row["line"]
                   and arm["changes"]["problem.generate.lag"] == row["x"]
@@ -110,14 +110,14 @@ def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
 
     seen = set()
     for name in ("cells", "long_sequences", "tuning"):
-        for scale in scales(figures.specification(figures.study(SUMMARIES[name]))):
+        for scale in scales(style.specification(study_figures.study(SUMMARIES[name]))):
             for cell, shown in zip(scale["domain"], scale["range"]):
-                assert shown in figures.CELLS[cell]
+                assert shown in style.CELLS[cell]
                 seen.add(cell)
     assert seen == {"lstm", "gru", "simple_rnn", "mlp"}
-    for looks in (list(figures.CELLS.values()), figures.OTHERS):
+    for looks in (list(style.CELLS.values()), style.OTHERS):
         assert len({(marker, tuple(dashes)) for _, marker, dashes in looks}) == len(looks)
-    for colour, *_ in (*figures.CELLS.values(), *figures.OTHERS):  # WCAG: contrast with white, 3 for graphics
+    for colour, *_ in (*style.CELLS.values(), *style.OTHERS):  # WCAG: contrast with white, 3 for graphics
         parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         assert 1.05 / (0.05 + np.dot(linear, (0.2126, 0.7152, 0.0722))) >= 3, colour

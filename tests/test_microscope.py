@@ -31,9 +31,9 @@ def make_arm(folder: Path, trials: int = 3, scale: float = 1.0, **changes) -> tu
     weights = [(scale * random.normal(size=(trials, *v.shape))).astype(np.float32) for v in model.variables]
     nothing = np.zeros((trials, 1), np.float32)
     trained = Trained(np.arange(trials), dict(zip(model.names, weights)), nothing, np.array([1]), nothing.astype(bool))
-    arm = studies.Arm("test", "", settings, {}, folder / "sequences.json", folder / "t.npz", folder / "w.npz", folder)
-    write_trained(arm.trained, trained, {})
-    arm.sequences.write_text(problems.to_json(problems.make_problem(settings.problem)))
+    arm = studies.Arm("test", "", settings, {}, studies.pipeline_files(folder))
+    write_trained(arm.files.trained, trained, {})
+    arm.files.sequences.write_text(problems.to_json(problems.make_problem(settings.problem)))
     rows = "".join(f"{seed},{int(seed == 1)},{0.1 * seed + 0.1:.1f}\n" for seed in range(trials))
     (folder / "trials.csv").write_text("seed,learned,final_loss\n" + rows)
     return arm, trained

@@ -39,14 +39,15 @@ def imported(path: Path) -> set[str]:
                 ):
                     if candidate.is_file():
                         waiting.append(candidate)
-    if "memory_trials/native.py" in found:
-        found.add("memory_trials/native.c")
+    for module, beside in (("native.py", "native.c"), ("drawing.py", "fonts")):
+        if f"memory_trials/{module}" in found:
+            found.add(f"memory_trials/{beside}")
     # a package's first lines run with any of its modules, but the library's hold nothing but words
     return found - {"memory_trials/__init__.py"}
 
 
 def modules_of(stage: dict) -> set[str]:
-    return {dep for dep in stage.get("do", stage)["deps"] if dep.endswith((".py", ".c"))}
+    return {dep for dep in stage.get("do", stage)["deps"] if dep.endswith((".py", ".c", "/fonts"))}
 
 
 @pytest.mark.parametrize("stage", STUDY_STAGES)
@@ -101,6 +102,15 @@ def test_a_forced_rerun_gives_the_same_bytes(reproduced):
     assert contents(reproduced) == before
     assert "4 of 4 trials are kept from earlier (.shards/)" in run(reproduced, "dvc", "repro", "--force", "train")
     assert contents(reproduced) == before
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_built_in_cells_are_trained_and_evaluated_without_tensorflow(reproduced, stage):
+    run(reproduced, "make", "clean-cache")
+    said = run(reproduced, "python", "-X", "importtime", "-m", f"stages.{stage}")
+    modules = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
+    assert "memory_trials.results" in modules and "trials are kept" not in said
+    assert not modules & {"tensorflow", "keras", "memory_trials.backend"}
 
 
 def test_publishing_again_changes_nothing(reproduced):

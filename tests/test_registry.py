@@ -55,7 +55,8 @@ def test_a_version_says_what_it_is_and_registering_again_changes_nothing(arm, ca
     said = capfd.readouterr()
     assert (
         said.out
-        == "MLflow's registry now has version 1 of memory-trials: " + f"{memory.read(arm.folder / memory.MEMORY)}\n"
+        == "MLflow's registry now has version 1 of memory-trials: "
+        + f"{memory.read(arm.files.folder / memory.MEMORY)}\n"
     )
     assert said.err == ""  # neither warnings nor progress bars
     client = client_of()
@@ -89,7 +90,7 @@ def test_a_version_says_what_it_is_and_registering_again_changes_nothing(arm, ca
 
 def test_loaded_from_the_registry_it_says_what_the_evaluate_stage_found(arm, tmp_path):
     registry.register(arm, TrackingSettings())
-    predictions = results.read_table(arm.folder, "predictions")
+    predictions = results.read_table(arm.files.folder, "predictions")
     rows = predictions[predictions["seed"] == 41].to_dict("records")
     given = [" ".join(map(str, SEQUENCES[int(row["sequence"]) - 1][: int(row["step"])])) for row in rows]
     code = """if True:
@@ -135,8 +136,8 @@ def test_what_was_cut_is_completed(arm, cut, monkeypatch):
 
 def test_another_result_is_another_version_and_the_champion_is_the_present_one(arm, tmp_path, monkeypatch):
     registry.register(arm, TrackingSettings())
-    first = (arm.folder / memory.MEMORY).read_bytes()
-    memory.write(arm.folder, make_memory(seed=9))
+    first = (arm.files.folder / memory.MEMORY).read_bytes()
+    memory.write(arm.files.folder, make_memory(seed=9))
     registry.register(arm, TrackingSettings())
     client = client_of()
     assert len(versions(client)) == 2 and champion(client) == "2"
@@ -145,13 +146,15 @@ def test_another_result_is_another_version_and_the_champion_is_the_present_one(a
     temporary = tmp_path / ".dvc/tmp/exps/abc"  # where DVC runs an experiment of its queue
     shutil.copytree(tmp_path / "data", temporary / "data")
     monkeypatch.chdir(temporary)
-    memory.write(arm.folder, make_memory(seed=10))
+    memory.write(arm.files.folder, make_memory(seed=10))
     registry.register(arm, TrackingSettings())
     assert not Path("mlflow.db").exists()
     monkeypatch.chdir(tmp_path)
     assert len(versions(client)) == 3 and champion(client) == "2"
 
-    memory.write(arm.folder, memory.read(artifacts_of(first, tmp_path)))  # as after a git checkout and a dvc checkout
+    memory.write(
+        arm.files.folder, memory.read(artifacts_of(first, tmp_path))
+    )  # as after a git checkout and a dvc checkout
     registry.register(arm, TrackingSettings())
     assert len(versions(client)) == 3 and champion(client) == "1"
 
@@ -260,6 +263,6 @@ def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatc
     with pytest.raises(UserError, match=r"MLflow cannot be reached at http://\*\*\*@127.0.0.1:9") as caught:
         registry.register(arm, TrackingSettings(uri="http://me:secret@127.0.0.1:9"))
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
-    (arm.folder / memory.MEMORY).unlink()
+    (arm.files.folder / memory.MEMORY).unlink()
     with pytest.raises(UserError, match="memory.npz does not exist: run dvc repro"):
         registry.register(arm, TrackingSettings())

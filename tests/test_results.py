@@ -12,6 +12,7 @@ from memory_trials import evaluation, results
 from memory_trials.config import ComputeSettings, Settings
 from memory_trials.encoding import make_table
 from memory_trials.errors import UserError
+from memory_trials.job import TrainingJob
 from memory_trials.problems import make_problem
 from memory_trials.training import train
 from tests import outcomes
@@ -24,7 +25,7 @@ def outcome_of(shard: int = 50, **sections) -> results.Outcome:
     problem = make_problem(settings.problem)
     table = make_table(problem, settings.encoding, settings.training, settings.evaluation.as_trained)
     compute = ComputeSettings(shard=shard)
-    trained = train(settings.model, settings.training, settings.evaluation.every, compute, table)
+    trained = train(TrainingJob(settings.model, settings.training, settings.evaluation.every, table), compute)
     return results.outcome(settings, problem, table, trained)
 
 
@@ -119,7 +120,7 @@ def test_signal_exceeds_bias_exactly_where_all_steps_that_need_memory_are_right(
     settings = Settings(problem=TUTORIAL, training={"trials": 40})
     problem = make_problem(settings.problem)
     table = make_table(problem, settings.encoding, settings.training, False)
-    trained = train(settings.model, settings.training, 250, settings.compute, table)
+    trained = train(TrainingJob(settings.model, settings.training, 250, table), settings.compute)
     said = evaluation.answers(settings.model, trained.weights, table, np.ones(4, bool))
     signal, bias = said.signal_and_bias(table)
     needed = table.judge_group >= 0

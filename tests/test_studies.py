@@ -34,7 +34,7 @@ def test_a_grid_is_multiplied_out_over_the_defaults_and_what_the_study_sets(tmp_
     ]  # fmt: skip
     assert all(arm.settings.model.units == 7 for arm in arms) and arms[3].settings.training.epochs == 20
     assert arms[3].changes == {"model.cell": "gru", "training.epochs": 20}
-    assert len({arm.trained for arm in arms}) == 4
+    assert len({arm.files.trained for arm in arms}) == 4
 
 
 def test_a_list_has_groups_and_keys_may_go_together(tmp_path):

@@ -53,10 +53,9 @@ def arm(tmp_path, monkeypatch, empty_store) -> studies.Arm:
         "model": {"cell": "gru", "units": 4, "output": "sigmoid"},
         "training": {"window": 1, "epochs": EPOCHS, "optimizer": "adam", "learning_rate": 0.001},
     }
-    files = [folder / name for name in ("sequences.json", "table.npz", "trained.npz")]
-    arm = studies.Arm("pipeline", "", None, {}, *files, folder)
-    write_trained(arm.trained, trained, settings)
-    artifacts.write_text(arm.sequences, problems.to_json(problem))
+    arm = studies.Arm("pipeline", "", None, {}, studies.pipeline_files(folder))
+    write_trained(arm.files.trained, trained, settings)
+    artifacts.write_text(arm.files.sequences, problems.to_json(problem))
     results.write(folder, outcomes.made_up(trained.seeds, losses, checks, learned, memory))
     artifacts.write_bytes(folder / results.FIGURE, b"a picture")
     return arm
@@ -82,12 +81,12 @@ def check_what_is_there(uri: str, arm: studies.Arm, experiment: str = "memory-tr
     assert parent.data.tags["study"] == "pipeline" and parent.data.tags["cell"] == "gru"
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
-    metrics = artifacts.read_json(arm.folder / results.METRICS)
+    metrics = artifacts.read_json(arm.files.folder / results.METRICS)
     for key, name in tracking.METRICS.items():
         if metrics.get(key) is not None:
             assert parent.data.metrics[name] == pytest.approx(metrics[key])
     assert parent.data.metrics["success/rate"] == 0.6 and parent.data.metrics["trials/all"] == 5
-    losses = read_trained(arm.trained)[1].losses
+    losses = read_trained(arm.files.trained)[1].losses
     for name, share in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
         history = client.get_metric_history(parent.info.run_id, f"loss/{name}")
         assert [m.step for m in history] == list(range(1, EPOCHS + 1))
@@ -118,7 +117,7 @@ def check_what_is_there(uri: str, arm: studies.Arm, experiment: str = "memory-tr
     assert [run.info.run_name for run in children] == [
         "seed 3, learned", "seed 4, not learned", "seed 5, learned", "seed 6, not learned", "seed 7, learned",
     ]  # fmt: skip
-    _, trained = read_trained(arm.trained)
+    _, trained = read_trained(arm.files.trained)
     for number, run in enumerate(children):
         assert run.info.status == "FINISHED" and run.info.lifecycle_stage == "active"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -179,15 +178,15 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
 def test_another_result_is_another_run_in_the_place_of_the_earlier_one(arm):
     uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     successes = lambda kind: [run.data.metrics["trials/learned"] for run in runs(uri, kind)]
-    metrics = artifacts.read_json(arm.folder / results.METRICS)
+    metrics = artifacts.read_json(arm.files.folder / results.METRICS)
     for number in (3, 2, 3):
-        artifacts.write_json(arm.folder / results.METRICS, metrics | {"successes": number})
+        artifacts.write_json(arm.files.folder / results.METRICS, metrics | {"successes": number})
         tracking.publish([arm], TrackingSettings())
         assert successes("arm") == [number]
     assert successes("earlier arm") == [2]
-    settings, trained = read_trained(arm.trained)
+    settings, trained = read_trained(arm.files.trained)
     settings["training"]["epochs"] = 41  # another setting of the pipeline is there to be compared
-    write_trained(arm.trained, trained, settings)
+    write_trained(arm.files.trained, trained, settings)
     tracking.publish([arm], TrackingSettings())
     assert successes("arm") == [3, 3] and successes("earlier arm") == [2]
 
@@ -257,10 +256,10 @@ def two_arms(arm: studies.Arm) -> list[studies.Arm]:
         "studies:\n  cells:\n    question: Which cell?\n    source: I wondered\n"
         "    set: {training.epochs: 40}\n    grid: {model.cell: [gru, lstm]}\n",
     )
-    settings, trained = read_trained(arm.trained)
+    settings, trained = read_trained(arm.files.trained)
     arms = []
     for cell in ("gru", "lstm"):
-        path = arm.folder / f"{cell}.npz"
+        path = arm.files.folder / f"{cell}.npz"
         write_trained(path, trained, settings | {"model": settings["model"] | {"cell": cell}})
         changes = {"model.cell": cell}
         arms.append(dataclasses.replace(arm, study="cells", name=f"cell={cell}", trained=path, changes=changes))
@@ -370,7 +369,7 @@ def test_an_unreachable_server_is_told_in_one_sentence_without_its_password(arm)
 
 
 def test_nothing_to_publish(arm):
-    shutil.rmtree(arm.folder)
+    shutil.rmtree(arm.files.folder)
     with pytest.raises(UserError, match="trained.npz does not exist"):
         tracking.publish([arm], TrackingSettings())
 

@@ -9,6 +9,7 @@ from memory_trials.config import ComputeSettings, EncodingSettings, ModelSetting
 from memory_trials.encoding import make_table, one_hot
 from memory_trials.errors import UserError
 from memory_trials.evaluation import answers
+from memory_trials.job import TrainingJob, shard_size
 from memory_trials.problems import make_problem
 from memory_trials.statistics import verdicts
 from tests import plain_keras
@@ -22,9 +23,8 @@ def arm(sequences=TUTORIAL, scored="all", model=None, every=10, compute=None, hi
     settings = TrainingSettings(**settings)
     encoding = EncodingSettings(history=history, history_as="steps" if as_steps else "features")
     table = make_table(problem, encoding, settings, False)
-    return training.train(
-        ModelSettings(**(model or {})), settings, every, ComputeSettings(**(compute or {})), table
-    ), table
+    job = TrainingJob(ModelSettings(**(model or {})), settings, every, table)
+    return training.train(job, ComputeSettings(**(compute or {}))), table
 
 
 def pairs(table):
@@ -288,7 +288,7 @@ def test_progress_adds_up():
 def arm_with_progress(progress):
     settings = TrainingSettings(trials=7, epochs=40)
     table = make_table(make_problem(ProblemSettings(sequences=TUTORIAL)), EncodingSettings(), settings, False)
-    return training.train(ModelSettings(), settings, 10, ComputeSettings(shard=3), table, progress), table
+    return training.train(TrainingJob(ModelSettings(), settings, 10, table), ComputeSettings(shard=3), progress), table
 
 
 @pytest.mark.parametrize(
@@ -296,4 +296,4 @@ def arm_with_progress(progress):
     [(100, 50, 2, 50), (10, 50, 2, 5), (1, 50, 8, 1), (101, 50, 2, 26), (7, 3, 1, 3)],
 )
 def test_shards_are_even_and_enough_for_the_threads(trials, largest, threads, size):
-    assert training.shard_size(trials, largest, threads) == size
+    assert shard_size(trials, largest, threads) == size

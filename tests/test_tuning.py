@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import artifacts, problems, shards, studies, training, tuning
+from memory_trials import artifacts, batches, problems, shards, studies, training, tuning
 from memory_trials.trained import Trained, read_trained
 
 STUDY = studies.Study(
@@ -27,9 +27,9 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
     folder.mkdir()
     monkeypatch.chdir(folder)
     (start,) = studies.make_arms("mine", STUDY, DEFAULTS)
-    artifacts.write_text(start.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
+    artifacts.write_text(start.files.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
     store, seeds, calls = shards.Store(folder / ".shards", 100), [], []
-    train, run_shard = tuning._train, training.run_shard
+    train, run_shard = tuning._train, batches.run_shard
 
     def killed(*arguments):
         calls.append(1)
@@ -43,7 +43,7 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
 
     with monkeypatch.context() as patch:
         patch.setattr(tuning, "_train", killed)
-        patch.setattr(training, "run_shard", counted)
+        patch.setattr(batches, "run_shard", counted)
         if stop_after:
             with pytest.raises(KeyboardInterrupt):
                 tuning.search(STUDY, start, store)
@@ -56,7 +56,7 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
     assert capsys.readouterr().out.count("proposal") == 8
     points = []
     for arm in arms:
-        made_with, trained = read_trained(Path(tmp_path / "whole" / arm.trained))
+        made_with, trained = read_trained(Path(tmp_path / "whole" / arm.files.trained))
         assert trained.seeds.tolist() == list(range(10_000, 10_006))  # fresh ones
         assert made_with["model"]["units"] == arm.changes["model.units"] == arm.settings.model.units
         parameters = sum(array[0].size for array in trained.weights.values())
@@ -66,7 +66,9 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
     assert trials_again == trials  # none was trained twice
     assert [arm.changes for arm in again] == [arm.changes for arm in arms]
     for arm in arms:
-        assert (tmp_path / "whole" / arm.trained).read_bytes() == (tmp_path / "killed" / arm.trained).read_bytes()
+        assert (tmp_path / "whole" / arm.files.trained).read_bytes() == (
+            tmp_path / "killed" / arm.files.trained
+        ).read_bytes()
 
 
 class Told:

@@ -93,8 +93,7 @@ def refused(done: subprocess.CompletedProcess, *names: str) -> str:
 
 
 def make_base(place: Path) -> Path:
-    """A repository with no results, the initial weights of its trials, and the library compiled: what each try begins
-    with. Drawing initial weights imports TensorFlow, which would be most of the time."""
+    """A repository with no results, and the library compiled: what each try begins with."""
     base = place / "base"
     if SHARED in os.environ:
         if not (Path(os.environ[SHARED]) / "base").exists():

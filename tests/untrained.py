@@ -1,13 +1,11 @@
 """The pipeline's folder as the evaluate stage leaves it, of trials that were not trained."""
 
-from pathlib import Path
-
 import numpy as np
 
 from memory_trials import artifacts, encoding, problems, studies
 from memory_trials.config import ProblemSettings, Settings
 from memory_trials.trained import Trained, write_trained
-from stages.evaluate import evaluate
+from stages.evaluate import evaluate, keep_best_trial
 from tests.test_memory import SEQUENCES, make_memory
 
 SEEDS = np.array([40, 41, 42])
@@ -15,9 +13,7 @@ SEEDS = np.array([40, 41, 42])
 
 def pipeline_arm() -> studies.Arm:
     settings = Settings(problem=ProblemSettings(sequences=SEQUENCES), model={"units": 6})
-    folder = Path("data/tutorial")
-    files = [folder / name for name in ("sequences.json", "table.npz", "trained.npz")]
-    return studies.Arm(studies.PIPELINE, "", settings, {}, *files, folder)
+    return studies.Arm(studies.PIPELINE, "", settings, {}, studies.pipeline_files())
 
 
 def write_here() -> None:
@@ -28,8 +24,8 @@ def write_here() -> None:
     weights = {name: np.stack([trial[name] for trial in each]) for name in each[0]}
     losses = np.array([[0.9, 0.3], [0.9, 0.2], [0.9, 0.4]], np.float32)
     trained = Trained(SEEDS, weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1), np.float32))
-    artifacts.write_text(arm.sequences, problems.to_json(problem))
+    artifacts.write_text(arm.files.sequences, problems.to_json(problem))
     table = encoding.make_table(problem, arm.settings.encoding, arm.settings.training, False)
-    encoding.write_table(arm.table, table)
-    write_trained(arm.trained, trained, studies.made_with(arm.settings))
-    evaluate(arm)
+    encoding.write_table(arm.files.table, table)
+    write_trained(arm.files.trained, trained, studies.made_with(arm.settings))
+    keep_best_trial(arm, evaluate(arm))

@@ -1,0 +1,24 @@
+"""After the stage evaluate: the runs in MLflow. Nothing depends on it, and where MLflow is away, it costs a warning."""
+
+import sys
+
+from memory_trials import registry, studies, tracker, tracking
+from memory_trials.errors import UserError, exit_on_user_error
+from stages import chosen
+
+
+def main() -> None:
+    arms = studies.found_arms(chosen())
+    settings = arms[0].settings.tracking
+    if not settings.enabled:
+        return
+    try:
+        tracking.publish(arms, settings)
+        if arms[0].study == studies.PIPELINE:
+            registry.register(arms[0], settings)
+    except UserError as error:  # the result is what counts, and it is complete
+        print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
