@@ -45,7 +45,7 @@ report: setup
 predict: setup
 	@python -m memory_trials.predict --steps "$$STEPS" -- "$$SEQ"
 
-# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (README.md says what belongs before it)
+# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (docs/reliability.md says what belongs before it)
 serve: setup
 	@python -m memory_trials.registry --serve
 

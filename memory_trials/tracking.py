@@ -94,8 +94,8 @@ the links.
 for the trials `tags.kind = 'trial' and tags.learned = 'no'`.
 - `learned/share` is the share of the trials that had learned at an epoch (`learned/low`, `learned/high`: its \
 interval), `learned/ever` the share that had learned at that epoch or before (Kaplan-Meier); `loss/median`, \
-`loss/p10` and `loss/p90` are over the trials, and so are `memory/median` and its like, in bits: how much is
-remembered. What *learned* means: README.md, "Read the results".
+`loss/p10` and `loss/p90` are over the trials, and so are `memory/median` and its like, in bits: how much is \
+remembered. docs/results.md explains these words.
 - Where an arm was trained again, its earlier results are kept as `tags.kind = 'earlier arm'`.
 """
 
@@ -232,8 +232,8 @@ class Shown:
         table = (f"| {name}&emsp; | {value} |" for name, value in rows.items())
         parts.append("\n".join(["| | |", "|---|---|", *table]))
         parts.append(
-            "*Learned* means that every scored step of every asked sequence is predicted right in the end. "
-            'README.md, "Read the results", explains the words; the charts are under *Model metrics*, '
+            "*Learned* means that every scored step of every evaluation sequence is predicted right in the end. "
+            "docs/results.md explains the words; the charts are under *Model metrics*, "
             "the picture and the files under *Artifacts*, the trials are this run's child runs."
         )
         return "\n\n".join(parts)

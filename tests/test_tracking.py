@@ -283,7 +283,10 @@ def test_a_description_says_what_was_asked_and_what_came_out(arm):
         )
         assert "**Which cell?** (from I wondered)" in text and f"`training.epochs: 40`, `model.cell: {cell}`" in text
         assert "| 60.0 % (23.1 % to 88.2 %) |" in text and "| 3 of 5 |" in text and "| 40 (40 to ?) |" in text
-        assert "README.md" in text and f"(#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=cells" in text
+        assert (
+            "docs/results.md" in text
+            and f"(#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=cells" in text
+        )
     (of_pipeline,) = runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")
     assert "The study" not in of_pipeline.data.tags["mlflow.note.content"]
     assert len({run.data.tags["mlflow.runColor"] for run in arms}) == 2
