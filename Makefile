@@ -23,19 +23,16 @@ export SHARE SEED
 
 repro: setup
 	@python -m memory_trials.config params.yaml
-	@python -m memory_trials.recovery
 	@dvc repro
 	@python -m memory_trials.report data/tutorial --answer
 
 studies: setup
 	@python -m memory_trials.studies
-	@python -m memory_trials.recovery
 	@dvc repro studies/dvc.yaml
 	@echo "every answer: RESULTS.md"
 
 study: setup
 	@python -m memory_trials.studies "$(NAME)"
-	@python -m memory_trials.recovery
 	@dvc repro studies/dvc.yaml:evaluate@$(NAME)
 	@dvc repro --single-item studies/dvc.yaml:results
 

@@ -76,12 +76,6 @@ class Told:
         self.values = values
 
 
-def test_the_front_is_what_no_other_beats():
-    told = [Told(3, 1), Told(1, 3), Told(2, 2), Told(2, 2), Told(3, 3), Told(1, 4)]
-    assert [trial.values for trial in tuning._front(told)] == [(1, 3), (2, 2), (3, 1)]
-    assert tuning._front([]) == []
-
-
 def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
     asked = []
 
