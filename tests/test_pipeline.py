@@ -3,11 +3,13 @@
 import ast
 import hashlib
 import json
+import platform
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from tests.conftest import ROOT, change_params, run
 
@@ -102,6 +104,32 @@ def test_a_forced_rerun_gives_the_same_bytes(reproduced):
     assert contents(reproduced) == before
     assert "4 of 4 trials are kept from earlier (.shards/)" in run(reproduced, "dvc", "repro", "--force", "train")
     assert contents(reproduced) == before
+
+
+NO_FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig></fontconfig>"""
+
+
+def test_another_machine_comes_to_the_same_bytes(reproduced, tmp_path):
+    """As far as one machine can play another: NumPy and BLAS without the processor's vectors, native.c compiled without
+    them, no fonts, an empty home."""
+    other = tmp_path / "other"
+    left_out = shutil.ignore_patterns("__pycache__", ".shards", "mlflow.db*", "mlartifacts", "cache", "tmp", "*.npz")
+    shutil.copytree(reproduced, other, symlinks=True, ignore=left_out)
+    recorded = yaml.safe_load((other / "dvc.lock").read_text())
+    (other / "dvc.lock").unlink()
+    (tmp_path / "fonts.conf").write_text(NO_FONTS)
+    (tmp_path / "home").mkdir()
+    compiler = shutil.which("cc") or shutil.which("gcc") or "cc"
+    vectors = " -mno-avx512f -mno-avx2 -mno-fma" if platform.machine() == "x86_64" else ""
+    environment = {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name]),
+        "OPENBLAS_CORETYPE": "Nehalem", "FONTCONFIG_FILE": str(tmp_path / "fonts.conf"),
+        "HOME": str(tmp_path / "home"), "CC": compiler + vectors, "LANG": "C",
+    }  # fmt: skip
+    run(other, "dvc", "repro", "--no-run-cache", **environment)
+    again = yaml.safe_load((other / "dvc.lock").read_text())
+    outputs = lambda lock: {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+    assert outputs(again) == outputs(recorded)
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
