@@ -5,18 +5,19 @@ python -m memory_trials.config params.yaml      (says in one sentence what is wr
 
 import importlib.util
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from memory_trials.errors import UserError, brief, exit_on_user_error
 
 Symbol = int | float | str
 SomeSection = TypeVar("SomeSection", bound="Section")
 DEEPEST, MOST_VALUES = 50, 1_000_000  # of a parameter file
-PLAIN = {"!", *(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))}
 BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
 
 
@@ -180,93 +181,56 @@ class Settings(Section):
     compute: ComputeSettings = ComputeSettings()
 
 
-class _UniqueKeyLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):
-    """YAML of plain values: a date is text, and the second of two equal keys, which PyYAML would keep, a mistake."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own way)
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {brief(key)} stands twice", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def load_settings(path: str | Path = "params.yaml") -> Settings:
     """Read and validate a parameter file; `UserError` names the file, the field, the value and what is allowed."""
     return validated(Settings, read_yaml(path), str(path))
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The sections of a parameter file; `UserError` where it is missing or not YAML."""
+    """The sections of a parameter file, as DVC reads them (YAML 1.2); `UserError` where it is missing or not YAML."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_size(text)
-        content = yaml.load(text, _UniqueKeyLoader)  # a subclass of SafeLoader
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run this from the folder that holds it") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         what = " ".join((getattr(error, "problem", None) or str(error)).split())[:200]
         raise UserError(f"{path}{where} is not valid YAML: {what}") from None
-    except (ValueError, RecursionError, TypeError) as error:  # impossible dates, bottomless nesting, odd keys
+    except RecursionError:
+        raise UserError(f"{path} is nested more than {DEEPEST} levels deep") from None
+    except (ValueError, TypeError) as error:  # impossible dates, endless numbers, odd keys
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold named sections, not {_shown(content)}")
+    _check_plain(content, path)
     return content
 
 
-def _check_size(text: str) -> None:
-    """Before anything is made of it: nesting that would exhaust the stack, and a few lines of anchors and aliases that
-    unfold to gigabytes."""
-    mistake = lambda words, event: yaml.constructor.ConstructorError(None, None, words, event.start_mark)
-    named: dict[str, int | None] = {}  # what an anchor names: how many values that are, None while it is open
-    opened: list[tuple[str | None, int]] = []  # anchor, and the values before it
-    values = 0
-    for event in yaml.parse(text, _UniqueKeyLoader):
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = opened.pop()
-            if anchor:
-                named[anchor] = values - before
-            continue
-        if not isinstance(event, yaml.NodeEvent):
-            continue
-        tag = getattr(event, "tag", None)
-        if tag and tag not in PLAIN:
-            raise mistake(f"{brief(tag)} is no tag that is known here", event)
-        if isinstance(event, yaml.AliasEvent):
-            size = named.get(event.anchor, 0)
-            if size is None:
-                raise mistake(f"{brief(event.anchor)} is a part of itself", event)
-            values += size
-        elif isinstance(event, yaml.CollectionStartEvent):
-            opened.append((event.anchor, values))
-            values += 1
-            if event.anchor:
-                named[event.anchor] = None
-        else:
-            values += 1
-            if event.anchor:
-                named[event.anchor] = 1
-        if len(opened) > DEEPEST:
-            raise mistake(f"it is nested more than {DEEPEST} levels deep", event)
+def _check_plain(content: dict, path: Path) -> None:
+    """`UserError` for what JSON could not hold: dates, sets, bytes, what is a part of itself, and the gigabytes that a
+    few lines of aliases unfold to."""
+    waiting, values = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if depth > DEEPEST:
+            raise UserError(f"{path} is nested more than {DEEPEST} levels deep")
         if values > MOST_VALUES:
-            raise mistake(f"it holds more than {MOST_VALUES:,} values", event)
+            raise UserError(f"{path} holds more than {MOST_VALUES:,} values")
+        if isinstance(value, dict):
+            waiting += [(inner, depth + 1) for inner in (*value, *value.values())]
+        elif isinstance(value, list):
+            waiting += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, date):
+            raise UserError(f"{path}: {value} is a date to YAML; put it in quotes, and it is text")
+        elif not isinstance(value, str | int | float | None):
+            raise UserError(f"{path}: {brief(value)} is neither text, number, true, false, null, list nor section")
 
 
 def validated(model: type[SomeSection], content: Any, where: str) -> SomeSection:

@@ -77,7 +77,8 @@ def code(cell: str) -> bytes:
 def _package(name: str) -> bytes:
     spec = importlib.util.find_spec(name)
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(spec.origin)]
+    files = [Path(spec.origin)] if spec.has_location else []  # else a module of Python's own, or a folder without any
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or files
     return b"".join(hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in paths)
 
 

@@ -249,7 +249,7 @@ _snippets = st.sampled_from([
     b"\0", b"\t", b"\x1b[31m", b"\x85", b"\xff", b"\xc3", b"\xed\xa0\x80", "\u2028".encode(), "\ufeff".encode(), b"&a ", b"*a ",
     b"!!python/object:os.system ", b"!!binary ", b"!!set ", b"!x ", b"<<: ", b"? ", b"- ", b": ", b"|", b">", b"%YAML 9.9\n", b"---\n",
     b"...\n", b"'", b'"', b"[", b"{", b"}", b"]", b"@", b"`", b"=", b"~", b"2020-13-45", b"1:99:99", b"0b", b"0x", b"9" * 5000,
-    b"[" * 3000, b"{a: " * 3000, b"- " * 3000, b"problem: 1\nproblem: 2\n", b"\n  trials: 1\n  trials: 2\n", b"\r", b"#",
+    b"[" * 1000, b"{a: " * 1000, b"- " * 1000, b"problem: 1\nproblem: 2\n", b"\n  trials: 1\n  trials: 2\n", b"\r", b"#",
 ])  # fmt: skip
 
 

@@ -1,13 +1,15 @@
 """params.yaml: what is read, and the one sentence for each way to get it wrong."""
 
 import sys
+from datetime import date
 
 import pytest
 import yaml
+from dvc.utils.serialize import ParseError, parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_trials.config import Settings, load_settings
+from memory_trials.config import Settings, load_settings, read_yaml
 from memory_trials.errors import UserError
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
@@ -91,17 +93,75 @@ def test_one_sentence_names_field_value_and_what_is_allowed(tmp_path, section, k
     [
         (b"", " must hold named sections"),
         (b"[1, 2]", " must hold named sections"),
-        (b"training: [", ", line 2 is not valid YAML"),
+        (b"training: [", ", line 1 is not valid YAML"),
         (b"a: b: c", ", line 1 is not valid YAML"),
-        (b"training:\n  epochs: 3\n  epochs: 4\n", ", line 3 is not valid YAML: the key 'epochs' stands twice"),
+        (
+            b"training:\n  epochs: 3\n  epochs: 4\n",
+            ', line 3 is not valid YAML: found duplicate key "epochs" with value "4"',
+        ),
         (b"\xff\xfe\x00", " is not UTF-8 text"),
         (b"training: {epochs: 3}", ": problem is missing"),
         (b"problem: 3", ": problem is 3: must be a valid dictionary"),
-        (b"? [1]\n: 2\n", ", line 1 is not valid YAML: found unhashable key"),
+        (b"? [1]\n: 2\n", ": (1,) is neither text, number, true, false, null, list nor section"),
+        (b"problem: !!set {a}", ": {'a'} is neither text"),
+        (b"problem: !!python/object:os.system {}", ", line 1 is not valid YAML: could not determine a constructor"),
+        (
+            b"problem: {sequences: [[2001-01-01, 2]]}",
+            ": 2001-01-01 is a date to YAML; put it in quotes, and it is text",
+        ),
+        (b"problem: &p {sequences: [*p]}", " is nested more than 50 levels deep"),
+        (b"problem: " + b"[" * 1000, " is nested more than 50 levels deep"),
+        (
+            b"a: &a [1, 1]\n"
+            + b"".join(b"%c: &%c [*%c, *%c]\n" % (n, n, n - 1, n - 1) for n in b"bcdefghijklmnopqrstu"),
+            " holds more than 1,000,000 values",
+        ),
     ],
 )
 def test_a_malformed_file(tmp_path, content, sentence):
     assert refusal(tmp_path, content).startswith(sentence)
+
+
+written = st.sampled_from(
+    ["1e-3", "1e3", "1E+3", "+.5e-3", ".5", "5.", "1.", "010", "0o10", "0b11", "0x1F", "1_000", "0.1_5", "-0", "+7", "1e999", ".inf",
+     "-.INF", ".nan", "yes", "No", "on", "OFF", "y", "n", "true", "True", "tRUE", "null", "Null", "~", "", "12:30:00", "190:20:30.15",
+     "2001-01-01", "2001-1-1 1:2:3", "2001-13-45", "=", "<<", "!!str 3", "!!float 3", "!!int '010'", "'010'", '"1e3"', "-", "?", "a b", "0x", "0b", "08", "1__0", "_1"]
+) | st.from_regex(r"[-+.]?[0-9_.:eEoxb+-]{1,8}", fullmatch=True)  # fmt: skip
+sections_written = st.one_of(
+    st.builds("{}: {}\n".format, st.sampled_from("abc"), written),
+    st.builds("{}: [{}, {}]\n".format, st.sampled_from("abc"), written, written),
+    st.builds("{}:\n  x: {}\n  {}: 1\n".format, st.sampled_from("abc"), written, written),
+)
+
+
+@given(st.lists(sections_written, min_size=1, max_size=3).map("".join))
+def test_a_parameter_file_means_what_dvc_means_by_it(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        read = read_yaml(path)
+    except UserError as error:
+        if "is a date to YAML" in str(error):
+            assert any(isinstance(value, date) for value in _leaves(parse_yaml(text, path)))
+        else:
+            with pytest.raises((ParseError, ValueError)):  # ValueError: an impossible date
+                parse_yaml(text, path)
+    else:
+        assert repr(read) == repr(parse_yaml(text, path))
+
+
+def _leaves(value) -> list:
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else None
+    return [value] if inner is None else [leaf for part in inner for leaf in _leaves(part)]
+
+
+@pytest.mark.parametrize(
+    ("number", "meant"), [("1e-3", 0.001), ("1e3", 1000.0), ("010", 10), ("0o10", 8), ("1_0", 10), (".5", 0.5)]
+)
+def test_numbers_as_they_are_written(tmp_path, number, meant):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"problem: {{generate: {{lag: 3}}}}\ntraining: {{learning_rate: {number}}}\n")
+    assert load_settings(path).training.learning_rate == meant
 
 
 def test_a_missing_file(tmp_path):

@@ -369,3 +369,8 @@ def test_a_mistake_in_one_shard_ends_the_others_and_keeps_what_is_finished(store
         trained(store, trials=10)
     monkeypatch.undo()
     assert kills.as_bytes(trained(store), tmp_path) == kills.as_bytes(trained(), tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["os.system", "sys.exit", "docs.Cell"])  # frozen, built in, a folder without modules
+def test_code_of_a_cell_that_is_in_no_file_is_told_apart_all_the_same(cell):
+    assert shards.code(cell) == shards.code("lstm")

@@ -48,7 +48,7 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
             with pytest.raises(KeyboardInterrupt):
                 tuning.search(STUDY, start, store)
         tuning.search(STUDY, start, store)
-    return tuning.found(STUDY, start), len(seeds)
+    return studies.found_by_search(STUDY, start), len(seeds)
 
 
 def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch, capsys):
