@@ -70,11 +70,11 @@ def slots(compute: ComputeSettings) -> int:
 
 
 def send(recipe: tuple, compute: ComputeSettings) -> Job:
-    """Give the cluster what `training.make_program` takes; native's library goes along as it was compiled here."""
+    """Give the cluster what `training.make_program` takes; native's library goes along for processors like ours."""
     workers = slots(compute)
     which, model_settings, *_ = recipe
-    library = native.library() if which == "native" else None
-    content = (recipe, _surroundings(model_settings.cell), library)
+    library = (native.build(), native.library()) if which == "native" else None
+    content = (recipe, _surroundings(which, model_settings.cell), library)
     task = ray.remote(
         num_returns="streaming", max_retries=0, num_cpus=compute.cpus_per_shard, num_gpus=compute.gpus_per_shard
     )(_train)
@@ -185,11 +185,11 @@ def _copied(part: Part) -> Part:
     return {name: np.array(array) for name, array in part.items()}
 
 
-def _surroundings(cell: str) -> dict[str, str]:
-    """What bits depend on, besides the recipe."""
-    processor = hashlib.sha256(native.processor().encode()).hexdigest()[:16]
+def _surroundings(which: str, cell: str) -> dict[str, str]:
+    """What bits depend on, besides the recipe; with native not on the processor."""
+    processor = {} if which == "native" else {"processor": hashlib.sha256(native.processor().encode()).hexdigest()[:16]}
     code = hashlib.sha256(shards.code(cell)).hexdigest()[:16]
-    return {"processor": processor, "code": code, **shards.versions()}
+    return {**processor, "code": code, **shards.versions()}
 
 
 def _train(name: str, content: list, part: Part, checks: np.ndarray, seconds: float, tell: float):
@@ -208,28 +208,39 @@ def _train(name: str, content: list, part: Part, checks: np.ndarray, seconds: fl
 
 
 def _program(name: str, content: list):
-    """The program of an arm, which each worker makes once. `UserError` where it would train other bits here."""
+    """The program of an arm, which each worker makes once. `UserError` where here it would train other bits."""
     if name not in _programs:
         recipe, there, library = ray.get(content[0])
-        cell = recipe[1].cell
-        here = _surroundings(cell)
+        which, cell = recipe[0], recipe[1].cell
+        here = _surroundings(which, cell)
         for what in there:
             if here[what] != there[what]:
                 raise UserError(_difference(what, there[what], here[what], cell))
-        if library:
-            native.install(library)
+        if which == "native":
+            _install(*library)
         while len(_programs) >= PROGRAMS:
             del _programs[next(iter(_programs))]
         _programs[name] = training.make_program(*recipe)
     return _programs[name]
 
 
+def _install(build: str, compiled: bytes | None) -> None:
+    """Native's library: as it was sent, or on another processor compiled there."""
+    if build == native.build() and compiled:
+        native.install(compiled)
+    elif not native.available():
+        raise UserError(
+            f"the Ray node {ray.util.get_node_ip_address()} has no C compiler, and another processor than the machine "
+            "that training was started on, whose library it cannot use: install gcc or clang there"
+        )
+
+
 def _difference(what: str, there: str, here: str, cell: str) -> str:
     node = f"the Ray node {ray.util.get_node_ip_address()}"
     if what == "processor":
         return (
-            f"{node} has another processor than the machine that training was started on, and would train other bits: "
-            "leave it out of the cluster, or start training on a machine like it"
+            f"{node} has another processor than the machine that training was started on, for which XLA would compile "
+            "other bits: leave it out of the cluster, or start training on a machine like it"
         )
     if what == "code":
         module = cell if cell not in BUILT_IN_CELLS else "memory_trials"
