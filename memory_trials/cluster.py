@@ -72,10 +72,10 @@ def slots(compute: ComputeSettings) -> int:
 
 
 def send(job: TrainingJob, engine: str, size: int, compute: ComputeSettings) -> SentJob:
-    """Give the cluster what `job.make_program` takes; native's library goes along as it was compiled here."""
+    """Give the cluster what `job.make_program` takes; native's library goes along for processors like ours."""
     workers = slots(compute)
-    library = native.library() if engine == "native" else None
-    content = ((job, engine, size), _surroundings(job.model.cell), library)
+    library = (native.build(), native.library()) if engine == "native" else None
+    content = ((job, engine, size), _surroundings(engine, job.model.cell), library)
     task = ray.remote(
         num_returns="streaming", max_retries=0, num_cpus=compute.cpus_per_shard, num_gpus=compute.gpus_per_shard
     )(_train)
@@ -184,11 +184,11 @@ def _copied(part: Part) -> Part:
     return {name: np.array(array) for name, array in part.items()}
 
 
-def _surroundings(cell: str) -> dict[str, str]:
-    """What bits depend on, besides the job."""
-    processor = hashlib.sha256(native.processor().encode()).hexdigest()[:16]
-    code = hashlib.sha256(shards.code(cell)).hexdigest()[:16]
-    return {"processor": processor, "code": code, **shards.versions()}
+def _surroundings(engine: str, cell: str) -> dict[str, str]:
+    """What bits depend on, besides the job; with native not on the processor."""
+    named = lambda content: hashlib.sha256(content).hexdigest()[:16]
+    processor = {} if engine == "native" else {"processor": named(native.processor().encode())}
+    return {**processor, "code": named(shards.code(cell)), **shards.versions()}
 
 
 def _train(name: str, content: list, part: Part, checks: np.ndarray, seconds: float, tell: float):
@@ -207,28 +207,39 @@ def _train(name: str, content: list, part: Part, checks: np.ndarray, seconds: fl
 
 
 def _program(name: str, content: list):
-    """The program of an arm, which each worker makes once. `UserError` where it would train other bits here."""
+    """The program of an arm, which each worker makes once. `UserError` where here it would train other bits."""
     if name not in _programs:
         (job, engine, size), there, library = ray.get(content[0])
         cell = job.model.cell
-        here = _surroundings(cell)
+        here = _surroundings(engine, cell)
         for what in there:
             if here[what] != there[what]:
                 raise UserError(_difference(what, there[what], here[what], cell))
-        if library:
-            native.install(library)
+        if engine == "native":
+            _install(*library)
         while len(_programs) >= PROGRAMS:
             del _programs[next(iter(_programs))]
         _programs[name] = make_program(job, engine, size)
     return _programs[name]
 
 
+def _install(build: str, compiled: bytes | None) -> None:
+    """Native's library: as it was sent, or on another processor compiled there."""
+    if build == native.build() and compiled:
+        native.install(compiled)
+    elif not native.available():
+        raise UserError(
+            f"the Ray node {ray.util.get_node_ip_address()} has no C compiler, and another processor than the machine "
+            "that training was started on, whose library it cannot use: install gcc or clang there"
+        )
+
+
 def _difference(what: str, there: str, here: str, cell: str) -> str:
     node = f"the Ray node {ray.util.get_node_ip_address()}"
     if what == "processor":
         return (
-            f"{node} has another processor than the machine that training was started on, and would train other bits: "
-            "leave it out of the cluster, or start training on a machine like it"
+            f"{node} has another processor than the machine that training was started on, for which XLA would compile "
+            "other bits: leave it out of the cluster, or start training on a machine like it"
         )
     if what == "code":
         module = cell if cell not in BUILT_IN_CELLS else "memory_trials"

@@ -1,5 +1,7 @@
 """The built-in cells without TensorFlow: native.c, compiled once for this processor and called through ctypes.
 
+A trial's bits depend on neither: native.c defines its arithmetic, and `identity` names that alone.
+
 XLA compiles a program for every setting, which takes seconds, and spends microseconds on every step of a long
 sequence; native.c is compiled once in a few seconds, for all settings, and trains one trial after another in
 the processor's nearest cache. Its equations are those of `memory_trials.forward` and `memory_trials.optimizers`.
@@ -23,8 +25,9 @@ import numpy as np
 from memory_trials.errors import UserError
 
 SOURCE = Path(__file__).with_name("native.c")
-# Contraction and the like change the last bit, but NaN stays NaN: -ffast-math would promise that there is none.
-FLAGS = "-O3 -std=c11 -shared -fPIC -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=fast".split()
+# No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
+# IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
+FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
 # for this very processor, where the compiler knows how; it takes whole vectors of 512 bits only when told to
 TUNINGS = (["-march=native", "-mprefer-vector-width=512"], ["-march=native"], ["-mcpu=native"], [])
 
@@ -211,7 +214,8 @@ def compiler_version() -> str:
 
 @functools.cache
 def processor() -> str:
-    """What this processor can do. Compilers make use of it, so the same program rounds differently on another one."""
+    """What this processor can do. Compilers make use of it: native.c, compiled for it, may not run on another one, and
+    XLA's programs round differently there."""
     try:
         return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):  # not Linux, or not x86
@@ -220,24 +224,31 @@ def processor() -> str:
 
 @functools.cache  # what is edited while this process runs is not what it runs
 def identity() -> str:
-    """Another source, other flags or another processor have another library."""
-    parts = (SOURCE.read_bytes(), repr((FLAGS, TUNINGS)).encode(), processor().encode())
-    return f"native-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}"
+    """What a trial's bits depend on, besides its settings and initial weights: the source and how it is compiled, on
+    whatever machine."""
+    return f"native-{hashlib.sha256(SOURCE.read_bytes() + repr(FLAGS).encode()).hexdigest()[:16]}"
+
+
+@functools.cache
+def build() -> str:
+    """Names the compiled library, which runs on processors like this one."""
+    parts = (identity(), repr(TUNINGS), processor())
+    return f"native-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
 
 
 def _path_in(folder: Path) -> Path:
-    return folder / f"{identity()}.so"
+    return folder / f"{build()}.so"
 
 
 def library() -> bytes | None:
-    """The compiled library, for `install` on a machine with the same identity; None where it could not be kept."""
+    """The compiled library, for `install` on a machine with the same `build`; None where it could not be kept."""
     _library()
     path = _path_in(SOURCE.parent / "__pycache__")
     return path.read_bytes() if _whole(path) else None
 
 
 def install(compiled: bytes) -> None:
-    """Take a library that another machine has compiled: no compiler is needed, and another might round otherwise."""
+    """Take a library that a machine with the same `build` has compiled: no compiler is needed."""
     path = _path_in(SOURCE.parent / "__pycache__")
     if not _whole(path):
         path.parent.mkdir(exist_ok=True)

@@ -197,10 +197,31 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
     ]  # fmt: skip
 
 
+def test_a_node_with_another_processor_compiles_for_itself_and_trains_the_same_bits(nodes, tmp_path, monkeypatch):
+    expected = kills.as_bytes(trained("threads"), tmp_path)
+    monkeypatch.setattr(native, "processor", lambda: "another")
+    monkeypatch.setattr(native, "build", lambda: "native-for-another")
+    monkeypatch.setattr(native, "library", lambda: b"what no other processor could run")
+    assert kills.as_bytes(trained(), tmp_path) == expected
+
+
+def test_a_node_that_cannot_compile_for_itself_is_named(nodes, monkeypatch):
+    from memory_trials import cluster
+
+    installed = []
+    monkeypatch.setattr(native, "install", installed.append)
+    monkeypatch.setattr(native, "available", lambda: False)
+    cluster._install(native.build(), b"the library")
+    assert installed == [b"the library"]
+    with pytest.raises(UserError, match=r"^the Ray node 127\.0\.0\.1 has no C compiler, and another processor"):
+        cluster._install("native-for-another", b"the library")
+
+
 def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(native, "processor", lambda: "another")
     for stage in (generate_data, encode):
         as_a_user(tmp_path, stage, monkeypatch)
+    monkeypatch.setattr(training, "engine_of", lambda job: "xla")
     with pytest.raises(UserError, match=r"^the Ray node 127\.0\.0\.1 has another processor than the machine") as caught:
         as_a_user(tmp_path, train, monkeypatch, backend="ray")
     assert type(caught.value) is UserError and "lost" not in capsys.readouterr().out
