@@ -3,6 +3,8 @@
 This answers "how do I calculate the outputs from the model's weights?", judges trials independently of the
 framework that trained them, and starts in no time. A row of a Keras kernel belongs to an input, a column to
 a unit; a cell's gates stand side by side in the columns, in the order in which they are split below.
+
+All is computed in double precision, by operations whose bits are the same on every machine (`elementary`).
 """
 
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from memory_trials.config import ModelSettings
-from memory_trials.encoding import one_hot
+from memory_trials.elementary import product, sigmoid, sliced, softmax, tanh
 
 # arguments of a Keras cell that change where training starts, but not what the trained cell computes
 _OF_NO_CONSEQUENCE = {"kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "seed"}
@@ -29,11 +31,11 @@ def outputs(
     weights: for each variable of the model (cell/kernel, ..., output/bias) an array [T, ...] over T trials.
     x [K, L, F]: the places where the input vector is 1. wanted [L] bool: the steps to yield; None: all.
     """
-    state, read_out = _Cell(model, weights, len(x)), _readout(model, weights)
+    state = _State(model, weights, len(x))
     for t in range(x.shape[1]):
-        h = state.step(x[:, t])
+        state.step(x[:, t])
         if wanted is None or wanted[t]:
-            yield t, read_out(h)
+            yield t, state.read_out()
 
 
 def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.ndarray, steps: int) -> np.ndarray:
@@ -41,84 +43,78 @@ def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.nd
 
     prefix [K, P]: the places of the symbols that each of the K runs is shown first.
     """
-    state, read_out = _Cell(model, weights, len(prefix)), _readout(model, weights)
+    state = _State(model, weights, len(prefix))
     following = np.empty((len(weights["output/bias"]), len(prefix), steps), np.int64)
     for place in prefix.T:
-        h = state.step(place[:, np.newaxis])
+        state.step(place[:, np.newaxis])
     for t in range(steps):
-        following[:, :, t] = read_out(h).argmax(axis=-1)
-        h = state.step(following[:, :, t, np.newaxis])
+        following[:, :, t] = state.read_out().argmax(axis=-1)
+        state.step(following[:, :, t, np.newaxis])
     return following
 
 
-class _Cell:
-    """T trials of a cell, each working on K sequences, and their states so far."""
+class _State:
+    """T trials of a model, each working on K sequences, and what their cells hold so far."""
 
     def __init__(self, model: ModelSettings, weights: dict[str, np.ndarray], sequences: int):
-        self.weights = {name.removeprefix("cell/"): w for name, w in weights.items() if name.startswith("cell/")}
-        if "bias" in self.weights:
-            self.weights["bias"] = self.weights["bias"][:, np.newaxis]  # [T, 1, ...]: the same for every sequence
-        self.equations = STEPS[model.cell]
-        zeros = np.zeros((len(weights["output/bias"]), sequences, model.units), np.float32)
+        self.kernel = weights["cell/kernel"]
+        self.weights = {}
+        for name in weights.keys() - {"cell/kernel"}:
+            matrix = name.endswith("kernel")  # a bias [T, 1, ...] is the same for every sequence
+            self.weights[name] = sliced(weights[name]) if matrix else weights[name].astype(np.float64)[:, np.newaxis]
+        self.equations, self.squash = STEPS[model.cell], OUTPUTS[model.output]
+        zeros = np.zeros((len(self.kernel), sequences, model.units))
         self.h, self.c = zeros, zeros
 
-    def step(self, places: np.ndarray) -> np.ndarray:
-        """places [K, F] or [T, K, F]: where the input vectors are 1 -> h [T, K, units]."""
-        seen = np.unique(
-            places[places >= 0]
-        )  # of a large alphabet a step sees little: only these rows of the kernel count
-        small = np.where(places >= 0, np.searchsorted(seen, places), -1)
-        weights = self.weights | {"kernel": self.weights["kernel"][:, seen]}
-        self.h, self.c = self.equations(weights, one_hot(small, len(seen)), self.h, self.c)
-        return self.h
+    def step(self, places: np.ndarray) -> None:
+        """places [K, F] or [T, K, F]: where the input vectors are 1."""
+        trials = np.arange(len(self.kernel))[:, np.newaxis]
+        x = 0.0
+        for feature in range(places.shape[-1]):
+            place = places[..., feature]
+            x += np.where(place[..., np.newaxis] >= 0, self.kernel[trials, place], 0).astype(np.float64)
+        self.h, self.c = self.equations(self.weights, x, self.h, self.c)
+
+    def read_out(self) -> np.ndarray:
+        """The output layer's activations [T, K, symbols]."""
+        return self.squash(product(self.h, self.weights["output/kernel"]) + self.weights["output/bias"])
 
 
-def _readout(model: ModelSettings, weights: dict[str, np.ndarray]):
-    """h [T, K, units] -> the output layer's activations [T, K, symbols]."""
-    squash = sigmoid if model.output == "sigmoid" else softmax
-    return lambda h: squash(h @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis])
+# A step: weights, x [T, K, gates], h and c [T, K, units] -> h and c after it. x is the product of the input vectors and
+# the kernel: of zeros and ones, so the sum of some of its rows. Cells without c leave it as it is.
 
 
-# A step: weights, x [K, inputs] or [T, K, inputs], h and c [T, K, units] -> h and c after it.
-# Cells without c leave it as it is.
-
-
-def lstm(cell, x, h, c):
+def lstm(weights, x, h, c):
     """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in keras.layers.LSTMCell."""
-    input_gate, forget_gate, candidate, output_gate = np.split(
-        x @ cell["kernel"] + h @ cell["recurrent_kernel"] + cell["bias"], 4, axis=-1
-    )
-    c = sigmoid(forget_gate) * c + sigmoid(input_gate) * np.tanh(candidate)
-    return sigmoid(output_gate) * np.tanh(c), c
+    z = product(h, weights["cell/recurrent_kernel"])
+    z += x
+    z += weights["cell/bias"]
+    input_gate, forget_gate, candidate, output_gate = np.split(z, 4, axis=-1)
+    input_gate, forget_gate, output_gate = sigmoid(np.stack([input_gate, forget_gate, output_gate]))
+    c = forget_gate * c + input_gate * tanh(candidate)
+    return output_gate * tanh(c), c
 
 
-def gru(cell, x, h, c):
+def gru(weights, x, h, c):
     """Cho et al. 2014 in cuDNN's form: the reset gate acts after the matrix product (Keras's reset_after)."""
-    input_bias, recurrent_bias = cell["bias"][:, :, 0], cell["bias"][:, :, 1]
-    update_x, reset_x, candidate_x = np.split(x @ cell["kernel"] + input_bias, 3, axis=-1)
-    update_h, reset_h, candidate_h = np.split(h @ cell["recurrent_kernel"] + recurrent_bias, 3, axis=-1)
-    update = sigmoid(update_x + update_h)
-    candidate = np.tanh(candidate_x + sigmoid(reset_x + reset_h) * candidate_h)
+    units = h.shape[-1]
+    x = x + weights["cell/bias"][:, :, 0]
+    z = product(h, weights["cell/recurrent_kernel"])
+    z += weights["cell/bias"][:, :, 1]
+    update, reset = np.split(sigmoid(x[..., : 2 * units] + z[..., : 2 * units]), 2, axis=-1)
+    candidate = tanh(x[..., 2 * units :] + reset * z[..., 2 * units :])
     return update * h + (1 - update) * candidate, c
 
 
-def simple_rnn(cell, x, h, c):
+def simple_rnn(weights, x, h, c):
     """Elman 1990: h = tanh(x W + h U + b)."""
-    return np.tanh(x @ cell["kernel"] + h @ cell["recurrent_kernel"] + cell["bias"]), c
+    return tanh(x + product(h, weights["cell/recurrent_kernel"]) + weights["cell/bias"]), c
 
 
-def mlp(cell, x, h, c):
+def mlp(weights, x, h, c):
     """A hidden layer that sees the present symbol and nothing else."""
-    return np.tanh(x @ cell["kernel"] + cell["bias"]), c
+    return tanh(x + weights["cell/bias"]), c
 
 
 STEPS = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn, "mlp": mlp}
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * z))  # 1 / (1 + exp(-z)), without overflow
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    powers = np.exp(z - z.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+OUTPUTS = {"sigmoid": sigmoid, "softmax": softmax}

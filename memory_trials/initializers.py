@@ -18,7 +18,7 @@ from math import prod, sqrt
 import numpy as np
 
 from memory_trials.config import ModelSettings
-from memory_trials.elementary import log, sin_cos
+from memory_trials.elementary import log, sin_cos, total
 
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
 CONSTRUCTED = {  # in what order integers are received: by random initializers, and by a cell that is given no seed
@@ -183,23 +183,11 @@ def _orthonormal(vectors: np.ndarray) -> np.ndarray:
     room = np.empty_like(vectors)
     for k in range(vectors.shape[1]):
         unit, others, products = vectors[:, k : k + 1], vectors[:, k + 1 :], room[:, k + 1 :]
-        unit /= np.sqrt(_sum(unit * unit))
+        unit /= np.sqrt(total(unit * unit))
         np.multiply(unit, others, out=products)
-        np.multiply(unit, _sum(products), out=products)
+        np.multiply(unit, total(products), out=products)
         others -= products
     return vectors
-
-
-def _sum(x: np.ndarray) -> np.ndarray:
-    """[..., 1]: over the last axis, of which the second half is added to the first until one number is left."""
-    size = x.shape[-1]
-    while size > 1:
-        half = size // 2
-        added = x[..., :half] + x[..., half : 2 * half]
-        if size % 2:
-            added[..., :1] += x[..., -1:]
-        x, size = added, half
-    return x
 
 
 def _normal(seeds: np.ndarray, count: int) -> np.ndarray:

@@ -1,9 +1,5 @@
 """Keras's draws without Keras: against Keras, against exact mathematics, and against recorded bits."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -14,8 +10,6 @@ from memory_trials.backend import keras
 from memory_trials.config import ChronoSettings, ModelSettings
 from memory_trials.errors import UserError
 from memory_trials.initializers import draw, initial_weights, supports
-from tests import draws
-from tests.conftest import ROOT
 
 UNIFORM = sorted(name for name, (kind, _) in initializers.DISTRIBUTIONS.items() if kind == "uniform")
 NORMAL = sorted(set(initializers.DISTRIBUTIONS) - set(UNIFORM))
@@ -192,16 +186,3 @@ def test_chrono_is_the_same_whether_keras_draws_the_rest_or_not():
     assert np.array_equal(ours[2], theirs[2])
     exact = [np.log(np.random.default_rng(seed).uniform(1, 999, 20)).astype(np.float32) for seed in seeds]
     assert np.array_equal(ours[2][:, 20:40], exact)
-
-
-def test_the_bits_are_those_of_every_other_machine():
-    assert draws.digest() == draws.DIGEST
-
-
-@pytest.mark.parametrize("instructions", draws.LEFT_OUT)
-def test_the_bits_do_not_depend_on_the_instructions_that_numpy_takes(instructions):
-    """In a process in which NumPy and its BLAS do as if this processor could do less."""
-    told = {"NPY_DISABLE_CPU_FEATURES": draws.LEFT_OUT[instructions], "OPENBLAS_CORETYPE": "Nehalem"}
-    command = [sys.executable, "-m", "tests.draws", instructions]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | told, capture_output=True, text=True)
-    assert done.stdout.split() == [draws.DIGEST, "0"], done.stderr

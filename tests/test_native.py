@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from memory_trials import forward, native
+from memory_trials import native
 from memory_trials.backend import tf
 from memory_trials.errors import UserError
 from memory_trials.optimizers import OPTIMIZERS
-from tests import plain_keras
+from tests import plain_keras, plain_numpy
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 
@@ -307,7 +307,7 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
     y = np.zeros((sequences, steps), int)
     ours = program(make(y), cell, 9, output)
     weights = random_weights(ours, trials, scale=scale)
-    outputs = answers(cell, output, dict(zip(names(cell), weights)), x)
+    outputs = plain_numpy.outputs(cell, output, dict(zip(names(cell), weights)), x, np.float32)
     predicted, places = outputs.argmax(axis=-1), np.argwhere(asked).tolist()
     seen = set()
     for target in (y, predicted[0], predicted[7]):
@@ -330,19 +330,6 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
 def names(cell):
     of_cell = [name for name in NAMES if not (cell == "mlp" and name == "recurrent_kernel")]
     return [f"cell/{name}" for name in of_cell] + ["output/kernel", "output/bias"]
-
-
-def answers(cell, output, weights, x):
-    """[T, K, L, symbols] by the equations of memory_trials.forward."""
-    of_cell = {name.removeprefix("cell/"): array for name, array in weights.items() if name.startswith("cell/")}
-    of_cell["bias"] = of_cell["bias"][:, np.newaxis]
-    one_hot = np.eye(6, 5, dtype=np.float32)[x].sum(axis=-2)
-    h = c = np.zeros((len(of_cell["bias"]), len(x), weights["output/kernel"].shape[1]), np.float32)
-    squash, outputs = {"sigmoid": forward.sigmoid, "softmax": forward.softmax}[output], []
-    for step in range(x.shape[1]):
-        h, c = forward.STEPS[cell](of_cell, one_hot[:, step], h, c)
-        outputs.append(squash(h @ weights["output/kernel"] + weights["output/bias"][:, np.newaxis]))
-    return np.stack(outputs, axis=2)
 
 
 def test_weights_come_back_as_they_were_given():
