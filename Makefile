@@ -23,19 +23,16 @@ export SHARE SEED
 
 repro: setup
 	@python -m memory_trials.config params.yaml
-	@python -m memory_trials.recovery
 	@dvc repro
 	@python -m memory_trials.report data/tutorial --answer
 
 studies: setup
 	@python -m memory_trials.studies
-	@python -m memory_trials.recovery
 	@dvc repro studies/dvc.yaml
 	@echo "every answer: RESULTS.md"
 
 study: setup
 	@python -m memory_trials.studies "$(NAME)"
-	@python -m memory_trials.recovery
 	@dvc repro studies/dvc.yaml:evaluate@$(NAME)
 	@dvc repro --single-item studies/dvc.yaml:results
 
@@ -45,7 +42,7 @@ report: setup
 predict: setup
 	@python -m memory_trials.predict --steps "$$STEPS" -- "$$SEQ"
 
-# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (README.md says what belongs before it)
+# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (docs/reliability.md says what belongs before it)
 serve: setup
 	@python -m memory_trials.registry --serve
 

@@ -1,5 +1,5 @@
 """How often does a recurrent network learn to remember? Many trials, one honest rate.
 
 Data flows one way: params -> problem -> table of updates -> trials -> verdicts -> metrics, figures, runs.
-The README tells how to use it; each module's first lines tell its one job.
+docs/architecture.md is its map; each module's first lines tell its one job.
 """

@@ -46,14 +46,12 @@ def recorded_outputs(stages: dict) -> set[str]:
     return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
-def table(here: dict, there: dict | None, revision: str) -> str:
-    """The metrics as Markdown, with the change since the other revision."""
-    lines = [f"| metric | here | {revision} | change |", "|---|---:|---:|---:|"]
-    for key, value in here.items():
-        before = (there or {}).get(key)
-        change = f"{value - before:+.4g}" if _number(value) and _number(before) else ""
-        lines.append(f"| {key} | {_text(value)} | {_text(before)} | {change} |")
-    return "\n".join(lines)
+def changes(revision: str) -> str:
+    """The metrics as Markdown, beside those of another revision where there is such a one."""
+    try:
+        return _run("dvc", "metrics", "diff", "--md", "--all", "--targets", METRICS.as_posix(), "--", revision)
+    except UserError:  # a first commit, or a shallow clone
+        return _run("dvc", "metrics", "show", "--md", METRICS.as_posix())
 
 
 def _number(value) -> bool:
@@ -99,11 +97,7 @@ def main() -> None:
     if not stages:  # else DVC would call each of its files stale
         raise UserError("dvc.lock does not exist, or records nothing: run dvc repro to make it")
     metrics = artifacts.read_json(METRICS)
-    try:
-        there = json.loads(_run("git", "show", f"{revision}:{METRICS.as_posix()}"))
-    except (UserError, ValueError):
-        there = None  # that revision does not exist, or has no metrics yet
-    print(table(metrics, there, revision))
+    print(changes(revision))
     # `dvc status` exits with 0 even when stale, so what it prints is read
     mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(stages))
     if mistakes:

@@ -53,20 +53,20 @@ def examples(outcome: results.Outcome) -> list[tuple[str, int]]:
 
 HEAD = """# Results
 
-Each study is a question, its arms, and an answer that follows by rule from the numbers below it. This page is
-written by `make studies`; `make study NAME=cells` reruns one. *Learned* means that every scored step of every asked
-sequence is predicted right in the end. Rates are with their Wilson interval. p compares an arm with the first one on
-the same seeds (exact McNemar test, adjusted by Holm for the number of arms); an answer says that arms differ where p
-is below 1 minus the confidence. The epochs to learn are the Kaplan-Meier median over all trials, with its interval,
-where half of them ever learned; *forgot* counts trials that had learned at some check, but not in the end.
+Each study is a question, its arms (settings, each trained from many seeds), and an answer that follows by rule from the
+table below it. `make study NAME=cells` reruns one. [docs/results.md](docs/results.md) explains all words.
 
-**How much.** A trial can be right by a hair. So beside how often, the table says how much is remembered: at each step
-where several symbols may follow, the outputs of these candidates, normalised among each other, give the right one a
-probability; *memory* is the mean of its logarithm, relative to guessing: 0 bits is guessing, all there is to remember
-is 1 bit for two sequences (negative is worse than guessing). It is the median over trials with its interval. *Lead 0.1*
-is the share of trials whose right output exceeds the best wrong one by at least 0.1 in every scored step. *Afresh* and
-*as trained* say how many would have learned by the other way of asking, where there are two: from a state of zero
-before each sequence, or with the resets and the batches of training.
+**How often.** A trial has *learned* when in the end it predicts every scored step of every evaluation sequence right.
+Rates are with their Wilson interval. p compares an arm with the first one on the same seeds (exact McNemar test,
+adjusted by Holm for the number of arms); an answer calls arms different where p is below 1 minus the confidence.
+*Epochs to learn* is the Kaplan-Meier median; *forgot* counts trials that had learned at some check, but not in the end.
+
+**How much.** A trial can be right by a hair, so *memory* tells how much it knows. Where several symbols may follow, the
+outputs of these candidates, divided by their sum, are read as probabilities; memory is the logarithm (base 2) of the
+right one's, relative to guessing: 0 bits is guessing, 1 bit all there is to remember of two sequences, and negative is
+worse than guessing. It is the median over trials, with its interval. *Lead 0.1* is the share of trials that learned
+with every right output ahead of all wrong ones by at least 0.1. *Afresh* and *as trained*: how many learned by the
+other way of asking, where there are two: from a state of zero, or with training's resets and batches.
 """
 
 

@@ -8,7 +8,6 @@ training fail.
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
@@ -20,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import filelock
 import numpy as np
 
 from memory_trials import artifacts
@@ -135,29 +135,16 @@ class Store:
         size = sum(array.nbytes + 1024 for array in part.values()) + BLOCK  # with the zip's own words, at most
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._alone():
+            with filelock.FileLock(self.folder / LOCK, timeout=10):  # each writer must know how much room is left
                 if not self._make_room(_on_disk(size)):
                     raise UserError(f"{size // 10**6 + 1} MB do not fit into compute.cache_megabytes")
                 artifacts.write_arrays(self.path(kind, key, part["seeds"]), _format(kind), part, {"key": key})
-        except (UserError, OSError) as error:
+        except (UserError, OSError) as error:  # a lock that cannot be had is an OSError, too
             self.writes = False
             print(f"note: what is trained from here on is not kept in {self.folder.name}/: {error}", flush=True)
 
     def path(self, kind: str, key: str, seeds: np.ndarray) -> Path:
         return self.folder / f"{key}.{hashlib.sha256(seeds.astype('<i8').tobytes()).hexdigest()[:16]}.{kind}.npz"
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The only one that writes; the lock ends with the process that holds it. `OSError` if it cannot be had."""
-        with open(self.folder / LOCK, "w") as file:
-            for _ in range(1000):
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                time.sleep(0.01)
-            else:
-                raise TimeoutError("another process has been writing to it for ten seconds")
-            yield
 
     def _make_room(self, size: int) -> bool:
         """For a file of this size; false where all the room there is would not do."""

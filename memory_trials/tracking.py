@@ -64,18 +64,23 @@ METRICS = {
     "median_epochs_to_learn_low": "time_to_learn/low",
     "median_epochs_to_learn_high": "time_to_learn/high",
     "memory_median": "memory/final_median",
-    "memory_median_low": "memory/final_low",
-    "memory_median_high": "memory/final_high",
-    "memory_p10": "memory/final_p10",
-    "memory_p90": "memory/final_p90",
-    "memory_learned_median": "memory/final_median_of_learned",
-    "margin_learned_median": "margin/final_median_of_learned",
     "memory_whole": "memory/whole",
+    "margin_learned_median": "margin/median_of_learned",
+    "verdict_changes": "trials/verdict_changes",
     "signal_median": "luck/signal_median",
     "bias_median": "luck/bias_median",
     "chance_rate": "luck/chance_rate",
     "parameters": "size/parameters",
     "updates": "size/updates",
+    "confidence": "success/confidence",
+}
+# and how the names of all others begin
+SECTIONS = {
+    "memory_": "memory/final_",
+    "successes_margin_": "margin/successes_",
+    "afresh_": "afresh/",
+    "as_trained_": "as_trained/",
+    "free_run_": "free_run/",
 }
 NOTE = "mlflow.note.content"
 MARK = "publishing."  # begins the tag of a publisher at work
@@ -89,8 +94,8 @@ the links.
 for the trials `tags.kind = 'trial' and tags.learned = 'no'`.
 - `learned/share` is the share of the trials that had learned at an epoch (`learned/low`, `learned/high`: its \
 interval), `learned/ever` the share that had learned at that epoch or before (Kaplan-Meier); `loss/median`, \
-`loss/p10` and `loss/p90` are over the trials, and so are `memory/median` and its like, in bits: how much is
-remembered. What *learned* means: README.md, "Read the results".
+`loss/p10` and `loss/p90` are over the trials, and so are `memory/median` and its like, in bits: how much is \
+remembered. docs/results.md explains these words.
 - Where an arm was trained again, its earlier results are kept as `tags.kind = 'earlier arm'`.
 """
 
@@ -108,12 +113,13 @@ def _publish(opened: store.Store, arms: list[studies.Arm], name: str) -> tuple[b
     """Whether all was there already, and what there is."""
     client = opened.client
     experiment = _experiment(client, name, local=not opened.server)
-    known, published = True, {}
+    known, published, names = True, {}, {}
     for arm in _shown(arms):  # one after the other: a study's weights together are hundreds of megabytes
         known &= _publish_arm(opened, experiment, arm)
         published[arm.fingerprint] = arm.parameters() | arm.sizes()
+        names |= dict.fromkeys(name for name, _ in arm.numbers())
     _set_earlier_apart(client, experiment, arms[0].study, published)
-    views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *METRICS.values()))
+    views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *names))
     return known, f"run {arm.name!r} and its {len(arm.trials)} trials" if len(arms) == 1 else f"{len(arms)} arms"
 
 
@@ -178,8 +184,7 @@ class Shown:
         """The values of metrics.json, under MLflow's names."""
         for key in dict.fromkeys([*METRICS, *self.metrics]):
             if self.metrics.get(key) is not None:
-                name = METRICS.get(key, key.replace("free_run_", "free_run/"))
-                yield re.sub(r"[^\w\-. :/]", "_", name), float(self.metrics[key])
+                yield re.sub(r"[^\w\-. :/]", "_", _shown_name(key)), float(self.metrics[key])
 
     def curves(self) -> Iterator[tuple[str, float, int]]:
         """Name, value and epoch of every point."""
@@ -227,11 +232,17 @@ class Shown:
         table = (f"| {name}&emsp; | {value} |" for name, value in rows.items())
         parts.append("\n".join(["| | |", "|---|---|", *table]))
         parts.append(
-            "*Learned* means that every scored step of every asked sequence is predicted right in the end. "
-            'README.md, "Read the results", explains the words; the charts are under *Model metrics*, '
+            "*Learned* means that every scored step of every evaluation sequence is predicted right in the end. "
+            "docs/results.md explains the words; the charts are under *Model metrics*, "
             "the picture and the files under *Artifacts*, the trials are this run's child runs."
         )
         return "\n\n".join(parts)
+
+
+def _shown_name(key: str) -> str:
+    """How MLflow shows a number of metrics.json."""
+    begins = next((begins for begins in SECTIONS if key.startswith(begins)), "")
+    return METRICS.get(key) or SECTIONS.get(begins, "") + key.removeprefix(begins)
 
 
 def _made_by() -> dict[str, str]:

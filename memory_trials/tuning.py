@@ -6,8 +6,6 @@ Both goals are known before training; what must be measured is whether a setting
 
 import math
 
-import numpy as np
-
 from memory_trials import artifacts, encoding, problems, shards, statistics, studies, training
 from memory_trials.config import Settings
 from memory_trials.job import TrainingJob
@@ -41,9 +39,10 @@ def search(study: studies.Study, start: studies.Arm, store: shards.Store) -> Non
         proposed.tell(proposal, [math.log(parameters), math.log(updates)])  # half of either is worth the same
         place = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
         print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
-    front = _front([trial for trial in proposed.trials if trial.user_attrs["rate"] >= level])
+    # which no other one beats in both goals, among those that learn reliably; of equals the first
+    front = {tuple(trial.values): trial for trial in reversed(proposed.best_trials)}
     folder = start.files.trained.parent
-    chosen = {_label(trial.user_attrs["changes"]): trial.user_attrs["changes"] for trial in front}
+    chosen = {_label(front[goals].user_attrs["changes"]): front[goals].user_attrs["changes"] for goals in sorted(front)}
     for label, changes in chosen.items():
         arm = studies.found_arm(study, start, label, changes)
         table = studies.table_of(arm, problem)
@@ -90,17 +89,3 @@ def _measured(
 def _train(settings: Settings, table: encoding.Table, store: shards.Store) -> Trained:
     job = TrainingJob(settings.model, settings.training, settings.evaluation.every, table)
     return training.train(job, settings.compute, store=store)
-
-
-def _front(trials: list) -> list:
-    """Those that no other one beats in both goals; of equals the first."""
-    values = np.array([trial.values for trial in trials]).reshape(-1, 2)
-    beaten = [
-        any(
-            (other <= own).all() and ((other < own).any() or place < number)
-            for place, other in enumerate(values)
-            if place != number
-        )
-        for number, own in enumerate(values)
-    ]
-    return sorted((trial for trial, is_beaten in zip(trials, beaten) if not is_beaten), key=lambda trial: trial.values)

@@ -13,7 +13,7 @@ from memory_trials import studies
 # The settings that are drawn beside the success rate where a study does not say which ones it changes.
 KNOBS = ("model.cell", "model.units", "model.output", "training.epochs", "training.learning_rate")
 SIZES = ("size/parameters", "size/updates")
-COLUMNS = ("success/rate", "success/low", "success/high", "trials/forgotten", "size/parameters")
+COLUMNS = ("success/rate", "success/low", "success/high", "memory/final_median", "trials/forgotten", "size/parameters")
 TAG = "mlflow.sharedViewState."
 
 
@@ -66,7 +66,7 @@ def write(
     section("Success rate in the end, with its interval", 3, 300, bars("success/rate", "success/low", "success/high"))
     section("How much is remembered, in bits", 3, 340, [
         lines("memory/median", "memory/p10", "memory/p90"),
-        *bars("memory/final_median", "margin/final_median_of_learned"),
+        *bars("memory/final_median", "margin/median_of_learned"),
     ])  # fmt: skip
     section("How soon, and for how long", 3, 340, [
         lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten"),

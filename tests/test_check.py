@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from memory_trials.check import check_numbers, main, recorded_outputs, stale, table
+from memory_trials.check import check_numbers, main, recorded_outputs, stale
 from memory_trials.errors import UserError
 
 GOOD = {"trials": 100, "success_rate_low": 0.3, "median_epochs_to_learn": None}
@@ -39,14 +39,10 @@ def test_the_gate():
     assert "interval begins at 0.3, below check.success_rate_floor, which is 0.31" in check_numbers(GOOD, 0.31)[0]
     assert len(check_numbers(GOOD | {"success_rate_low": math.nan}, 0.0)) == 2
     assert "trials is None" in check_numbers(GOOD | {"trials": None}, 0.0)[0]
-
-
-def test_the_table_compares_and_survives_what_is_missing():
-    assert table({"success_rate": 0.39, "median_epochs_to_learn": None}, {"success_rate": 0.5}, "main") == (
-        "| metric | here | main | change |\n|---|---:|---:|---:|\n"
-        "| success_rate | 0.39 | 0.5 | -0.11 |\n| median_epochs_to_learn | none | none |  |"
-    )
-    assert "| trials | 100 | none |  |" in table({"trials": 100}, None, "main")
+    remembered = GOOD | {"memory_median": 0.5, "memory_median_low": 0.4}
+    assert check_numbers(remembered, 0.3, memory_floor=0.4) == []
+    assert "interval begins at 0.4, below check.memory_floor, 0.41" in check_numbers(remembered, 0.3, 0.41)[0]
+    assert "interval begins at none, below check.memory_floor" in check_numbers(GOOD, 0.3, 0.0)[0]
 
 
 def test_nothing_recorded_is_told_in_one_sentence(tmp_path, monkeypatch):

@@ -65,12 +65,11 @@ def test_the_memory_of_the_best_trial_is_that_trials(settings):
     losses = np.array([[9, 0.5], [9, 0.4], [9, 0.1]], np.float32)
     trained = Trained(np.array([5, 6, 7]), weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1)))
     problem = make_problem(ProblemSettings(sequences=SEQUENCES))
-    made_with = json.loads(json.dumps(settings.model_dump()))
-    best = memory.best_memory(problem, made_with, trained, np.array([True, True, False]))
+    best = memory.best_memory(problem, settings, trained, np.array([True, True, False]))
     assert (best.seed, best.learned, best.alphabet) == (6, True, (0, 1, 2, 3, 4)) and best.model == settings.model
     assert best.loss == pytest.approx(0.4) and best.weights["output/bias"].tolist() == [2, 3]
     assert str(best) == "the trial of seed 6, which learned; its last loss is 0.4"
-    none = memory.best_memory(problem, made_with, trained, np.zeros(3, bool))
+    none = memory.best_memory(problem, settings, trained, np.zeros(3, bool))
     assert (none.seed, none.learned) == (7, False) and "has not learned, nor has any other" in str(none)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials import forward, microscope, problems, studies
+from memory_trials import forward, microscope, problems, results, studies
 from memory_trials.cells import Model, make_model
 from memory_trials.config import Settings
 from memory_trials.encoding import one_hot
 from memory_trials.trained import Trained, write_trained
+from tests import outcomes
 
 HERE = Path(microscope.__file__).parent
 ALPHABET = [0, 1, 2, 3, 4]
@@ -30,12 +31,14 @@ def make_arm(folder: Path, trials: int = 3, scale: float = 1.0, **changes) -> tu
     random = np.random.default_rng(5)
     weights = [(scale * random.normal(size=(trials, *v.shape))).astype(np.float32) for v in model.variables]
     nothing = np.zeros((trials, 1), np.float32)
-    trained = Trained(np.arange(trials), dict(zip(model.names, weights)), nothing, np.array([1]), nothing.astype(bool))
+    found = (nothing.astype(bool), nothing, nothing)
+    trained = Trained(np.arange(trials), dict(zip(model.names, weights)), nothing, np.array([1]), *found)
     arm = studies.Arm("test", "", settings, {}, studies.pipeline_files(folder))
     write_trained(arm.files.trained, trained, {})
     arm.files.sequences.write_text(problems.to_json(problems.make_problem(settings.problem)))
-    rows = "".join(f"{seed},{int(seed == 1)},{0.1 * seed + 0.1:.1f}\n" for seed in range(trials))
-    (folder / "trials.csv").write_text("seed,learned,final_loss\n" + rows)
+    seeds, known = np.arange(trials), np.arange(trials) == 1
+    losses = np.tile((0.1 * seeds + 0.1).round(1)[:, np.newaxis], 2)
+    results.write(folder, outcomes.made_up(seeds, losses, np.array([2]), known[:, np.newaxis]))
     return arm, trained
 
 

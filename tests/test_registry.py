@@ -109,7 +109,7 @@ def test_loaded_from_the_registry_it_says_what_the_evaluate_stage_found(arm, tmp
     file, said, modules = json.loads(done.stdout)
     assert not file.startswith(str(ROOT)) and not {"tensorflow", "keras"} & set(modules)
     assert [row["next"] for row in said] == [row["predicted"] for row in rows] and len(rows) == 8
-    assert [f"{row['probability']:.6f}" for row in said] == [row["activation"] for row in rows]
+    assert [row["probability"] for row in said] == pytest.approx([row["activation"] for row in rows], abs=1e-6)
     assert all(row["following"].split()[0] == row["next"] and len(row["following"].split()) == 2 for row in said)
 
 

@@ -1,4 +1,4 @@
-"""What README.md says under "Who gets in" of the code as a whole; what single modules refuse is tested with them."""
+"""What docs/reliability.md says under "Who gets in" of the code as a whole; what single modules refuse is tested with them."""
 
 import ast
 import re

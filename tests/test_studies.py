@@ -97,7 +97,7 @@ def test_every_study_here_is_valid_and_starts_from_the_tutorial():
     defaults, blocks = studies.load_studies(ROOT / "studies/params.yaml")
     assert set(blocks) == {
         "tutorial", "cells", "non_recurrent", "credit", "batch_learning", "lag_windows", "joined", "shuffle", "output",
-        "alphabets", "random_sequences", "long_sequences", "next_symbol", "tuning",
+        "alphabets", "random_sequences", "long_sequences", "next_symbol", "tuning", "luck",
     }  # fmt: skip
     assert defaults["problem"] == DEFAULTS["problem"]
     for name, block in blocks.items():

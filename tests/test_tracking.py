@@ -262,7 +262,8 @@ def two_arms(arm: studies.Arm) -> list[studies.Arm]:
         path = arm.files.folder / f"{cell}.npz"
         write_trained(path, trained, settings | {"model": settings["model"] | {"cell": cell}})
         changes = {"model.cell": cell}
-        arms.append(dataclasses.replace(arm, study="cells", name=f"cell={cell}", trained=path, changes=changes))
+        files = dataclasses.replace(arm.files, trained=path)
+        arms.append(dataclasses.replace(arm, study="cells", name=f"cell={cell}", files=files, changes=changes))
     return arms
 
 
@@ -277,10 +278,15 @@ def test_a_description_says_what_was_asked_and_what_came_out(arm):
     arms = client.search_runs([experiment.experiment_id], "tags.kind = 'arm'", order_by=["attributes.start_time"])
     said = [run.data.tags["mlflow.note.content"] for run in arms]
     for text, cell in zip(said, ("gru", "lstm")):
-        assert text.startswith("**Memory learned in 3 of 5 trials: 60.0 % (95 % interval 23.1 % to 88.2 %).**\n\n")
+        assert text.startswith(
+            "**Memory learned in 3 of 5 trials: 60.0 % (95 % interval 23.1 % to 88.2 %), but by a lead of 0.05: 0.20 of 1 bit is remembered.**\n\n"
+        )
         assert "**Which cell?** (from I wondered)" in text and f"`training.epochs: 40`, `model.cell: {cell}`" in text
         assert "| 60.0 % (23.1 % to 88.2 %) |" in text and "| 3 of 5 |" in text and "| 40 (40 to ?) |" in text
-        assert "README.md" in text and f"(#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=cells" in text
+        assert (
+            "docs/results.md" in text
+            and f"(#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=cells" in text
+        )
     (of_pipeline,) = runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")
     assert "The study" not in of_pipeline.data.tags["mlflow.note.content"]
     assert len({run.data.tags["mlflow.runColor"] for run in arms}) == 2

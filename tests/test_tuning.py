@@ -48,7 +48,7 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
             with pytest.raises(KeyboardInterrupt):
                 tuning.search(STUDY, start, store)
         tuning.search(STUDY, start, store)
-    return tuning.found(STUDY, start), len(seeds)
+    return studies.found_by_search(STUDY, start), len(seeds)
 
 
 def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch, capsys):
@@ -74,12 +74,6 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
 class Told:
     def __init__(self, *values):
         self.values = values
-
-
-def test_the_front_is_what_no_other_beats():
-    told = [Told(3, 1), Told(1, 3), Told(2, 2), Told(2, 2), Told(3, 3), Told(1, 4)]
-    assert [trial.values for trial in tuning._front(told)] == [(1, 3), (2, 2), (3, 1)]
-    assert tuning._front([]) == []
 
 
 def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
