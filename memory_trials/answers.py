@@ -1,7 +1,9 @@
 """What numbers say, how often and how much: sentences, and a study's summary, that follow by rule. Nothing is typed by
 hand."""
 
+import contextlib
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from memory_trials import artifacts, statistics
 from memory_trials.errors import UserError, brief
 from memory_trials.results import Outcome
-from memory_trials.studies import Arm, Axis, Study
+from memory_trials.studies import Arm, Axis, Study, word
 
 VERSION = 2
 DEMONSTRATIONS = (1, 3, 10)  # seeds of each setting that a demonstration may show
@@ -25,7 +27,7 @@ def summarize(name: str, study: Study, arms: list[Arm], outcomes: list[Outcome])
     """
     confidence = arms[0].settings.evaluation.confidence
     rows = [
-        {"name": arm.name, "changes": arm.changes, "metrics": outcome.metrics, "p": None}
+        {"name": arm.name, "changes": arm.changes, "together": arm.together, "metrics": outcome.metrics, "p": None}
         for arm, outcome in zip(arms, outcomes)
     ]
     summary: dict[str, Any] = {
@@ -156,13 +158,33 @@ def _reliable(row: dict, axis: Axis) -> bool:
     return row["metrics"]["success_rate"] >= axis.level
 
 
+def ranks(rows: list[dict], key: str) -> dict[str, int]:
+    """Of each arm, by its name: the place of its value of the key among all values, ascending; where they cannot be
+    compared, such as 1 and sequence, as the study lists them."""
+    values = {row["name"]: json.dumps(row["changes"][key]) for row in rows}
+    distinct = list(dict.fromkeys(values.values()))
+    with contextlib.suppress(TypeError):
+        distinct = sorted(distinct, key=json.loads)
+    return {name: distinct.index(value) for name, value in values.items()}
+
+
 def groups(rows: list[dict], key: str) -> dict[str, list[dict]]:
-    """Arms that differ in the key alone, by the name they share; ascending along the key."""
+    """Arms that differ in the key alone, and in what the study's grid sets together with it, by the name they share;
+    ascending along the key."""
+    rank = ranks(rows, key)
     found: dict[str, list[dict]] = {}
     for row in rows:
-        label = f"{key.split('.')[-1]}={row['changes'].get(key)}"
-        found.setdefault(" ".join(row["name"].replace(label, "").split()), []).append(row)
-    return {label: sorted(group, key=lambda row: row["changes"].get(key)) for label, group in found.items()}
+        as_one = next((keys for keys in row["together"] if key in keys), [key])
+        others = {other: value for other, value in row["changes"].items() if other not in as_one}
+        found.setdefault(json.dumps([as_one, others], sort_keys=True), []).append(row)
+    ascending = [sorted(group, key=lambda row: rank[row["name"]]) for group in found.values()]
+    labels = [_shared_name(group, key) for group in ascending]
+    return {label if labels.count(label) == 1 else group[0]["name"]: group for label, group in zip(labels, ascending)}
+
+
+def _shared_name(group: list[dict], key: str) -> str:
+    names = [shortened(row["name"], row, [key]).split() for row in group]
+    return " ".join(part for part in names[0] if all(part in name for name in names))
 
 
 def along(rows: list[dict], axis: Axis, confidence: float) -> str:
@@ -170,39 +192,40 @@ def along(rows: list[dict], axis: Axis, confidence: float) -> str:
     name = axis.key.split(".")[-1]
     parts = []
     for label, group in groups(rows, axis.key).items():
-        values = [row["changes"][axis.key] for row in group]
+        values = [word(row["changes"][axis.key]) for row in group]
         good = [_reliable(row, axis) for row in group]
-        best = max(group, key=lambda row: row["metrics"]["success_rate"])
+        best = max(range(len(group)), key=lambda place: group[place]["metrics"]["success_rate"])
         if all(good):
             words = f"at every {name} from {values[0]} to {values[-1]}"
         elif not any(good):
-            words = f"at no {name} (most at {best['changes'][axis.key]}: {_rate(best)})"
+            words = f"at no {name} (most at {values[best]}: {_rate(group[best])})"
         elif good == sorted(good):
-            below = group[good.index(True) - 1]
-            words = f"from {name} {values[good.index(True)]} on (at {below['changes'][axis.key]}: {_rate(below)})"
+            first = good.index(True)
+            words = f"from {name} {values[first]} on (at {values[first - 1]}: {_rate(group[first - 1])})"
         elif good == sorted(good, reverse=True):
-            above = group[good.index(False)]
-            words = f"up to {name} {values[good.index(False) - 1]} (at {above['changes'][axis.key]}: {_rate(above)})"
+            above = good.index(False)
+            words = f"up to {name} {values[above - 1]} (at {values[above]}: {_rate(group[above])})"
         else:
-            words = f"at {name} {_listed([str(value) for value, is_good in zip(values, good) if is_good])} only"
+            words = f"at {name} {_listed([value for value, is_good in zip(values, good) if is_good])} only"
         parts.append(f"{label}: {words}" if label else words)
     return f"At least {percent(axis.level)} of trials learn " + "; ".join(parts) + "."
 
 
 def reach(rows: list[dict], axis: Axis, confidence: float) -> str:
     """For each value of `per` (and `rows`), the largest value of the key that at least `level` of trials learn."""
-    name = axis.key.split(".")[-1]
+    name, rank = axis.key.split(".")[-1], ranks(rows, axis.key)
     by: dict[tuple, list[dict]] = {}
     for row in rows:
-        by.setdefault(tuple(row["changes"].get(key) for key in (axis.rows, axis.per) if key), []).append(row)
+        by.setdefault(tuple(word(row["changes"][key]) for key in (axis.rows, axis.per) if key), []).append(row)
     parts: dict[Any, list[str]] = {}
     for (*outer, value), group in by.items():
-        values = [row["changes"][axis.key] for row in group if _reliable(row, axis)]
-        best = max(group, key=lambda row: (row["metrics"]["success_rate"], row["changes"][axis.key]))
-        words = f"{value} {name} {max(values)}" if values else f"{value} none (at most {_rate(best)})"
-        if values:
-            at = [row for row in group if _reliable(row, axis) and row["changes"][axis.key] == max(values)]
-            words += f" ({_recipe(max(at, key=lambda row: row['metrics']['success_rate']), axis)})"
+        rate = lambda row: (row["metrics"]["success_rate"], rank[row["name"]])
+        farthest = max((rank[row["name"]] for row in group if _reliable(row, axis)), default=None)
+        if farthest is None:
+            words = f"{value} none (at most {_rate(max(group, key=rate))})"
+        else:
+            best = max((row for row in group if rank[row["name"]] == farthest), key=rate)
+            words = f"{value} {name} {word(best['changes'][axis.key])} ({_recipe(best, axis)})"
         parts.setdefault(outer[0] if outer else None, []).append(words)
     told = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in parts.items()]
     return f"The longest that at least {percent(axis.level)} of trials learn, {'; '.join(told)}."
@@ -210,13 +233,13 @@ def reach(rows: list[dict], axis: Axis, confidence: float) -> str:
 
 def _recipe(row: dict, axis: Axis) -> str:
     """An arm's name without what the sentence has said already, and its rate."""
-    return f"{shortened(row['name'], row, [axis.key, axis.per, axis.rows])}, {_rate(row)}"
+    return ", ".join(filter(None, [shortened(row["name"], row, [axis.key, axis.per, axis.rows]), _rate(row)]))
 
 
 def shortened(name: str, row: dict, keys: list[str | None]) -> str:
     """A name without the values of these keys, which the sentence or the panel around it says already."""
-    said = {f"{key.split('.')[-1]}={row['changes'].get(key)}" for key in keys if key}
-    return " ".join(word for word in name.split() if word not in said).rstrip(",")
+    said = {f"{key.split('.')[-1]}={word(row['changes'][key])}" for key in keys if key}
+    return " ".join(part for part in name.split() if part not in said).rstrip(",")
 
 
 def front(rows: list[dict], axis: Axis, confidence: float) -> str:

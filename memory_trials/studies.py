@@ -11,8 +11,8 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,13 +47,17 @@ class ArmFiles:
 
 @dataclass(frozen=True, eq=False)  # an arm is itself, not its values
 class Arm:
-    """One full setting, and its files. changes: what it changes from the tutorial, as the study's grid or list says."""
+    """One full setting, and its files. changes: what it changes from the tutorial, as the study's grid or list says.
+
+    together: keys of the changes that the grid sets as one.
+    """
 
     study: str
     name: str
     settings: Settings
     changes: dict[str, Any]
     files: ArmFiles
+    together: list[list[str]] = field(default_factory=list)
 
 
 def _multipliable(grid: dict[str, list]) -> dict[str, list]:
@@ -187,10 +191,15 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
         raise UserError(f"{path}: studies.{name} has {count} arms: allowed are {MOST_ARMS}")
     arms: list[Arm] = []
     for group in groups:
+        together = [_keys(axis) for axis in group.grid or {} if "," in axis]
         for label, changes in _multiplied(group):
             place = f"{path}: studies.{name}, arm {brief(label)}"
             settings = validated(Settings, changed(defaults, study.set | changes, place), place)
-            arm = make_arm(name, label, settings, changes)
+            arm = make_arm(name, label, settings, changes, together)
+            axis = study.answer
+            for key in (axis.key, axis.per, axis.rows) if axis.rule in ("along", "reach") else ():
+                if key and key not in changes:
+                    raise UserError(f"{place}: it must set {key}, over which the answer is told")
             for other in arms:
                 if other.settings == settings:
                     raise UserError(f"{place}: the same settings as arm {other.name!r}")
@@ -200,11 +209,13 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
     return arms
 
 
-def make_arm(study: str, label: str, settings: Settings, changes: dict[str, Any]) -> Arm:
+def make_arm(
+    study: str, label: str, settings: Settings, changes: dict[str, Any], together: Sequence[list[str]] = ()
+) -> Arm:
     folder, file = FOLDER / study, re.sub(r"[^A-Za-z0-9=.,_-]+", "_", label)
     sequences, table, trained = folder / "sequences", folder / "tables", folder / "trained"
     files = ArmFiles(sequences / f"{file}.json", table / f"{file}.npz", trained / f"{file}.npz", folder / "arms" / file)
-    return Arm(study, label, settings, changes, files)
+    return Arm(study, label, settings, changes, files, list(together))
 
 
 def keep_only(paths: list[Path]) -> None:
@@ -279,17 +290,22 @@ def _multiplied(group: Several) -> Iterator[tuple[str, dict[str, Any]]]:
     for point in itertools.product(*axes):
         changes, words = dict(group.set), [group.name] if group.name else []
         for keys, value in point:
-            names = [key.strip() for key in keys.split(",")]
+            names = _keys(keys)
             for key, single in zip(names, value if len(names) > 1 else [value]):
                 changes[key] = single
-            words.append(f"{names[0].split('.')[-1]}={_word(value[0] if len(names) > 1 else value)}")
+            words.append(f"{names[0].split('.')[-1]}={word(value[0] if len(names) > 1 else value)}")
         yield (
-            " ".join(words) or ", ".join(f"{key.split('.')[-1]}={_word(value)}" for key, value in changes.items()),
+            " ".join(words) or ", ".join(f"{key.split('.')[-1]}={word(value)}" for key, value in changes.items()),
             changes,
         )
 
 
-def _word(value: Any) -> str:
+def _keys(axis: str) -> list[str]:
+    return [key.strip() for key in axis.split(",")]
+
+
+def word(value: Any) -> str:
+    """How a value is written in names and sentences: as in YAML."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -1,5 +1,6 @@
 """A study's charts: its arms side by side, by the rule that its answer is read off with."""
 
+import json
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import altair as alt
 
 from memory_trials import answers, results, statistics
 from memory_trials.figures import learned
+from memory_trials.studies import word
 from memory_trials.style import HEIGHT, START, WIDE, inline, look, percent, titled
 
 PLAIN = "format(datum.value, '~g')"  # a logarithmic axis would label only some of its ticks
@@ -199,20 +201,21 @@ def over_axis(summary: dict) -> alt.TopLevelMixin:
 def best_over_axis(summary: dict) -> alt.TopLevelMixin:
     """For each value of `per`, the highest success rate that any recipe reaches at each value of the key."""
     rule = summary["rule"]
-    panels = {"column": rule["rows"]}
+    panels, rank = {"column": rule["rows"]}, answers.ranks(summary["arms"], rule["key"])
     best: dict[tuple, dict] = {}
     for arm in summary["arms"]:
-        line = str(arm["changes"][rule["per"]])
+        line = word(arm["changes"][rule["per"]])
         row = _rated(arm) | {"x": arm["changes"][rule["key"]], "line": line} | _panel(arm, panels)
-        place = (row.get("column"), line, row["x"])
+        place = (row.get("column"), line, rank[row["arm"]])
         if place not in best or row["rate"] > best[place]["rate"]:
             best[place] = row
     rows = list(best.values())
     looks = {line: look(line, i) for i, line in enumerate(dict.fromkeys(row["line"] for row in rows))}
-    farthest = max((row for row in rows if row["rate"] >= 100 * rule["level"]), key=lambda row: row["x"], default=None)
+    reached = [row for row in rows if row["rate"] >= 100 * rule["level"]]
+    farthest = max(reached, key=lambda row: rank[row["arm"]], default=None)
     name = _last(rule["key"])
     finding = (
-        f"Memory reaches {name} {farthest['x']}, in {farthest['rate']:.0f} % of trials: {farthest['arm']}"
+        f"Memory reaches {name} {word(farthest['x'])}, in {farthest['rate']:.0f} % of trials: {farthest['arm']}"
         if farthest
         else f"No {name} is learned in at least {100 * rule['level']:g} % of trials"
     )
@@ -222,21 +225,30 @@ def best_over_axis(summary: dict) -> alt.TopLevelMixin:
 
 def _panel(arm: dict, panels: dict[str, str | None]) -> dict[str, str]:
     """What the column and the row of panels are called in which the arm stands."""
-    return {place: f"{_last(key)} {arm['changes'].get(key)}" for place, key in panels.items() if key}
+    return {place: f"{_last(key)} {word(arm['changes'][key])}" for place, key in panels.items() if key}
 
 
 def _lines(rows: list[dict], looks: dict[str, tuple], summary: dict, finding: str, subtitle: str) -> alt.TopLevelMixin:
-    """rows: from _rated, with x and line, and column and row where there is a panel for each."""
+    """rows: from _rated, with x and line, and column and row where there is a panel for each.
+
+    x that are no numbers, such as sequence, stand side by side in their order.
+    """
+    key = summary["rule"]["key"]
+    labels = PLAIN
+    if any(type(row["x"]) not in (int, float) for row in rows):
+        rank = answers.ranks(summary["arms"], key)
+        names = {rank[row["arm"]]: word(row["x"]) for row in rows}
+        labels = f"{json.dumps(names)}[datum.value]"
+        rows = [row | {"x": rank[row["arm"]]} for row in rows]
     lines, values = list(looks), sorted({row["x"] for row in rows})
-    log = values[-1] > 20 * values[0]
+    log = 0 < 20 * values[0] < values[-1]
     for row in rows:  # side by side, where several lines share a point
         aside = lines.index(row["line"]) - (len(lines) - 1) / 2
         row["at"] = row["x"] * 1.03**aside if log else row["x"] + 0.008 * (values[-1] - values[0]) * aside
     margin = 0.05 * (values[-1] - values[0])
     domain = [values[0] / 1.25, values[-1] * 1.25] if log else [values[0] - margin, values[-1] + margin]
-    key = summary["rule"]["key"]
     x = alt.X(
-        "at:Q", title=key, axis=alt.Axis(values=values, tickCount=len(values), labelExpr=PLAIN),
+        "at:Q", title=key, axis=alt.Axis(values=values, tickCount=len(values), labelExpr=labels),
         scale=alt.Scale(type="log" if log else "linear", domain=domain, nice=False),
     )  # fmt: skip
     legend = (
@@ -248,7 +260,7 @@ def _lines(rows: list[dict], looks: dict[str, tuple], summary: dict, finding: st
                            "legend": legend, "sort": lines}  # fmt: skip
     base = alt.Chart().encode(x=x, color=alt.Color("line:N", **scale(0)))
     y = alt.Y("low:Q", title=f"trials that learned (%), {_interval(summary)}", scale=alt.Scale(domain=[0, 100]))
-    tooltip = ["arm:N", alt.Tooltip("x:Q", title=_last(key))]
+    tooltip = ["arm:N", *([alt.Tooltip("x:Q", title=_last(key))] if labels == PLAIN else [])]
     tooltip += [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high")]
     columns, panel_rows = (list(dict.fromkeys(row.get(place) for row in rows)) for place in ("column", "row"))
     chart = alt.layer(

@@ -23,7 +23,8 @@ def arms_with(rates: dict[str, float], trials=100, changes=None, **more):
             "memory_median": None,
             "memory_whole": None,
         } | more
-        rows.append({"name": name, "changes": (changes or {}).get(name, {}), "metrics": numbers, "p": None})
+        changed = (changes or {}).get(name, {})
+        rows.append({"name": name, "changes": changed, "together": [], "metrics": numbers, "p": None})
     return rows
 
 
@@ -142,7 +143,8 @@ def test_along(rates, words):
 
 def test_along_tells_each_group():
     rates = {"epochs=10 history=1": 0, "epochs=10 history=2": 1, "epochs=20 history=1": 1, "epochs=20 history=2": 1}
-    rows = arms_with(rates, changes={name: {"encoding.history": int(name[-1])} for name in rates})
+    changes = {name: {"training.epochs": int(name[7:9]), "encoding.history": int(name[-1])} for name in rates}
+    rows = arms_with(rates, changes=changes)
     assert answers.along(rows, ALONG, 0.95) == (
         "At least 95 % of trials learn epochs=10: from history 2 on (at 1: 0 % (0 to 4 %)); "
         "epochs=20: at every history from 1 to 2."
@@ -183,11 +185,57 @@ def test_free_run():
     assert "say b (80 %)" in answers.free_run(arms_with({"prefix=1": 0.3}, trials=10, **numbers), Axis(), 0.95)
 
 
+def rows_of(axis: Axis, rates=(), **block) -> list[dict]:
+    """Rows of a summary as a study's block makes them, with these success rates (0, where there are none)."""
+    study = Study(question="?", source="?", answer=axis, **block)
+    arms = make_arms("mine", study, load_settings().model_dump())
+    rows = arms_with(dict(zip((arm.name for arm in arms), rates or [0] * len(arms))))
+    return [row | {"changes": arm.changes, "together": arm.together} for row, arm in zip(rows, arms)]
+
+
+def grouped(key: str, **block) -> dict[str, list]:
+    found = answers.groups(rows_of(Axis(rule="along", key=key), **block), key)
+    return {label: [row["changes"][key] for row in group] for label, group in found.items()}
+
+
 def test_groups_of_arms_are_those_that_differ_in_one_key_alone():
     several = [Several(name="a,", grid={"model.cell": ["lstm", "gru"], "training.epochs": [20, 10]})]
-    arms = make_arms("mine", Study(question="?", source="?", arms=several), load_settings().model_dump())
-    rows = [{"name": arm.name, "changes": arm.changes} for arm in arms]
-    found = answers.groups(rows, "training.epochs")
-    assert {label: [row["changes"]["training.epochs"] for row in group] for label, group in found.items()} == {
-        "a, cell=lstm": [10, 20], "a, cell=gru": [10, 20],
-    }  # fmt: skip
+    assert grouped("training.epochs", arms=several) == {"a, cell=lstm": [10, 20], "a, cell=gru": [10, 20]}
+    grid = {"training.shuffle": [True, False], "model.units": [3, 4]}
+    assert grouped("training.shuffle", grid=grid) == {"units=3": [False, True], "units=4": [False, True]}
+    alike = {
+        "training.batch": [1, 10],
+        "encoding.history": [1, 10],
+        "model.units": [1],
+    }  # each a part of the other's text
+    assert grouped("training.batch", grid=alike) == {"history=1 units=1": [1, 10], "history=10 units=1": [1, 10]}
+
+
+@pytest.mark.parametrize("key", ["training.epochs", "model.units"])
+def test_what_a_grid_sets_together_does_not_part_a_group(key):
+    recipes = [
+        Several(name="wide,", grid={"training.epochs, model.units": [[10, 5], [20, 9]], "model.cell": ["lstm", "gru"]}),
+        Several(name="plain,", grid={"training.epochs": [10, 20], "model.units": [7]}),
+    ]
+    found = grouped(key, arms=recipes)
+    assert [len(group) for group in found.values()] == ([2, 2, 2] if key == "training.epochs" else [2, 2, 1, 1])
+    assert [label for label, group in found.items() if len(group) == 2][:2] == ["wide, cell=lstm", "wide, cell=gru"]
+
+
+def test_groups_that_share_no_name_keep_apart():
+    names = [Several(name=name, set={"encoding.history": place % 2 + 1, "model.units": 3 + place // 2})
+             for place, name in enumerate("abcd")]  # fmt: skip
+    assert grouped("encoding.history", arms=names) == {"a": [1, 2], "c": [1, 2]}
+
+
+def test_values_that_cannot_be_compared_are_told_in_the_order_of_the_grid():
+    axis = Axis(rule="along", key="training.window")
+    rows = rows_of(axis, (0.2, 0.5, 1), grid={"training.window": [1, 2, "sequence"]})
+    assert "from window sequence on (at 2: 50 %" in answers.along(rows, axis, 0.95)
+    axis = Axis(rule="reach", key="training.window", per="training.shuffle")
+    grid = {"training.shuffle": [False, True], "training.window": [1, "sequence"]}
+    told = answers.reach(rows_of(axis, (1, 0.96, 1, 0.2), grid=grid), axis, 0.95)
+    assert "learn, false window sequence (96 %" in told and "true window 1 (100 %" in told
+    axis = Axis(rule="along", key="model.forget_bias")
+    rows = rows_of(axis, (1, 1, 0), grid={"model.forget_bias": [None, 5.0, {"chrono": 9}]})
+    assert 'up to forget_bias 5.0 (at {"chrono": 9}: 0 %' in answers.along(rows, axis, 0.95)

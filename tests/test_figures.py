@@ -6,10 +6,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from memory_trials import figures, study_figures, style
+from memory_trials import drawing, figures, study_figures, style
 from memory_trials.problems import Problem, conflicts
+from memory_trials.studies import Axis
 from tests import outcomes
 from tests.conftest import ROOT
+from tests.test_answers import rows_of
 
 SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
 PROBLEM = Problem((0, 1, 2, 3, 4), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), False)
@@ -97,6 +99,15 @@ def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name):
                   and arm["changes"]["problem.generate.lag"] == row["x"]
                   and f"middle {arm['changes']['problem.generate.middle']}" == row["column"]]  # fmt: skip
         assert row["rate"] == max(rates[arm["name"]] for arm in rivals)
+
+
+def test_an_axis_of_values_that_are_no_numbers_shows_them_in_their_order():
+    axis = Axis(rule="reach", key="training.window", per="training.shuffle")
+    grid = {"training.shuffle": [False, True], "training.window": [1, "sequence"]}
+    summary = {"question": "?", "confidence": 0.95, "rule": axis.model_dump(), "arms": rows_of(axis, grid=grid)}
+    for chart in study_figures.of_study(summary).values():
+        shown = " ".join(ElementTree.fromstring(drawing.svg(style.specification(chart))).itertext())
+        assert "1 sequence training.window" in shown and "false" in shown and "False" not in shown
 
 
 def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():

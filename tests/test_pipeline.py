@@ -5,6 +5,8 @@ import hashlib
 import json
 import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,7 @@ def imported(path: Path) -> set[str]:
     for module, beside in (("native.py", "native.c"), ("drawing.py", "fonts")):
         if f"memory_trials/{module}" in found:
             found.add(f"memory_trials/{beside}")
-    # a package's first lines run with any of its modules, but the library's hold nothing but words
+    # a package's first lines run with any of its modules, but the library's can change no result
     return found - {"memory_trials/__init__.py"}
 
 
@@ -58,6 +60,21 @@ def test_a_stage_depends_on_exactly_the_modules_it_imports(stage):
     assert modules_of(STUDY_STAGES[stage]) == modules
     if stage in STAGES:
         assert modules_of(STAGES[stage]) == modules
+
+
+@pytest.mark.parametrize("module", ["stages.generate_data", "memory_trials.tracker", "memory_trials.config"])
+def test_a_python_without_the_libraries_is_told_in_one_sentence(module):
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", module], cwd=ROOT, capture_output=True, text=True
+    )  # -S: has none
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "has no module" in done.stderr and "put .venv/bin first on the PATH" in done.stderr
+
+
+def test_a_mistake_in_the_code_keeps_its_traceback():
+    for code in ("import memory_trials.no_such", "import memory_trials; 1 / 0"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 1 and "Traceback" in done.stderr
 
 
 def test_stages_that_need_no_tensorflow_do_not_import_it():

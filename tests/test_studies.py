@@ -72,6 +72,8 @@ def test_another_source_of_sequences_drops_the_default_one(tmp_path):
         ({}, "studies.mine: give one of grid, arms and search"),
         ({"grid": {"model.units": [1]}, "answer": {"rule": "along"}}, "the rule along needs a key"),
         ({"grid": {"model.units": [1]}, "question": ""}, "studies.mine: question is ''"),
+        ({"arms": [{"name": "a"}, {"grid": {"model.units": [1]}}], "answer": {"rule": "along", "key": "model.units"}},
+         "arm 'a': it must set model.units, over which the answer is told"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_study_is_one_sentence(tmp_path, block, sentence):
