@@ -85,17 +85,17 @@ def make_table(name: str, symbols: int, inputs: int, features: int, batch: int, 
         "anywhere": draw.chances(256 // steps, shape[:2]),
     }  # fmt: skip
     valid = draw.chances(224, shape)
-    asked = draw.chances(40, (3, 4))
-    candidates = draw.integers(0, symbols, (GROUPS, 3)).astype(np.int32)
-    candidates[1, -1] = -1  # a smaller set
-    return SimpleNamespace(
+    table = SimpleNamespace(
         inputs=inputs, symbols=symbols, x=draw.integers(-1, inputs, (*shape, features)).astype(np.int32),
         y=draw.integers(0, symbols, shape).astype(np.int32), valid=valid, scored=valid & draw.chances(160, shape),
         reset=resets[reset], cut=draw.chances(128 // steps, shape[:2]),
         judge_x=draw.integers(-1, inputs, (3, 4, features)).astype(np.int32),
-        judge_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), judge_scored=asked, candidates=candidates,
-        judge_group=np.where(asked, draw.integers(-1, GROUPS, (3, 4)), -1).astype(np.int32),
+        judge_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), judge_scored=draw.chances(40, (3, 4)),
+        candidates=draw.integers(0, symbols, (GROUPS, 3)).astype(np.int32),
     )  # fmt: skip
+    table.candidates[1, -1] = -1  # a smaller set
+    table.judge_group = np.where(table.judge_scored, draw.integers(-1, GROUPS, (3, 4)), -1).astype(np.int32)
+    return table
 
 
 def cases() -> Iterator[Case]:
