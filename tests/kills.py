@@ -77,10 +77,11 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
         began = time.monotonic()
         started(way, folder).communicate()
         takes = time.monotonic() - began
+        chance = random.Random(way)
         while kills < count:
             store = emptied(folder)
-            for _ in range(random.randint(1, 5)):
-                kills += killed(way, folder, random.uniform(0, takes))
+            for _ in range(chance.randint(1, 5)):
+                kills += killed(way, folder, chance.uniform(0, takes))
             ended += 1
             wrong += as_bytes(train(way, store), Path(place)) != expected
     return kills, ended, wrong

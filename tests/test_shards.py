@@ -55,10 +55,10 @@ def counted(monkeypatch) -> list[int]:
 def test_training_that_is_killed_ends_with_the_bytes_of_training_left_alone(way, tmp_path, capsys):
     expected = kills.as_bytes(kills.train(way), tmp_path)
     folder = tmp_path / ".shards"
-    store = kills.emptied(folder)
+    store, chance = kills.emptied(folder), random.Random(way)
     if way != "xla":  # TensorFlow takes seconds to import
-        kills.killed(way, folder, random.uniform(0, 2))
-    while not kills.killed(way, folder, random.uniform(0, 0.05), after_a_slice=True):
+        kills.killed(way, folder, chance.uniform(0, 2))
+    while not kills.killed(way, folder, chance.uniform(0, 0.05), after_a_slice=True):
         kills.emptied(folder)  # it was over before
     capsys.readouterr()
     assert kills.as_bytes(kills.train(way, store), tmp_path) == expected

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import shutil
-import time
 import zlib
 from pathlib import Path
 
@@ -363,12 +362,10 @@ def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
 
 
 def test_an_unreachable_server_is_told_in_one_sentence_without_its_password(arm):
-    started = time.monotonic()
     with pytest.raises(UserError) as caught:
         tracking.publish([arm], TrackingSettings(uri="http://me:secret@127.0.0.1:9"))
     assert "MLflow cannot be reached at http://***@127.0.0.1:9" in str(caught.value)
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
-    assert time.monotonic() - started < 30
 
 
 def test_nothing_to_publish(arm):
