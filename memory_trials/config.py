@@ -96,6 +96,8 @@ class ModelSettings(Section):
     def _has_a_forget_gate(self) -> "ModelSettings":
         if self.forget_bias is not None and self.cell not in ("lstm", "gru"):
             raise ValueError(f"forget_bias is for the cells lstm and gru; {self.cell} has no gate to forget with")
+        if self.forget_bias is not None and self.cell_options.get("use_bias") is False:
+            raise ValueError("forget_bias needs a bias, and cell_options says use_bias: false")
         return self
 
 
