@@ -248,21 +248,6 @@ INLINE float log2_of(float x) {
     return x != x ? x : fmaf(log_m, 1.44269504088896341f, n);
 }
 
-/* 1 / (sqrt(x) + epsilon) for x >= 0, within 2 units in the last place. The root is the processor's; instead of its division,
-   which would have to wait for the root in the same unit, the inverse comes from a straight line (the bits of a number
-   taken for its logarithm: 5 % off) and a step of third and one of second order. Infinity gives 0, as it must. */
-INLINE vec inverse_root(vec x, float epsilon) {
-    vec root;
-    for (int j = 0; j < LANES; j++) root[j] = sqrtf(x[j]);
-    root += epsilon;
-    vec inverse = (vec)(0x7ef311c7 - (ivec)root);
-    vec miss = fma_of(-root, inverse, splat(1.0f));
-    inverse = fma_of(inverse, fma_of(miss, miss, miss), inverse);
-    miss = fma_of(-root, inverse, splat(1.0f));
-    inverse = fma_of(inverse, miss, inverse);
-    return (vec)((ivec)inverse & (root != INFINITY));
-}
-
 /* ---------------------------------------------------------------- layout ---------------------------------- */
 
 static size_t padded(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -373,6 +358,9 @@ INLINE void add_outer_block(int width, vec *matrix, size_t stride, const float *
     for (int k = 0; k < ROWS_AT_ONCE; k++)
         for (int v = 0; v < width; v++) matrix[k * stride + v] = sums[k][v];
 }
+
+/* Is an update one step of one row? Then the recurrent kernel's gradient is one outer product, not a sum of some. */
+static int is_lone_step(const Task *task) { return task->steps == 1 && task->batch == 1; }
 
 /* The recurrent kernel's gradient += the sum over these slots of h (as a column) times the gates' gradient. */
 static void add_outer(Trial *t, size_t first_slot, size_t count) {
@@ -695,7 +683,7 @@ static void backward_steps(Trial *t, size_t u) {
             live = 0;
         }
         if (!live || last - step == STEPS_AT_ONCE) {
-            add_outer(t, step * batch, (last - step) * batch);
+            if (!is_lone_step(task)) add_outer(t, step * batch, (last - step) * batch);
             last = 0;
             /* through hundreds of steps a gradient often vanishes altogether: then nothing is left to do */
             live = live && !(all_faded(t->h_gradient, rows) && all_faded(t->c_gradient, rows));
@@ -705,33 +693,45 @@ static void backward_steps(Trial *t, size_t u) {
 
 /* ---------------------------------------------------------------- optimizers ------------------------------ */
 
-/* Each also sets the gradient to zero for the next update. See memory_trials/optimizers.py for the formulas. */
+/* One vector of weights, whose gradient this is. See memory_trials/optimizers.py for the formulas. Root and division
+   are the processor's: own steps of Newton's, which must then see to infinity, are no faster (docs/engine.md). */
 
-static void adam(size_t count, float *weights, float *gradient, float *means, float *squares, float scale) {
-    vec *w = VECTORS(weights), *g = VECTORS(gradient), *m = VECTORS(means), *v = VECTORS(squares);
-    for (size_t i = 0; i < count / LANES; i++) {
-        const vec mean = fma_of(g[i] - m[i], splat(0.1f), m[i]);
-        const vec square = fma_of(fma_of(g[i], g[i], -v[i]), splat(0.001f), v[i]);
-        m[i] = mean, v[i] = square, g[i] = (vec){0};
-        w[i] = fma_of(mean * -scale, inverse_root(square, 1e-7f), w[i]);
-    }
+INLINE vec root_of(vec x) {
+    for (int j = 0; j < LANES; j++) x[j] = sqrtf(x[j]);
+    return x;
 }
 
-static void rmsprop(size_t count, float *weights, float *gradient, float *squares, float learning_rate) {
-    vec *w = VECTORS(weights), *g = VECTORS(gradient), *v = VECTORS(squares);
-    for (size_t i = 0; i < count / LANES; i++) {
-        const vec square = fma_of(splat(0.9f), v[i], 0.1f * (g[i] * g[i]));
-        w[i] = fma_of(g[i] * -learning_rate, inverse_root(square + 1e-7f, 0.0f), w[i]);
-        v[i] = square, g[i] = (vec){0};
-    }
+INLINE void adam(vec *weights, vec gradient, vec *mean, vec *square, float scale) {
+    *mean = fma_of(gradient - *mean, splat(0.1f), *mean);
+    *square = fma_of(fma_of(gradient, gradient, -*square), splat(0.001f), *square);
+    *weights -= *mean * scale / (root_of(*square) + 1e-7f);
 }
 
-static void sgd(size_t count, float *weights, float *gradient, float learning_rate) {
-    vec *w = VECTORS(weights), *g = VECTORS(gradient);
-    for (size_t i = 0; i < count / LANES; i++) {
-        w[i] = fma_of(splat(-learning_rate), g[i], w[i]);
-        g[i] = (vec){0};
-    }
+INLINE void rmsprop(vec *weights, vec gradient, vec *mean, vec *square, float learning_rate) {
+    (void)mean;
+    *square = fma_of(splat(0.9f), *square, 0.1f * (gradient * gradient));
+    *weights -= gradient * learning_rate / root_of(*square + 1e-7f);
+}
+
+INLINE void sgd(vec *weights, vec gradient, vec *mean, vec *square, float learning_rate) {
+    (void)mean, (void)square;
+    *weights = fma_of(splat(-learning_rate), gradient, *weights);
+}
+
+/* All weights, and the gradient becomes zero for the next update. A lone step's outer product is used as it is computed,
+   without being stored. */
+INLINE void descend(Trial *t, void (*step)(vec *, vec, vec *, vec *, float), float rate) {
+    const Layout *l = &t->layout;
+    const size_t columns = l->columns / LANES, recurrent = l->recurrent / LANES;
+    const size_t rows = is_lone_step(t->task) ? l->recurrent_rows : 0;
+    const float *h = t->h;
+    const vec *z = VECTORS(t->gates);
+    vec *w = VECTORS(t->weights), *g = VECTORS(t->gradient), *m = VECTORS(t->mean), *v = VECTORS(t->square);
+    for (size_t i = 0; i < recurrent; i++) step(w + i, g[i], m + i, v + i, rate), g[i] = (vec){0};
+    for (size_t row = 0, i = recurrent; row < rows; row++)
+        for (size_t j = 0; j < columns; j++, i++) step(w + i, splat(h[row]) * z[j], m + i, v + i, rate);
+    for (size_t i = recurrent + rows * columns; i < l->size / LANES; i++)
+        step(w + i, g[i], m + i, v + i, rate), g[i] = (vec){0};
 }
 
 /* The powers are multiplied up step by step, so that they do not depend on where a call began; below what a
@@ -742,16 +742,15 @@ static void advance_powers(Trial *t) {
 }
 
 static void take_step(Trial *t) {
-    const size_t size = t->layout.size;
     const float rate = t->task->learning_rate;
     if (t->task->optimizer == ADAM) {
         advance_powers(t);
         const float scale = rate * sqrt(1.0 - t->power2) / (1.0 - t->power1);
-        adam(size, t->weights, t->gradient, t->mean, t->square, scale);
+        descend(t, adam, scale);
     } else if (t->task->optimizer == RMSPROP) {
-        rmsprop(size, t->weights, t->gradient, t->square, rate);
+        descend(t, rmsprop, rate);
     } else {
-        sgd(size, t->weights, t->gradient, rate);
+        descend(t, sgd, rate);
     }
 }
 

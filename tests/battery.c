@@ -66,10 +66,6 @@ static void train_case(void) {
     fwrite(memory, sizeof(float), trials * count, stdout);
 }
 
-static float adam_inverse_root_of(float x) { return inverse_root(splat(x), 1e-7f)[0]; }
-
-static float inverse_root_of(float x) { return inverse_root(splat(x), 0.0f)[0]; }
-
 static void apply(const char *name) {
 #define FUNCTION(f) {#f, f}
     static const struct {
@@ -77,7 +73,7 @@ static void apply(const char *name) {
         float (*of)(float);
     } functions[] = {
         FUNCTION(tanh_of), FUNCTION(output_tanh_of), FUNCTION(exp_of), FUNCTION(log_of), FUNCTION(log2_of),
-        FUNCTION(log1p_of), FUNCTION(inverse_root_of), FUNCTION(adam_inverse_root_of),
+        FUNCTION(log1p_of),
     };
     float x, y;
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
