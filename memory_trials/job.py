@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from memory_trials import forward, native, shards
 from memory_trials.config import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.encoding import Table
@@ -23,6 +25,12 @@ class TrainingJob:
     training: TrainingSettings
     every: int
     table: Table
+
+    @property
+    def checks(self) -> np.ndarray:
+        """[C] int64: the epochs after which the trials are asked."""
+        epochs = self.training.epochs
+        return np.unique(np.append(np.arange(self.every, epochs + 1, self.every), epochs))
 
     @property
     def epoch_cost(self) -> int:

@@ -75,15 +75,14 @@ def outcome(settings: Settings, problem: Problem, table: Table, trained: Trained
     """Ask an arm's trials, and work out all that is told of them. `UserError` where a free run is not possible."""
     confidence, asked = settings.evaluation.confidence, settings.evaluation.margin
     said = evaluation.answers(settings.model, trained.weights, table, shown_steps(table).any(axis=0))
-    learned, sequence_accuracy, step_accuracy = _verdicts(said, table, asked)
+    verdicts = _verdicts(said, table, asked)
+    learned = verdicts.learned
     memory, margin = said.memory(table), said.margin(table.judge_scored)
     known = trained.known(asked)
     epochs_to_learn = statistics.first_learned(trained.checks, known)
     losses = trained.losses.astype(np.float64)
     epochs = losses.shape[1]
-    metrics = statistics.summary(
-        learned, sequence_accuracy, step_accuracy, losses[:, -1], epochs_to_learn, epochs, confidence
-    )
+    metrics = statistics.summary(verdicts, losses[:, -1], epochs_to_learn, epochs, confidence)
     metrics |= {"verdict_changes": statistics.changes_of_verdict(known), "memory_whole": whole_memory(table)}
     metrics |= statistics.memory_summary(memory, learned, margin, confidence)
     metrics |= statistics.chance(*said.signal_and_bias(table))
@@ -95,7 +94,7 @@ def outcome(settings: Settings, problem: Problem, table: Table, trained: Trained
         following = evaluation.free_run(settings.model, trained.weights, problem, run)
         metrics |= evaluation.recited(following, problem, run.prefix, learned)
         free_run = _free_run(problem, trained.seeds, following, run.prefix)
-    trials = (trained.seeds, learned, sequence_accuracy, step_accuracy, losses[:, -1], epochs_to_learn, margin, memory)
+    trials = (trained.seeds, *verdicts, losses[:, -1], epochs_to_learn, margin, memory)
     every_epoch = np.arange(1, epochs + 1)
     curves = {
         "loss": (every_epoch, *statistics.loss_curves(losses).T),
@@ -125,7 +124,7 @@ def shown_steps(table: Table) -> np.ndarray:
     return table.judge_scored if table.judge_y.shape[1] > LONG else table.judge_at[:, :, 0] >= 0
 
 
-def _verdicts(said: Answers, table: Table, margin: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _verdicts(said: Answers, table: Table, margin: float) -> statistics.Verdicts:
     return statistics.verdicts(said.right(table, margin), table.judge_scored, table.judge_at[:, :, 0])
 
 
@@ -230,7 +229,6 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     try:
         frame = pd.read_csv(
             io.StringIO(artifacts.read_text(path)), dtype=kinds, keep_default_na=False, na_values=missing,
-            float_precision="round_trip",
         )  # fmt: skip
         if list(frame.columns) != list(kinds):
             raise ValueError("other columns")

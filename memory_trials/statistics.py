@@ -1,6 +1,7 @@
 """Rates, intervals, curves and comparisons over trials: NumPy, SciPy, statsmodels; no pictures, no files."""
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -107,16 +108,21 @@ def chance(signal: np.ndarray, bias: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def verdicts(right: np.ndarray, scored: np.ndarray, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What T trials got right: learned [T] bool, sequence accuracy [T], step accuracy [T].
+class Verdicts(NamedTuple):
+    """What T trials got right: learned [T] bool, every scored step; and the shares of the sequences that are right in
+    every scored step, and of these steps, each [T]."""
 
-    right [T, K, L] bool; scored [K, L] bool; sequence [K, L]: which sequence a step belongs to. A sequence is right
-    when each of its scored steps is; learned means that every sequence is right.
-    """
+    learned: np.ndarray
+    sequence_accuracy: np.ndarray
+    step_accuracy: np.ndarray
+
+
+def verdicts(right: np.ndarray, scored: np.ndarray, sequence: np.ndarray) -> Verdicts:
+    """right [T, K, L] bool; scored [K, L] bool; sequence [K, L]: which sequence a step belongs to."""
     right = right[:, scored]  # [T, steps]
     of = sequence[scored]
     sequence_right = np.stack([right[:, of == number].all(axis=1) for number in np.unique(of)], axis=1)
-    return sequence_right.all(axis=1), sequence_right.mean(axis=1), right.mean(axis=1)
+    return Verdicts(sequence_right.all(axis=1), sequence_right.mean(axis=1), right.mean(axis=1))
 
 
 def first_learned(checks: np.ndarray, learned: np.ndarray) -> list[int | None]:
@@ -184,19 +190,14 @@ def compare(learned: np.ndarray, others: list[np.ndarray]) -> list[float]:
 
 
 def summary(
-    learned: np.ndarray,
-    sequence_accuracy: np.ndarray,
-    step_accuracy: np.ndarray,
-    final_loss: np.ndarray,
-    epochs_to_learn: list[int | None],
-    epochs: int,
-    confidence: float,
+    verdicts: Verdicts, final_loss: np.ndarray, epochs_to_learn: list[int | None], epochs: int, confidence: float
 ) -> dict[str, int | float | None]:
     """The content of metrics.json; all arrays [T].
 
     median_epochs_to_learn: by Kaplan and Meier, so None where fewer than half ever learned. forgotten: how many
     had learned at some check, but not in the end.
     """
+    learned = verdicts.learned
     rate, low, high = success_rate(int(learned.sum()), len(learned), confidence)
     ever = np.array([epoch is not None for epoch in epochs_to_learn])
     _, median, median_low, median_high = time_to_learn(epochs_to_learn, epochs, confidence)
@@ -206,8 +207,8 @@ def summary(
         "success_rate": rate,
         "success_rate_low": low,
         "success_rate_high": high,
-        "mean_sequence_accuracy": float(sequence_accuracy.mean()),
-        "mean_step_accuracy": float(step_accuracy.mean()),
+        "mean_sequence_accuracy": float(verdicts.sequence_accuracy.mean()),
+        "mean_step_accuracy": float(verdicts.step_accuracy.mean()),
         "mean_final_loss": float(final_loss.mean()) if np.isfinite(final_loss).all() else None,
         "median_epochs_to_learn": median,
         "median_epochs_to_learn_low": median_low,

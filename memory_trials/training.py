@@ -40,7 +40,6 @@ def train(
     """
     settings = job.training
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
-    checks = np.unique(np.append(np.arange(job.every, settings.epochs + 1, job.every), settings.epochs))
     engine = engine_of(job)
     on_gpu = compute.backend == "ray" and bool(compute.gpus_per_shard)
     shelf = shards.Shelf(store, key(job, engine, on_gpu))
@@ -52,20 +51,19 @@ def train(
         progress(kept * settings.epochs, sum(int(part["learned"][:, -1].sum()) for part in parts), True)
     if len(missing):
         try:
-            parts += _train_missing(job, engine, missing, checks, shelf, compute, progress)
+            parts += _train_missing(job, engine, missing, shelf, compute, progress)
         finally:
             shelf.flush()
     shelf.forget_slices(seeds)
     whole = shards.joined(parts)
     weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
-    return Trained(seeds, weights, whole["losses"], checks, **{name: whole[name] for name in FOUND})
+    return Trained(seeds, weights, whole["losses"], job.checks, **{name: whole[name] for name in FOUND})
 
 
 def _train_missing(
     job: TrainingJob,
     engine: str,
     missing: np.ndarray,
-    checks: np.ndarray,
     shelf: shards.Shelf,
     compute: ComputeSettings,
     progress: Progress,
@@ -82,7 +80,7 @@ def _train_missing(
         train_shard = partial(cluster.run_shard, cluster.send(job, engine, size, compute))
 
     def run(part: Part, report: Progress) -> Part:
-        trained = train_shard(part, checks, shelf.keep_slice, report)
+        trained = train_shard(part, job.checks, shelf.keep_slice, report)
         shelf.keep(trained)
         return trained
 

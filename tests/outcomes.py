@@ -13,7 +13,9 @@ def made_up(
     memory = learned * 0.5 if memory is None else memory
     margin = np.where(final, 0.05, -0.05)
     first = statistics.first_learned(checks, learned)
-    metrics = statistics.summary(final, final * 1.0, final * 1.0, losses[:, -1], first, epochs, confidence)
+    metrics = statistics.summary(
+        statistics.Verdicts(final, final * 1.0, final * 1.0), losses[:, -1], first, epochs, confidence
+    )
     metrics |= statistics.memory_summary(memory[:, -1], final, margin, confidence)
     metrics |= statistics.chance(margin, np.full(len(seeds), 0.01))
     metrics |= {"verdict_changes": statistics.changes_of_verdict(learned), "memory_whole": whole}

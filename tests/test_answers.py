@@ -34,7 +34,9 @@ def summary_of(verdicts: dict[str, np.ndarray]):
     arms = make_arms("mine", study, load_settings().model_dump())
     outcomes = []
     for learned in verdicts.values():
-        numbers = statistics.summary(learned, learned, learned, learned * 1.0, [None] * len(learned), 10, 0.95)
+        numbers = statistics.summary(
+            statistics.Verdicts(learned, learned, learned), learned * 1.0, [None] * len(learned), 10, 0.95
+        )
         numbers |= {"memory_median": None, "memory_whole": None}
         outcomes.append(Told(numbers, dict(enumerate(learned.tolist()))))
     return answers.summarize("mine", study, arms, outcomes)

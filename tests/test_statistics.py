@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_trials.statistics import (
+    Verdicts,
     chance,
     changes_of_verdict,
     compare,
@@ -79,13 +80,12 @@ def test_curves():
 
 def test_summary():
     learned = np.array([True, False, True, False])
-    metrics = summary(
-        learned, np.array([1, 0.5, 1, 0]), np.array([1, 0.9, 1, 0.5]), np.full(4, 0.1), [30, None, 10, 20], 40, 0.95
-    )
+    right = Verdicts(learned, np.array([1, 0.5, 1, 0]), np.array([1, 0.9, 1, 0.5]))
+    metrics = summary(right, np.full(4, 0.1), [30, None, 10, 20], 40, 0.95)
     assert metrics["ever_learned"] == 3 and metrics["forgotten"] == 1
     assert metrics["trials"] == 4 and metrics["successes"] == 2 and metrics["success_rate"] == 0.5
     assert metrics["mean_sequence_accuracy"] == 0.625 and metrics["median_epochs_to_learn"] == 20
-    never = summary(np.zeros(2, bool), np.zeros(2), np.zeros(2), np.array([np.nan, 1]), [None] * 2, 40, 0.95)
+    never = summary(Verdicts(np.zeros(2, bool), np.zeros(2), np.zeros(2)), np.array([np.nan, 1]), [None] * 2, 40, 0.95)
     assert never["median_epochs_to_learn"] is None and never["mean_final_loss"] is None
 
 
