@@ -8,8 +8,8 @@
      zero, so it stays zero.
    - Units are padded to a multiple of 4 (`units4`) and taken in blocks of BLOCK, the rest in blocks of 4.
      The columns of a kernel stand block by block, and in a block gate by gate: 20 LSTM units are the columns
-     i0-15 f0-15 c0-15 o0-15 i16-19 f16-19 c16-19 o16-19. So 4 * 20 columns need no padding, and yet the gates
-     of a unit can be combined vector by vector.
+     i0-7 f0-7 c0-7 o0-7, then those of 8-15, then i16-19 f16-19 c16-19 o16-19. So 4 * 20 columns need no padding, and
+     yet the gates of a unit can be combined vector by vector.
    - The output layer's kernel is kept transposed, a row for each symbol.
 
    The same bits on every machine: a trial's result is a function of its settings and initial weights alone, whatever
@@ -20,7 +20,7 @@
      compiler makes none of its own (-ffp-contract=off).
    - Every sum has one order. Sums over rows, steps or symbols are taken one after another (a product with the
      recurrent kernel has two, of its even and its odd rows). A scalar product of two rows is BLOCK sums, each of
-     every BLOCK-th column, which are folded by halves: the first eight plus the last eight, then four, two and one.
+     every BLOCK-th column, which are folded by halves: the first four plus the last four, then two and one.
      LANES, the width of this processor's vectors, says only how many of them are computed at once.
    - exp, tanh and log are the functions below, no library's.
    - Numbers fade gradually, as IEEE 754 has it, and no processor's flush to zero is used, since processors differ in
@@ -28,7 +28,7 @@
    - A NaN is stored as the one positive quiet NaN, since processors differ in its sign.
 
    Matrix products and optimizers are written with GCC's vector type (clang knows it too), because no compiler keeps
-   such sums in registers by itself; all else is plain loops of BLOCK, 8 or 4 turns, which compilers turn into vectors. */
+   such sums in registers by itself; all else is plain loops, mostly of BLOCK or 4 turns, which compilers turn into vectors. */
 
 #include <fenv.h>
 #include <float.h>
@@ -47,18 +47,15 @@
 #endif
 _Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic with more digits would give other bits");
 
-#define BLOCK 16
-#if defined __AVX512F__
-#define LANES 16
-#elif defined __AVX__
-#define LANES 8
+#define BLOCK 8
+#if defined __AVX__
+#define LANES 8 /* with AVX-512 too: rows of a few blocks do not fill vectors of 16 */
 #else
 #define LANES 4
 #endif
 #define PARTS (BLOCK / LANES) /* vectors in a block */
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 typedef float quad __attribute__((vector_size(16), may_alias));
 typedef int32_t iquad __attribute__((vector_size(16)));
 
@@ -72,7 +69,7 @@ typedef int32_t iquad __attribute__((vector_size(16)));
 #define PLAIN_LOOP _Pragma("GCC unroll 1")
 #define INLINE static inline __attribute__((always_inline))
 #define VECTORS(pointer) ((vec *)(pointer))
-#define ROWS_AT_ONCE (LANES == 8 ? 2 : 4) /* rows of a matrix whose sums fit into the registers together */
+#define ROWS_AT_ONCE 2           /* rows of a matrix whose sums fit into the registers together */
 #define STEPS_AT_ONCE 32         /* steps whose outer products are added at once, while they are still in the cache */
 #define FADED 0x1p-64f           /* a gradient nearer to zero than this moves no weight by a unit in its last place */
 
@@ -134,9 +131,7 @@ typedef struct {
 
 /* a * b + c, rounded once */
 INLINE vec fma_of(vec a, vec b, vec c) {
-#if defined __AVX512F__
-    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined __FMA__ && defined __AVX__
+#if defined __FMA__ && defined __AVX__
     return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined __aarch64__
     return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
@@ -374,14 +369,14 @@ static void add_outer(Trial *t, size_t first_slot, size_t count) {
     }
 }
 
-/* A block's lanes, folded to four: the first eight plus the last eight, and of these again. */
+/* A block's lanes, folded to four. */
 INLINE quad folded(const vec *block) {
     union {
         vec parts[PARTS];
-        quad quads[4];
+        quad quads[2];
     } b;
     for (int v = 0; v < PARTS; v++) b.parts[v] = block[v];
-    return (b.quads[0] + b.quads[2]) + (b.quads[1] + b.quads[3]);
+    return b.quads[0] + b.quads[1];
 }
 
 /* products[0..3] = the scalar products of four rows with z */
@@ -447,11 +442,7 @@ INLINE void gru_forward(int width, size_t block, float *restrict gates, const fl
 
 /* sigmoid(x) = (1 + tanh(x / 2)) / 2, so one formula serves all gates, and no vector of mixed gates is done twice. */
 INLINE void squash(float *gates, const float *sums, const float *scale, size_t columns) {
-    for (size_t at = 0; at < columns; at += BLOCK)
-        for (int j = 0; j < BLOCK; j++) {
-            const float s = scale[at + j];
-            gates[at + j] = fmaf(s, tanh_of(s * sums[at + j]), 1.0f - s);
-        }
+    for (size_t j = 0; j < columns; j++) gates[j] = fmaf(scale[j], tanh_of(scale[j] * sums[j]), 1.0f - scale[j]);
 }
 
 /* One step of one row, from the state in slot `from` to that in slot `to`. */
@@ -516,8 +507,8 @@ INLINE float cost_of(float z, float power) { return (z < 0.0f ? 0.0f : z) + log1
 
 /* costs[o] = log(1 + e^z), gradient[o] = sigmoid(z) */
 INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const float *restrict logits, size_t count) {
-    for (size_t at = 0; at < count; at += 8)
-        for (int j = 0; j < 8; j++) {
+    for (size_t at = 0; at < count; at += BLOCK)
+        for (int j = 0; j < BLOCK; j++) {
             const float z = logits[at + j], power = exp_of(-fabsf(z));
             costs[at + j] = cost_of(z, power);
             gradient[at + j] = (z < 0.0f ? power : 1.0f) / (1.0f + power);
@@ -525,8 +516,8 @@ INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const
 }
 
 INLINE void powers_of(float *restrict powers, const float *restrict logits, float largest, size_t count) {
-    for (size_t at = 0; at < count; at += 8)
-        for (int j = 0; j < 8; j++) powers[at + j] = exp_of(logits[at + j] - largest);
+    for (size_t at = 0; at < count; at += BLOCK)
+        for (int j = 0; j < BLOCK; j++) powers[at + j] = exp_of(logits[at + j] - largest);
 }
 
 /* The loss of one step, and logits_gradient, both times `share`; the padding's gradient is zero. */
@@ -536,14 +527,14 @@ static float loss_of(Trial *t, size_t target, float share) {
     const float *logits = t->logits;
     if (t->task->output == SIGMOID) {
         share /= symbols;
-        sigmoid_costs(t->costs, gradient, logits, symbols);
+        sigmoid_costs(t->costs, gradient, logits, count);
         /* the target's is log(1 + e^-z): log(1 + e^z) - z is the same, but loses a small loss in rounding */
         t->costs[target] = cost_of(-logits[target], exp_of(-fabsf(logits[target])));
         for (size_t o = 0; o < symbols; o++) loss += t->costs[o];
     } else {
         float largest = logits[0], sum = 0.0f;
         for (size_t o = 1; o < symbols; o++) largest = logits[o] > largest ? logits[o] : largest;
-        powers_of(gradient, logits, largest, symbols);
+        powers_of(gradient, logits, largest, count);
         for (size_t o = 0; o < symbols; o++) sum += gradient[o];
         for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= 1.0f / sum;
         loss = log_of(sum) + (largest - logits[target]);

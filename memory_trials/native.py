@@ -28,8 +28,8 @@ SOURCE = Path(__file__).with_name("native.c")
 # No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
 # IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
 FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
-# for this very processor, where the compiler knows how; it takes whole vectors of 512 bits only when told to
-TUNINGS = (["-march=native", "-mprefer-vector-width=512"], ["-march=native"], ["-mcpu=native"], [])
+# for this very processor, where the compiler knows how
+TUNINGS = (["-march=native"], ["-mcpu=native"], [])
 
 CHECKSUM = 32  # bytes
 
