@@ -28,7 +28,8 @@
    - A NaN is stored as the one positive quiet NaN, since processors differ in its sign.
 
    Matrix products and optimizers are written with GCC's vector type (clang knows it too), because no compiler keeps
-   such sums in registers by itself; all else is plain loops, mostly of BLOCK or 4 turns, which compilers turn into vectors. */
+   such sums in registers by itself; all else is plain loops, mostly of BLOCK or 4 turns, which compilers turn into
+   vectors. */
 
 #include <fenv.h>
 #include <float.h>
@@ -163,9 +164,9 @@ INLINE float canonical(float x) {
 
 INLINE float faded(float x) { return fabsf(x) < FADED ? 0.0f : x; }
 
-/* Within 6 units in the last place, never beyond 1, and 1 from 8.05 on. A minimax rational function of degree 4 over 4 in
-   x^2 (its relative error is a third of a unit; the rest is rounding): fewer operations, and fewer that wait for one
-   another, than other degrees of that accuracy need. Comparisons are written such that NaN passes through. */
+/* Within 6 units in the last place, never beyond 1, and 1 from 8.05 on. A minimax rational function of degree 4 over 4
+   in x^2 (its relative error is a third of a unit; the rest is rounding): fewer operations, and fewer that wait for
+   one another, than other degrees of that accuracy need. Comparisons are written such that NaN passes through. */
 INLINE float tanh_of(float x) {
     const float bound = 8.05010986f;
     x = x < -bound ? -bound : x;
@@ -709,8 +710,8 @@ INLINE void sgd(vec *weights, vec gradient, vec *mean, vec *square, float learni
     *weights = fma_of(splat(-learning_rate), gradient, *weights);
 }
 
-/* All weights, and the gradient becomes zero for the next update. A lone step's outer product is used as it is computed,
-   without being stored. */
+/* All weights, and the gradient becomes zero for the next update. A lone step's outer product is used as it is
+   computed, without being stored. */
 INLINE void descend(Trial *t, void (*step)(vec *, vec, vec *, vec *, float), float rate) {
     const Layout *l = &t->layout;
     const size_t columns = l->columns / LANES, recurrent = l->recurrent / LANES;
