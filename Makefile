@@ -22,29 +22,23 @@ export SHARE SEED
 .PHONY: setup repro studies study report predict serve test torture ray remotes lint ui track check verify bench lock clean clean-cache
 
 repro: setup
-	@python -m memory_trials.config params.yaml
-	@dvc repro
-	@python -m memory_trials.report data/tutorial --answer
+	@python -m memory_trials repro
 
 studies: setup
-	@python -m memory_trials.studies
-	@dvc repro studies/dvc.yaml
-	@echo "every answer: RESULTS.md"
+	@python -m memory_trials studies
 
 study: setup
-	@python -m memory_trials.studies "$(NAME)"
-	@dvc repro studies/dvc.yaml:evaluate@$(NAME)
-	@dvc repro --single-item studies/dvc.yaml:results
+	@python -m memory_trials study "$(NAME)"
 
 report: setup
-	@python -m memory_trials.page
+	@python -m memory_trials report
 
 predict: setup
-	@python -m memory_trials.predict --steps "$$STEPS" -- "$$SEQ"
+	@python -m memory_trials predict --steps "$$STEPS" -- "$$SEQ"
 
 # `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (docs/reliability.md says what belongs before it)
 serve: setup
-	@python -m memory_trials.registry --serve
+	@python -m memory_trials serve
 
 test: setup
 	@python -m pytest -n 2 --dist loadfile
@@ -60,6 +54,8 @@ setup: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+# the command `memory-trials`, which runs what stands here
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 	@touch $@
 
 # what compute.backend: ray needs besides
@@ -75,20 +71,21 @@ remotes: setup
 lint: setup
 	@ruff check .
 	@ruff format --check .
+	@lint-imports --no-logo
+	@mypy
 
 ui: setup
-	@python -m memory_trials.tracking --ui
+	@python -m memory_trials ui
 
 track: setup
-	@python -m memory_trials.tracking
-	@python -m memory_trials.registry
+	@python -m memory_trials track
 
 check: setup
-	@python -m memory_trials.check $(REV)
+	@python -m memory_trials check $(REV)
 
 # recorded trials, trained anew and compared with their digests: for a minute, or `make verify SHARE=1`: all
 verify: setup
-	@python -m memory_trials.verify
+	@python -m memory_trials verify
 
 bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial

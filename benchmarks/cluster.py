@@ -16,8 +16,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.tutorial import note
-from memory_trials import batches, shards, training
-from memory_trials.config import (
+from memory_trials.settings import (
     ComputeSettings,
     EncodingSettings,
     GeneratedSettings,
@@ -25,9 +24,10 @@ from memory_trials.config import (
     ProblemSettings,
     TrainingSettings,
 )
-from memory_trials.encoding import Table, make_table
-from memory_trials.job import TrainingJob, make_program
-from memory_trials.problems import make_problem
+from memory_trials.tasks.encoding import UpdateTable, make_table
+from memory_trials.tasks.problems import make_problem
+from memory_trials.training import batches, cache, trainer
+from memory_trials.training.job import TrainingJob, make_program
 
 os.environ["RAY_worker_niceness"] = "0"  # Ray's workers give way to others, which threads do not
 os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "600000"  # starting one again is not what is measured
@@ -42,36 +42,38 @@ def settings_of(**changes) -> TrainingSettings:
     return TrainingSettings(**{"trials": TRIALS, "window": "sequence", "epochs": EPOCHS} | changes)
 
 
-def timed(settings: TrainingSettings, compute: ComputeSettings, table: Table) -> tuple[float, float]:
+def timed(settings: TrainingSettings, compute: ComputeSettings, table: UpdateTable) -> tuple[float, float]:
     """Seconds that training takes, and seconds that this process computes meanwhile."""
     started, computed = time.perf_counter(), time.process_time()
-    training.train(TrainingJob(ModelSettings(), settings, 50, table), compute)
+    trainer.train(TrainingJob(ModelSettings(), settings, 50, table), compute)
     return time.perf_counter() - started, time.process_time() - computed
 
 
-def bytes_of(table: Table) -> dict[str, int]:
-    """Of a shard: sent, of a slice of it at the end, and of what comes back."""
+def bytes_of(table: UpdateTable) -> dict[str, int]:
+    """Of a shard: sent, of a checkpoint of it at the end, and of what comes back."""
     settings = settings_of()
     program = make_program(TrainingJob(ModelSettings(), settings, 50, table), "native", SHARD)
     weights = [np.zeros((SHARD, *shape), np.float32) for shape in program.shapes]
-    part = batches.new_shard(program, weights, np.arange(SHARD))
-    size = lambda part: sum(array.nbytes for array in part.values())
-    sent, last = size(part), None
-    for stretch in batches.stretches(program, part, np.arange(50, EPOCHS + 1, 50), 0.0):
-        last, before = stretch, last
-    return {"sent": sent, "slice": size(before.part or part), "returned": size(last.part)}
+    batch = batches.new_shard(program, weights, np.arange(SHARD))
+    size = lambda batch: sum(array.nbytes for array in batch.values())
+    sent, last = size(batch), None
+    for chunk in batches.chunks(program, batch, np.arange(50, EPOCHS + 1, 50), 0.0):
+        last, before = chunk, last
+    return {"sent": sent, "checkpoint": size(before.batch or batch), "returned": size(last.batch)}
 
 
-def model(arms: int, shards_each: int, shard: float, task: float, arm: float, a_slice: float) -> dict[str, dict]:
+def model(arms: int, shards_each: int, a_shard: float, task: float, arm: float, a_checkpoint: float) -> dict[str, dict]:
     """T(n) of a study: whoever is slower, n workers or the one process that feeds them.
 
-    shard: seconds of a worker. task, arm, a_slice: seconds of this process for each shard, arm and slice.
+    a_shard: seconds of a worker. task, arm, a_checkpoint: seconds of this process for each shard, arm and checkpoint.
     """
     count = arms * shards_each
-    slices = count * int(shard / shards.SECONDS)
-    feeding = arms * arm + count * task + slices * a_slice
-    seconds = {n: FIRST + max(feeding, -(-count // n) * (shard + task)) for n in WORKERS}
-    return {str(n): {"seconds": round(t, 1), "efficiency": round(count * shard / n / t, 3)} for n, t in seconds.items()}
+    checkpoints = count * int(a_shard / cache.SECONDS)
+    feeding = arms * arm + count * task + checkpoints * a_checkpoint
+    seconds = {n: FIRST + max(feeding, -(-count // n) * (a_shard + task)) for n in WORKERS}
+    return {
+        str(n): {"seconds": round(t, 1), "efficiency": round(count * a_shard / n / t, 3)} for n, t in seconds.items()
+    }
 
 
 def main() -> None:
@@ -97,15 +99,15 @@ def main() -> None:
     empty = settings_of(trials=TINY, epochs=1)
     overhead = [timed(empty, tiny, table) for _ in range(ROUNDS)]
     count = TRIALS // SHARD
-    shards.SECONDS = 0.0  # a slice after each call; the store keeps none of them, so this is receiving alone
-    slices, real = [], shards.Shelf.keep_slice
-    shards.Shelf.keep_slice = lambda shelf, part: (slices.append(1), real(shelf, part))
-    with_slices = median(timed(settings_of(), peers["ray_2"], table)[1] for _ in range(3))
-    shard, task = seconds["ray_1"] / count, median(c for _, c in overhead) / TINY
+    cache.SECONDS = 0.0  # a checkpoint after each call; the store keeps none of them, so this is receiving alone
+    checkpoints, real = [], cache.Entry.keep_checkpoint
+    cache.Entry.keep_checkpoint = lambda entry, batch: (checkpoints.append(1), real(entry, batch))
+    with_checkpoints = median(timed(settings_of(), peers["ray_2"], table)[1] for _ in range(3))
+    a_shard, task = seconds["ray_1"] / count, median(c for _, c in overhead) / TINY
     arm = computed["ray_2"] - count * task
-    a_slice = max(0.0, with_slices - computed["ray_2"]) / max(1, len(slices) / 3)
-    shards.SECONDS = 20.0
-    driver = {"arm": arm, "shard": task, "slice": a_slice}
+    a_checkpoint = max(0.0, with_checkpoints - computed["ray_2"]) / max(1, len(checkpoints) / 3)
+    cache.SECONDS = 20.0
+    driver = {"arm": arm, "shard": task, "checkpoint": a_checkpoint}
     figures = {
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "efficiency_of_two": {
@@ -113,13 +115,14 @@ def main() -> None:
             "threads": round(seconds["threads_1"] / 2 / seconds["threads_2"], 3),
         },
         "ray_over_threads": round(seconds["ray_2"] / seconds["threads_2"], 3),
-        "seconds_a_shard": round(shard, 4),
+        "seconds_a_shard": round(a_shard, 4),
         "tiny_task_ms": round(1000 * median(t for t, _ in overhead) / TINY, 2),
         "driver_ms": {name: round(1000 * value, 2) for name, value in driver.items()},
         "bytes_a_shard": bytes_of(table),
-        "workers_at_most": round(shard / task),
+        "workers_at_most": round(a_shard / task),
         "model": {
-            name: model(arms, each, length or shard, task, arm, a_slice) for name, (arms, each, length) in WORKS.items()
+            name: model(arms, each, length or a_shard, task, arm, a_checkpoint)
+            for name, (arms, each, length) in WORKS.items()
         },
     }
     print(json.dumps(figures, indent=2))

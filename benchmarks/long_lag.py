@@ -13,12 +13,12 @@ from statistics import median
 import numpy as np
 
 from benchmarks.tutorial import note, run_trials, seconds
-from memory_trials.backend import CORES, keras
-from memory_trials.config import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
-from memory_trials.encoding import make_table, one_hot
-from memory_trials.initializers import initial_weights
-from memory_trials.job import TrainingJob, make_program, shard_size
-from memory_trials.problems import make_problem
+from memory_trials.models.backend import CORES, keras
+from memory_trials.models.initializers import initial_weights
+from memory_trials.settings import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.tasks.encoding import make_table, one_hot
+from memory_trials.tasks.problems import make_problem
+from memory_trials.training.job import TrainingJob, make_program, shard_size
 
 HERE = Path(__file__).parent
 TRIALS, ROUNDS = 100, 5

@@ -15,11 +15,14 @@ import time
 from pathlib import Path
 
 from benchmarks.tutorial import note, seconds
-from memory_trials import encoding, problems, store, studies, tracker, tracking, training
-from memory_trials.artifacts import write_text
-from memory_trials.config import TrackingSettings, load_settings
-from memory_trials.job import TrainingJob
-from memory_trials.trained import write_trained
+from memory_trials.files import write_text
+from memory_trials.settings import TrackingSettings, load_settings
+from memory_trials.studies import design
+from memory_trials.tasks import encoding, problems
+from memory_trials.tracking import publisher, store, tracker
+from memory_trials.training import trainer
+from memory_trials.training.job import TrainingJob
+from memory_trials.training.trained import write_trained
 from stages.evaluate import evaluate
 from tests import stores
 
@@ -27,31 +30,31 @@ HERE = Path(__file__).parent
 TRIALS, FEWER = 1000, 50
 
 
-def trained_arm(trials: int) -> studies.Arm:
+def trained_arm(trials: int) -> design.Arm:
     """The tutorial's, with so many trials, as the pipeline leaves it in this folder."""
-    arm = studies.pipeline_arm()
+    arm = design.pipeline_arm()
     some = arm.settings.training.model_copy(update={"trials": trials})
     settings = arm.settings.model_copy(update={"training": some})
-    arm = dataclasses.replace(arm, settings=settings, files=studies.pipeline_files(Path(f"data/{trials}")))
+    arm = dataclasses.replace(arm, settings=settings, files=design.pipeline_files(Path(f"data/{trials}")))
     problem = problems.make_problem(arm.settings.problem)
-    table = studies.table_of(arm, problem)
+    table = design.table_of(arm, problem)
     write_text(arm.files.sequences, problems.to_json(problem))
     encoding.write_table(arm.files.table, table)
-    done = training.train(TrainingJob(settings.model, some, settings.evaluation.every, table), settings.compute)
-    write_trained(arm.files.trained, done, studies.made_with(settings))
+    done = trainer.train(TrainingJob(settings.model, some, settings.evaluation.interval, table), settings.compute)
+    write_trained(arm.files.trained, done, design.made_with(settings))
     evaluate(arm)
     return arm
 
 
-def by_client(arm: studies.Arm, uri: str) -> None:
+def by_client(arm: design.Arm, uri: str) -> None:
     """The trials' runs as MLflow's manual has it."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
-    client, (shown,) = MlflowClient(uri), tracking._shown([arm])
+    client, (payload,) = MlflowClient(uri), publisher._payloads([arm])
     experiment = client.create_experiment("by client")
     parent = client.create_run(experiment)
-    for child in tracking._children(shown, parent.info.run_id):
+    for child in publisher._children(payload, parent.info.run_id):
         now = int(time.time() * 1000)
         run_id = client.create_run(experiment, tags=child["tags"], run_name=child["name"]).info.run_id
         params = [Param(key, value) for key, value in child["params"].items()]
@@ -69,7 +72,7 @@ def processor_seconds(group: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def by_request(arm: studies.Arm, uri: str, group: int) -> dict[str, float]:
+def by_request(arm: design.Arm, uri: str, group: int) -> dict[str, float]:
     """Milliseconds that the server computes for a request of each kind."""
     from mlflow import MlflowClient
     from mlflow.utils import rest_utils
@@ -84,13 +87,13 @@ def by_request(arm: studies.Arm, uri: str, group: int) -> dict[str, float]:
         kinds[kind] = kinds.get(kind, 0) + processor_seconds(group) - before
         return answer
 
-    client, (shown,) = MlflowClient(uri), tracking._shown([arm])
+    client, (payload,) = MlflowClient(uri), publisher._payloads([arm])
     parent = client.create_run(client.create_experiment("by request"))
     rest_utils.http_request = watched
-    for child in tracking._children(shown, parent.info.run_id):
+    for child in publisher._children(payload, parent.info.run_id):
         store.create_run(client, parent, child)
     rest_utils.http_request = real
-    return {kind: round(1000 * total / len(shown.trials), 1) for kind, total in kinds.items()}
+    return {kind: round(1000 * total / len(payload.trials), 1) for kind, total in kinds.items()}
 
 
 def main() -> None:
@@ -115,13 +118,13 @@ def main() -> None:
             MlflowClient(uri).search_experiments()  # makes the tables
         with stores.mlflow_server(Path(folder), f"{databases}/server", "--workers", "2") as (server, group):
             time.sleep(15)  # its workers start
-            measure("sqlite", TRIALS, tracking.publish, [whole], TrackingSettings(uri=sqlite))
-            measure("postgresql", TRIALS, tracking.publish, [whole], TrackingSettings(uri=f"{databases}/direct"))
+            measure("sqlite", TRIALS, publisher.publish, [whole], TrackingSettings(uri=sqlite))
+            measure("postgresql", TRIALS, publisher.publish, [whole], TrackingSettings(uri=f"{databases}/direct"))
             os.environ[tracker.BACKEND] = f"{databases}/server"
-            measure("server_and_database", TRIALS, tracking.publish, [whole], TrackingSettings(uri=server))
+            measure("server_and_database", TRIALS, publisher.publish, [whole], TrackingSettings(uri=server))
             del os.environ[tracker.BACKEND]
             rest = TrackingSettings(uri=server, experiment="by REST")
-            measure("server", FEWER, tracking.publish, [part], rest)
+            measure("server", FEWER, publisher.publish, [part], rest)
             measure("mlflow_client_sqlite", FEWER, by_client, part, sqlite)
             measure("mlflow_client_server", FEWER, by_client, part, server)
             figures["server_cpu_ms"] = by_request(part, server, group)

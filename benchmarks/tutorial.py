@@ -14,15 +14,15 @@ from statistics import median
 
 import numpy as np
 
-from memory_trials import artifacts
-from memory_trials.backend import CORES, keras
-from memory_trials.batches import new_shard, run_shard
-from memory_trials.config import load_settings
-from memory_trials.encoding import make_table, one_hot
-from memory_trials.initializers import initial_weights
-from memory_trials.job import TrainingJob, make_program, shard_size
-from memory_trials.problems import make_problem
-from memory_trials.training import side_by_side, train
+from memory_trials import files
+from memory_trials.models.backend import CORES, keras
+from memory_trials.models.initializers import initial_weights
+from memory_trials.settings import load_settings
+from memory_trials.tasks.encoding import make_table, one_hot
+from memory_trials.tasks.problems import make_problem
+from memory_trials.training.batches import new_shard, run_shard
+from memory_trials.training.job import TrainingJob, make_program, shard_size
+from memory_trials.training.trainer import side_by_side, train
 
 HERE = Path(__file__).parent
 SIZES = (10, 100, 1000)
@@ -40,7 +40,7 @@ def run_trials(program, size: int, weights: list[np.ndarray], checks: np.ndarray
     """Train all trials from these weights, in shards of this size, on all cores."""
     rows = [slice(first, first + size) for first in range(0, len(weights[0]), size)]
     parts = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
-    run = lambda part, report: run_shard(program, part, checks, report=report)
+    run = lambda batch, report: run_shard(program, batch, checks, report=report)
     side_by_side(run, parts, CORES, progress=lambda *_: None)
 
 
@@ -49,7 +49,7 @@ class Keras:
 
     def __init__(self, table):
         self.sequences = [(one_hot(x[:, np.newaxis], 5), one_hot(y[:, np.newaxis], 5)) for x, y in
-                          zip(table.judge_x, table.judge_y)]  # fmt: skip
+                          zip(table.eval_x, table.eval_y)]  # fmt: skip
         keras.utils.set_random_seed(0)
         layers = [keras.layers.LSTM(20, stateful=True), keras.layers.Dense(5, activation="sigmoid")]
         self.model = keras.Sequential([keras.Input(batch_shape=(1, 1, 5)), *layers])
@@ -73,7 +73,7 @@ def note(name: str, figures: dict) -> None:
     """Into results.json, beside what other benchmarks have measured."""
     path = HERE / "results.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    artifacts.write_json(path, known | {name: figures})
+    files.write_json(path, known | {name: figures})
 
 
 def jax(trials: int) -> float:

@@ -5,10 +5,10 @@ Without an argument a stage works on the one arm of params.yaml; with the name o
 
 import sys
 
-from memory_trials import studies
+from memory_trials.studies import design
 
 
-def chosen() -> list[studies.Arm]:
+def chosen() -> list[design.Arm]:
     """The arms to work on: those of the study that the command line names, or the pipeline's own one. Of a study that
     searches for its arms, the one that the search starts from."""
-    return studies.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [studies.pipeline_arm()]
+    return design.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [design.pipeline_arm()]

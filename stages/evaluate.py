@@ -5,47 +5,40 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from memory_trials import (
-    answers,
-    artifacts,
-    digests,
-    encoding,
-    figures,
-    memory,
-    problems,
-    report,
-    results,
-    studies,
-    study_figures,
-    style,
-)
+from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
-from memory_trials.trained import read_trained
+from memory_trials.evaluation import results
+from memory_trials.integrity import digests
+from memory_trials.report import figures, study_figures, style, wording
+from memory_trials.serving import predictor
+from memory_trials.studies import answers, design
+from memory_trials.tasks import encoding, problems
+from memory_trials.training.trained import read_trained
 from stages import chosen
 
 
 def main() -> None:
     arms = chosen()
     study = arms[0].study
-    if study == studies.PIPELINE:
+    if study == design.PIPELINE:
         outcome = evaluate(arms[0])
         keep_best_trial(arms[0], outcome)
-        artifacts.write_json(studies.PIPELINE_DIGESTS, {"": digest(arms[0])})
-        print(report.report(outcome, arms[0].files.folder))
+        files.write_json(design.PIPELINE_DIGESTS, {"": digest(arms[0])})
+        print(wording.report(outcome, arms[0].files.folder))
         return
-    arms = studies.found_arms(arms)
+    arms = design.found_arms(arms)
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         outcomes = list(pool.map(evaluate, arms))
-    studies.keep_only([arm.files.folder for arm in arms])
-    block = studies.load_studies()[1][study]
+    design.keep_only([arm.files.folder for arm in arms])
+    block = design.load_studies()[1][study]
     summary = answers.summarize(study, block, arms, outcomes)
-    style.write(studies.PICTURES / f"{study}.png", study_figures.study(summary))
-    artifacts.write_json(studies.SUMMARIES / f"{study}.json", summary)
-    artifacts.write_json(studies.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
+    style.write(design.PICTURES / f"{study}.png", study_figures.study(summary))
+    files.write_json(design.SUMMARIES / f"{study}.json", summary)
+    files.write_json(design.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
     print(f"{block.question}\n{summary['answer']}")
 
 
-def evaluate(arm: studies.Arm) -> results.Outcome:
+def evaluate(arm: design.Arm) -> results.Outcome:
     """Work out an arm's outcome, write it, and draw it."""
     outcome, losses = compute(arm)
     results.write(arm.files.folder, outcome)
@@ -53,34 +46,34 @@ def evaluate(arm: studies.Arm) -> results.Outcome:
     return outcome
 
 
-def compute(arm: studies.Arm) -> tuple[results.Outcome, np.ndarray]:
+def compute(arm: design.Arm) -> tuple[results.Outcome, np.ndarray]:
     """What is known of an arm, from its artifacts; and its losses [T, E], which are drawn one by one."""
     problem = problems.read_problem(arm.files.sequences)
-    table = encoding.read_table(arm.files.table) if arm.files.table.exists() else studies.table_of(arm, problem)
+    table = encoding.read_table(arm.files.table) if arm.files.table.exists() else design.table_of(arm, problem)
     made_with, trained = read_trained(arm.files.trained)
     if made_with["model"] != arm.settings.model.model_dump():
         raise UserError(f"{arm.files.trained} holds another model than the parameters describe: run dvc repro")
     return results.outcome(arm.settings, problem, table, trained), trained.losses
 
 
-def draw(arm: studies.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
+def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     """The arm's charts as one picture; the pipeline's also as SVG."""
     charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
-    for name in (results.FIGURE, style.SCALABLE)[: 2 if arm.study == studies.PIPELINE else 1]:
+    for name in (results.FIGURE, style.SCALABLE)[: 2 if arm.study == design.PIPELINE else 1]:
         style.write(arm.files.folder / name, figure)
 
 
-def digest(arm: studies.Arm) -> dict:
+def digest(arm: design.Arm) -> dict:
     """What git keeps of the arm's trials, so that anyone can verify them."""
     return digests.recorded(arm.settings.model, arm.changes, read_trained(arm.files.trained)[1])
 
 
-def keep_best_trial(arm: studies.Arm, outcome: results.Outcome) -> None:
+def keep_best_trial(arm: design.Arm, outcome: results.Outcome) -> None:
     """memory.npz and model.keras."""
     problem, (_, trained) = problems.read_problem(arm.files.sequences), read_trained(arm.files.trained)
     learned = outcome.trials["learned"].to_numpy() == 1
-    memory.write(arm.files.folder, memory.best_memory(problem, arm.settings, trained, learned))
+    predictor.write(arm.files.folder, predictor.best_predictor(problem, arm.settings, trained, learned))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """DVC stage generate_data: the problem that the settings describe -> sequences.json."""
 
-from memory_trials import artifacts, problems, studies
+from memory_trials import files
 from memory_trials.errors import exit_on_user_error
+from memory_trials.studies import design
+from memory_trials.tasks import problems
 from stages import chosen
 
 
 def main() -> None:
     arms = chosen()
-    made = [problems.make_problem(arm.settings.problem, studies.where(arm)) for arm in arms]
+    made = [problems.make_problem(arm.settings.problem, design.where(arm)) for arm in arms]
     for arm, problem in zip(arms, made):
-        artifacts.write_text(arm.files.sequences, problems.to_json(problem))
-    studies.keep_only([arm.files.sequences for arm in arms])
+        files.write_text(arm.files.sequences, problems.to_json(problem))
+    design.keep_only([arm.files.sequences for arm in arms])
     if len(arms) == 1:
         print(problems.described(made[0]))
 

@@ -2,19 +2,21 @@
 
 import sys
 
-from memory_trials import registry, studies, tracker, tracking
 from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.serving import registry
+from memory_trials.studies import design
+from memory_trials.tracking import publisher, tracker
 from stages import chosen
 
 
 def main() -> None:
-    arms = studies.found_arms(chosen())
+    arms = design.found_arms(chosen())
     settings = arms[0].settings.tracking
     if not settings.enabled:
         return
     try:
-        tracking.publish(arms, settings)
-        if arms[0].study == studies.PIPELINE:
+        publisher.publish(arms, settings)
+        if arms[0].study == design.PIPELINE:
             registry.register(arms[0], settings)
     except UserError as error:  # the result is what counts, and it is complete
         print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)

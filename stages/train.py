@@ -4,20 +4,23 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from memory_trials import artifacts, encoding, shards, studies, training
+from memory_trials import files
 from memory_trials.errors import exit_on_user_error
-from memory_trials.job import TrainingJob, shard_count
 from memory_trials.progress import Progress
-from memory_trials.trained import write_trained
+from memory_trials.studies import design
+from memory_trials.tasks import encoding
+from memory_trials.training import cache, trainer
+from memory_trials.training.job import TrainingJob, shard_count
+from memory_trials.training.trained import write_trained
 from stages import chosen
 
 
 def main() -> None:
     arms = chosen()
     compute = arms[0].settings.compute
-    store = shards.Store(artifacts.repository() / shards.FOLDER, compute.cache_megabytes)
-    if search := studies.search_of(arms[0].study):
-        from memory_trials import tuning
+    store = cache.Store(files.repository() / cache.FOLDER, compute.cache_megabytes)
+    if search := design.search_of(arms[0].study):
+        from memory_trials.studies import tuning
 
         tuning.search(search, arms[0], store)
         return
@@ -26,41 +29,41 @@ def main() -> None:
         train_arm(arms[0], jobs[0], store, arms[0].files.trained.parent)
     else:
         train_arms(arms, jobs, store)
-    studies.keep_only([arm.files.trained for arm in arms])
+    design.keep_only([arm.files.trained for arm in arms])
 
 
-def training_job(arm: studies.Arm) -> TrainingJob:
+def training_job(arm: design.Arm) -> TrainingJob:
     settings = arm.settings
     return TrainingJob(
-        settings.model, settings.training, settings.evaluation.every, encoding.read_table(arm.files.table)
+        settings.model, settings.training, settings.evaluation.interval, encoding.read_table(arm.files.table)
     )
 
 
 def train_arm(
-    arm: studies.Arm,
+    arm: design.Arm,
     job: TrainingJob,
-    store: shards.Store,
+    store: cache.Store,
     folder: Path,
-    progress: training.Progress | None = None,
+    progress: trainer.Progress | None = None,
 ) -> None:
     """Train an arm's trials and write them to the folder; without a `progress` that several share, they show their
     own."""
-    train = partial(training.train, job, arm.settings.compute, store=store)
+    train = partial(trainer.train, job, arm.settings.compute, store=store)
     if progress is not None:
         trained = train(progress)
     else:
         with Progress(job.training.trials, job.training.epochs) as own:
             trained = train(own)
-    write_trained(folder / arm.files.trained.name, trained, studies.made_with(arm.settings))
+    write_trained(folder / arm.files.trained.name, trained, design.made_with(arm.settings))
 
 
-def train_arms(arms: list[studies.Arm], jobs: list[TrainingJob], store: shards.Store) -> None:
+def train_arms(arms: list[design.Arm], jobs: list[TrainingJob], store: cache.Store) -> None:
     """All arms of a study; the earlier ones stay until all are there."""
     folder = arms[0].files.trained.parent
     new = folder.with_name("trained.new")
     shutil.rmtree(new, ignore_errors=True)
 
-    def train(number: int, progress: training.Progress | None = None) -> None:
+    def train(number: int, progress: trainer.Progress | None = None) -> None:
         print(f"{arms[number].study}, arm {number + 1} of {len(arms)}: {arms[number].name}", flush=True)
         train_arm(arms[number], jobs[number], store, new, progress)
 
@@ -72,19 +75,19 @@ def train_arms(arms: list[studies.Arm], jobs: list[TrainingJob], store: shards.S
         with Progress(
             trials, round(sum(job.training.trials * job.training.epochs for job in jobs) / trials)
         ) as progress:
-            training.side_by_side(train, range(len(arms)), together, progress)
+            trainer.side_by_side(train, range(len(arms)), together, progress)
     folder.mkdir(exist_ok=True)
     for path in new.iterdir():
         path.replace(folder / path.name)
     new.rmdir()
 
 
-def at_once(arms: list[studies.Arm], jobs: list[TrainingJob]) -> int:
+def at_once(arms: list[design.Arm], jobs: list[TrainingJob]) -> int:
     """How many arms are in flight: on a cluster as many as have two shards for each of its slots, else one."""
     compute = arms[0].settings.compute
     if compute.backend == "threads":
         return 1
-    workers = training.at_once(compute)
+    workers = trainer.at_once(compute)
     shards_in_all = sum(shard_count(job, compute, workers) for job in jobs)
     return min(len(arms), -(-2 * workers * len(arms) // shards_in_all))
 

@@ -39,8 +39,8 @@ static void train_case(void) {
     const size_t asked = (size_t)task.sequences * task.length;
     task.x = take(cells * task.features, 4), task.y = take(cells, 4);
     task.scored = take(cells, 1), task.valid = take(cells, 1), task.reset = take(flags, 1), task.cut = take(flags, 1);
-    task.judge_x = take(asked * task.features, 4), task.judge_y = take(asked, 4), task.judge_scored = take(asked, 1);
-    task.judge_group = take(asked, 4), task.candidates = take((size_t)GROUPS * task.most, 4);
+    task.eval_x = take(asked * task.features, 4), task.eval_y = take(asked, 4), task.eval_mask = take(asked, 1);
+    task.eval_group = take(asked, 4), task.candidates = take((size_t)GROUPS * task.most, 4);
 
     const int64_t *numbers = take(3, sizeof(int64_t)), trials = numbers[0], count = numbers[1], shuffled = numbers[2];
     const int64_t *checks = take(count, sizeof(int64_t)), epochs = checks[count - 1];

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from memory_trials import native
+from memory_trials.engines import native
 
 SOURCE = Path(__file__).with_name("battery.c")
 DIGEST = Path(__file__).with_name("battery.json")
@@ -88,12 +88,12 @@ def make_table(name: str, symbols: int, inputs: int, features: int, batch: int, 
         inputs=inputs, symbols=symbols, x=draw.integers(-1, inputs, (*shape, features)).astype(np.int32),
         y=draw.integers(0, symbols, shape).astype(np.int32), valid=valid, scored=valid & draw.chances(160, shape),
         reset=resets[reset], cut=draw.chances(128 // steps, shape[:2]),
-        judge_x=draw.integers(-1, inputs, (3, 4, features)).astype(np.int32),
-        judge_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), judge_scored=draw.chances(40, (3, 4)),
+        eval_x=draw.integers(-1, inputs, (3, 4, features)).astype(np.int32),
+        eval_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), eval_mask=draw.chances(40, (3, 4)),
         candidates=draw.integers(0, symbols, (GROUPS, 3)).astype(np.int32),
     )  # fmt: skip
     table.candidates[1, -1] = -1  # a smaller set
-    table.judge_group = np.where(table.judge_scored, draw.integers(-1, GROUPS, (3, 4)), -1).astype(np.int32)
+    table.eval_group = np.where(table.eval_mask, draw.integers(-1, GROUPS, (3, 4)), -1).astype(np.int32)
     return table
 
 
@@ -117,12 +117,12 @@ def cases() -> Iterator[Case]:
         name = f"{cell} fades"
         table = make_table(name, 3, 3, 1, 1, 80, 1, "first")
         table.x[:] = np.where(np.arange(80)[:, np.newaxis, np.newaxis], table.x % 2, 2)
-        table.scored[:, :-1], table.cut[:], table.valid[:], table.scored[:, -1] = False, False, True, True
+        table.loss_mask[:, :-1], table.detach[:], table.step_mask[:], table.loss_mask[:, -1] = False, False, True, True
         yield Case(name, (cell, 9, "sigmoid", "adam", 0.001), table, 0.25, (2,))
         # and slots in 1,500 updates
         name = f"{cell} fades slowly"
         table = make_table(name, 3, 3, 1, 1, 1, 2, "first")
-        table.scored[:] = table.valid[:] = True
+        table.loss_mask[:] = table.step_mask[:] = True
         yield Case(name, (cell, 3, "softmax", "adam", 0.5), table, 4.0, (750,), trials=1)
 
 

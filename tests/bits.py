@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from memory_trials import forward, initializers
-from memory_trials.config import ChronoSettings, ModelSettings
-from memory_trials.initializers import draw, initial_weights
+from memory_trials.models import forward, initializers
+from memory_trials.models.initializers import draw, initial_weights
+from memory_trials.settings import ChronoSettings, ModelSettings
 
 DIGESTS = {
     "draws": "f91cc58e87d3c2457f9da42d2d3102a38107b9e91538d3631741d2f345f51359",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from memory_trials.config import Settings, load_settings
+from memory_trials.settings import Settings, load_settings
 from tests import stores
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,8 +44,8 @@ def browser():
 @pytest.fixture(scope="session")
 def evaluated(tmp_path_factory) -> Path:
     """A folder as the evaluate stage leaves it, of trials that were not trained; its store has the runs."""
-    from memory_trials import tracking
-    from memory_trials.config import TrackingSettings
+    from memory_trials.settings import TrackingSettings
+    from memory_trials.tracking import publisher
     from tests import untrained
 
     here = tmp_path_factory.mktemp("evaluated")
@@ -53,7 +53,7 @@ def evaluated(tmp_path_factory) -> Path:
         patch.chdir(here)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         untrained.write_here()
-        tracking.publish([untrained.pipeline_arm()], TrackingSettings())
+        publisher.publish([untrained.pipeline_arm()], TrackingSettings())
     return here
 
 

@@ -1,7 +1,7 @@
 """Small arms of every kind, and what their trials come to, recorded in tests/digests.json.
 
 They guard what DVC's graph and the key of kept trials leave out: whoever changes code that no stage depends on, and by
-it a trained bit, is told so by tests/test_digests.py. Where bits are meant to change, `python -m tests.digests` records
+it a trained bit, is told so by tests/integrity/test_digests.py. Where bits are meant to change, `python -m tests.digests` records
 them anew (and every study must be trained anew).
 """
 
@@ -9,12 +9,12 @@ import itertools
 import json
 from pathlib import Path
 
-from memory_trials import digests
-from memory_trials.config import ComputeSettings, Settings
-from memory_trials.encoding import make_table
-from memory_trials.job import TrainingJob
-from memory_trials.problems import make_problem
-from memory_trials.training import train
+from memory_trials.integrity import digests
+from memory_trials.settings import ComputeSettings, Settings
+from memory_trials.tasks.encoding import make_table
+from memory_trials.tasks.problems import make_problem
+from memory_trials.training.job import TrainingJob
+from memory_trials.training.trainer import train
 
 FILE = Path(__file__).with_name("digests.json")
 TUTORIAL = {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}
@@ -55,10 +55,10 @@ def digest(sections: dict) -> str:
     """The digests of an arm's trials, together."""
     model = {"units": 7} | sections.get("model", {})
     settings = Settings.model_validate({"problem": TUTORIAL} | sections | {
-        "model": model, "training": TRAINING | sections.get("training", {}), "evaluation": {"every": 5},
+        "model": model, "training": TRAINING | sections.get("training", {}), "evaluation": {"interval": 5},
     })  # fmt: skip
     table = make_table(make_problem(settings.problem), settings.encoding, settings.training, False)
-    job = TrainingJob(settings.model, settings.training, settings.evaluation.every, table)
+    job = TrainingJob(settings.model, settings.training, settings.evaluation.interval, table)
     return " ".join(digests.of_trials(train(job, ComputeSettings(threads=1))))
 
 

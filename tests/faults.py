@@ -19,10 +19,13 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from memory_trials import artifacts, encoding, memory, problems, shards
-from memory_trials.config import Settings
+from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
-from memory_trials.trained import read_trained
+from memory_trials.serving import predictor
+from memory_trials.settings import Settings
+from memory_trials.tasks import encoding, problems
+from memory_trials.training import cache
+from memory_trials.training.trained import read_trained
 from tests import untrained
 
 LONGEST = 400  # characters of a sentence
@@ -119,7 +122,7 @@ def _read_trained(path: Path):
 
 
 def _read_memory(path: Path):
-    parts = dict(vars(memory.read(path)))
+    parts = dict(vars(predictor.read(path)))
     return _arrays(parts.pop("weights")), parts
 
 
@@ -139,7 +142,7 @@ def write_lock(folder: Path) -> None:
         {"path": path.relative_to(folder).as_posix(), "md5": hashlib.md5(path.read_bytes()).hexdigest()}
         for path in sorted((folder / "data/tutorial").iterdir())
     ]
-    artifacts.write_text(folder / "dvc.lock", yaml.safe_dump({"stages": {"evaluate": {"outs": outs}}}))
+    files.write_text(folder / "dvc.lock", yaml.safe_dump({"stages": {"evaluate": {"outs": outs}}}))
 
 
 @contextlib.contextmanager
@@ -164,19 +167,19 @@ def meet_damage(folder: Path, count: int, chance: random.Random) -> dict[str, li
         for name, read in READERS.items():
             path = tutorial / name
             others = [
-                path.read_bytes().replace(b'"version": 3', b'"version": 4'),  # in the text
+                path.read_bytes().replace(b'"version": 4', b'"version": 5'),  # in the text
                 path.read_bytes().replace(_wide("memory-trials"), _wide("memory_trials")),  # in the arrays
             ]
             _damage_one(path, read, count, chance, others, ended.setdefault(name, [0, 0]))
         for name in RECORDED:
-            _damage_one(tutorial / name, lambda _: artifacts.check_recorded(), count // 4, chance, [],
+            _damage_one(tutorial / name, lambda _: files.check_recorded(), count // 4, chance, [],
                         ended.setdefault("text and pictures", [0, 0]), harmless=False)  # fmt: skip
-        store = shards.Store(folder / ".shards", 100)
-        for kind in (shards.TRIALS, shards.SLICE):
-            part = {"seeds": np.arange(9), "done": np.full(9, 4), "losses": np.arange(18.0).reshape(9, 2),
+        store = cache.Store(folder / ".shards", 100)
+        for kind in (cache.TRIALS, cache.CHECKPOINT):
+            batch = {"seeds": np.arange(9), "done": np.full(9, 4), "losses": np.arange(18.0).reshape(9, 2),
                     "learned": np.zeros((9, 1), bool), "state/parameters": np.ones((9, 30), np.float32)}  # fmt: skip
-            store.write(kind, "key", part)
-            path = store.path(kind, "key", part["seeds"])
+            store.write(kind, "key", batch)
+            path = store.path(kind, "key", batch["seeds"])
 
             def read_shard(path: Path, kind: str = kind):
                 found = list(store.read(kind, "key"))
@@ -256,7 +259,7 @@ _snippets = st.sampled_from([
 @st.composite
 def _patched(draw) -> bytes:
     """The text of params.yaml with something put into it, or taken out."""
-    text = artifacts.read_bytes(Path(__file__).parent.parent / "params.yaml")
+    text = files.read_bytes(Path(__file__).parent.parent / "params.yaml")
     lines = [line for line in text.splitlines(keepends=True) if line.strip() and not line.strip().startswith(b"#")]
     text = b"".join(lines)
     for _ in range(draw(st.integers(1, 3))):

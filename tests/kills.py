@@ -12,12 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from memory_trials import shards, training
-from memory_trials.config import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
-from memory_trials.encoding import make_table
-from memory_trials.job import TrainingJob
-from memory_trials.problems import make_problem
-from memory_trials.trained import Trained, write_trained
+from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.tasks.encoding import make_table
+from memory_trials.tasks.problems import make_problem
+from memory_trials.training import cache, trainer
+from memory_trials.training.job import TrainingJob
+from memory_trials.training.trained import Trained, write_trained
 
 OWN = {"cell": "my_cells.leaky.LeakyCell", "units": 8}
 WAYS = {  # of training, each for a second or two: model, training
@@ -28,13 +28,13 @@ WAYS = {  # of training, each for a second or two: model, training
 }
 
 
-def train(way: str, store: shards.Store = training.NO_STORE, **changes) -> Trained:
+def train(way: str, store: cache.Store = trainer.NO_STORE, **changes) -> Trained:
     model, settings = WAYS[way]
     settings = TrainingSettings(**{"trials": 24} | settings | changes)
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
     table = make_table(problem, EncodingSettings(), settings, False)
     compute = ComputeSettings(threads=2, shard=8)
-    return training.train(TrainingJob(ModelSettings(**model), settings, 700, table), compute, store=store)
+    return trainer.train(TrainingJob(ModelSettings(**model), settings, 700, table), compute, store=store)
 
 
 def as_bytes(trained: Trained, folder: Path) -> bytes:
@@ -42,22 +42,22 @@ def as_bytes(trained: Trained, folder: Path) -> bytes:
     return (folder / "trained.npz").read_bytes()
 
 
-def emptied(folder: Path) -> shards.Store:
+def emptied(folder: Path) -> cache.Store:
     for path in folder.glob("*"):
         path.unlink()
-    return shards.Store(folder, 1000)
+    return cache.Store(folder, 1000)
 
 
 def started(way: str, folder: Path) -> subprocess.Popen:
-    """A process that trains, and writes a slice whenever it can."""
+    """A process that trains, and writes a checkpoint whenever it can."""
     command = [sys.executable, "-m", "tests.kills", way, str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def killed(way: str, folder: Path, seconds: float, after_a_slice: bool = False) -> bool:
-    """Train until SIGKILL comes after so many seconds, of the start or of the first slice; whether it came in time."""
+def killed(way: str, folder: Path, seconds: float, after_a_checkpoint: bool = False) -> bool:
+    """Train until SIGKILL comes after so many seconds, of the start or of the first checkpoint; whether it came in time."""
     process = started(way, folder)
-    while after_a_slice and process.poll() is None and not list(folder.glob("*.slice.npz")):
+    while after_a_checkpoint and process.poll() is None and not list(folder.glob("*.checkpoint.npz")):
         time.sleep(0.01)
     try:
         said, _ = process.communicate(timeout=seconds)
@@ -89,8 +89,8 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
 
 def main() -> None:
     if len(sys.argv) > 2:
-        shards.SECONDS = 0.0
-        train(sys.argv[1], shards.Store(Path(sys.argv[2]), 1000))
+        cache.SECONDS = 0.0
+        train(sys.argv[1], cache.Store(Path(sys.argv[2]), 1000))
         print("without TensorFlow" if "tensorflow" not in sys.modules else "with TensorFlow")
         return
     for way in WAYS:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memory_trials import results, statistics
+from memory_trials.evaluation import results, statistics
 
 
 def made_up(

@@ -7,18 +7,22 @@ import sys
 import time
 from pathlib import Path
 
-from memory_trials import artifacts, registry, results, store, studies, tracking
-from memory_trials.config import TrackingSettings
-from memory_trials.trained import read_trained, write_trained
+from memory_trials import files
+from memory_trials.evaluation import results
+from memory_trials.serving import registry
+from memory_trials.settings import TrackingSettings
+from memory_trials.studies import design
+from memory_trials.tracking import publisher, store
+from memory_trials.training.trained import read_trained, write_trained
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([
-    "memory_trials.registry", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store",
+    "memory_trials.serving.registry", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store", "alembic.command", "tests.preloaded",
 ])  # fmt: skip
 
 
-def publish(folder: Path, arms: list[studies.Arm], settings: TrackingSettings, meeting=None) -> None:
+def publish(folder: Path, arms: list[design.Arm], settings: TrackingSettings, meeting=None) -> None:
     """What the evaluate stage does in the end, from this folder; what it says goes into said.txt there."""
     os.chdir(folder)
     said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -28,8 +32,8 @@ def publish(folder: Path, arms: list[studies.Arm], settings: TrackingSettings, m
     store.AT_ONCE = 1  # so that there is much to be cut
     if meeting:
         meeting.wait()
-    tracking.publish(arms, settings)
-    if arms[0].study == studies.PIPELINE:
+    publisher.publish(arms, settings)
+    if arms[0].study == design.PIPELINE:
         registry.register(arms[0], settings)
 
 
@@ -56,7 +60,7 @@ def cut(after: float, *arguments) -> bool:
     return process.exitcode != 0
 
 
-def check_once(uri: str, settings: TrackingSettings, arms: list[studies.Arm]) -> None:
+def check_once(uri: str, settings: TrackingSettings, arms: list[design.Arm]) -> None:
     """Every run of these arms is there once, finished, with all that belongs to it, and nothing else is; so is the
     version of the pipeline's memory, and the champion is it."""
     from mlflow import MlflowClient
@@ -67,16 +71,16 @@ def check_once(uri: str, settings: TrackingSettings, arms: list[studies.Arm]) ->
     assert {run.info.status for run in runs} == {"FINISHED"}
     expected = 0
     for arm in arms:
-        (shown,) = tracking._shown([arm])
-        (parent,) = (run for run in runs if run.data.tags.get("fingerprint") == shown.fingerprint)
-        assert parent.data.tags["kind"] == "arm" and parent.data.params == shown.parameters()
-        assert parent.data.metrics.keys() >= dict(shown.numbers()).keys() | {"loss/p10", "learned/ever"}
-        assert len(client.get_metric_history(parent.info.run_id, "loss/median")) == len(shown.epochs)
+        (payload,) = publisher._payloads([arm])
+        (parent,) = (run for run in runs if run.data.tags.get("fingerprint") == payload.fingerprint)
+        assert parent.data.tags["kind"] == "arm" and parent.data.params == payload.parameters()
+        assert parent.data.metrics.keys() >= dict(payload.numbers()).keys() | {"loss/p10", "learned/ever"}
+        assert len(client.get_metric_history(parent.info.run_id, "loss/median")) == len(payload.epochs)
         assert len(client.list_artifacts(parent.info.run_id)) >= 4
         children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-        assert sorted(run.data.params["seed"] for run in children) == sorted(row["seed"] for row in shown.trials)
+        assert sorted(run.data.params["seed"] for run in children) == sorted(row["seed"] for row in payload.trials)
         for run in children:
-            assert len(client.get_metric_history(run.info.run_id, "loss")) == len(shown.trial_epochs)
+            assert len(client.get_metric_history(run.info.run_id, "loss")) == len(payload.trial_epochs)
         expected += 1 + len(children)
     assert len(runs) == expected
     models = client.search_logged_models([experiment])
@@ -89,19 +93,19 @@ def check_once(uri: str, settings: TrackingSettings, arms: list[studies.Arm]) ->
     assert str(client.get_model_version_by_alias(registry.NAME, registry.ALIAS).version) == str(versions[0].version)
 
 
-def changed(arm: studies.Arm, number: int) -> studies.Arm:
+def changed(arm: design.Arm, number: int) -> design.Arm:
     """The arm, whose result is another one now."""
-    metrics = artifacts.read_json(arm.files.folder / results.METRICS)
-    artifacts.write_json(arm.files.folder / results.METRICS, metrics | {"number": number})
+    metrics = files.read_json(arm.files.folder / results.METRICS)
+    files.write_json(arm.files.folder / results.METRICS, metrics | {"number": number})
     return arm
 
 
-def other_arm(arm: studies.Arm) -> studies.Arm:
+def other_arm(arm: design.Arm) -> design.Arm:
     """An arm of a study, with another result."""
     settings, trained = read_trained(arm.files.trained)
     path = arm.files.folder / "other.npz"
     write_trained(path, trained, settings | {"model": settings["model"] | {"cell": "gru"}})
-    return studies.Arm("cells", "cell=gru", arm.settings, {}, dataclasses.replace(arm.files, trained=path))
+    return design.Arm("cells", "cell=gru", arm.settings, {}, dataclasses.replace(arm.files, trained=path))
 
 
 def text_of(folder: Path) -> bytes:

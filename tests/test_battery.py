@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from memory_trials import native
+from memory_trials.engines import native
 from tests import battery
 
 pytestmark = pytest.mark.skipif(native._compiler() is None, reason="no C compiler")

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from memory_trials import artifacts, native, shards
+from memory_trials import files
+from memory_trials.engines import native
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.progress import Progress
+from memory_trials.training import cache
 from tests import faults, kills, untrained
 from tests.conftest import ROOT
-from tests.test_shards import trained
+from tests.training.test_cache import trained
 
 
 @pytest.fixture
@@ -53,15 +55,18 @@ def test_malformed_input_is_refused_in_one_sentence_and_overwrites_nothing(kind,
 
 
 def test_the_report_and_the_tracking_refuse_text_that_was_changed(here, monkeypatch):
-    from memory_trials import page, registry, report, tracking
+    from memory_trials.cli import commands
+    from memory_trials.report import page
+    from memory_trials.serving import registry
+    from memory_trials.tracking import publisher
 
+    answer = lambda: commands.main(["answer"], standalone_mode=False)
     faults.write_lock(here)
-    artifacts.check_recorded()
+    files.check_recorded()
     path = here / "data/tutorial/trials.csv"
     path.write_bytes(path.read_bytes().replace(b"0.2", b"0.3"))
-    monkeypatch.setattr(sys, "argv", ["command"])
-    for module in (page, registry, report, tracking):
-        said = faults.told(module.main, "trials.csv is not as dvc.lock records it")
+    for command in (page.write, registry.register_what_is_here, publisher.publish_what_is_here, answer):
+        said = faults.told(command, "trials.csv is not as dvc.lock records it")
         assert "run dvc repro" in said
 
 
@@ -70,7 +75,7 @@ def test_a_damaged_dvc_lock(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("dvc.lock").write_text(text)
     with pytest.raises(UserError, match=r"dvc.lock is damaged: take it from git again"):
-        artifacts.check_recorded()
+        files.check_recorded()
 
 
 def test_a_full_disk_elsewhere_is_one_sentence_too(capsys):
@@ -83,9 +88,9 @@ def test_a_full_disk_elsewhere_is_one_sentence_too(capsys):
 
 
 def test_training_does_not_look_at_the_clock_for_its_results(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SECONDS", 1.0)  # is over at once, or never
+    monkeypatch.setattr(cache, "SECONDS", 1.0)  # is over at once, or never
     expected = kills.as_bytes(trained(), tmp_path)
-    store = shards.Store(tmp_path / ".shards", 100)
+    store = cache.Store(tmp_path / ".shards", 100)
     for number in range(2):
         with faults.jumping_clocks(random.Random(number)):
             assert kills.as_bytes(trained(store), tmp_path) == expected
@@ -99,25 +104,26 @@ def test_training_does_not_look_at_the_clock_for_its_results(tmp_path, monkeypat
 
 
 def test_the_store_keeps_within_its_bound_whatever_the_times_of_its_files(tmp_path):
-    store, chance = shards.Store(tmp_path / ".shards", 1), random.Random(1)
-    part = {"seeds": faults.np.arange(10), "losses": faults.np.zeros((10, 2500))}
+    store, chance = cache.Store(tmp_path / ".shards", 1), random.Random(1)
+    batch = {"seeds": faults.np.arange(10), "losses": faults.np.zeros((10, 2500))}
     for number in range(30):
-        store.write(shards.TRIALS, f"key{number}", part)
+        store.write(cache.TRIALS, f"key{number}", batch)
         for path in store.folder.glob("*.npz"):
             os.utime(path, (0, max(0, chance.uniform(0, 2**32))))
     assert 0 < sum(path.stat().st_size for path in store.folder.iterdir()) <= 1_000_000
 
 
 def test_publishing_does_not_look_at_the_clock_either(here, monkeypatch):
-    from memory_trials import registry, tracking
-    from memory_trials.config import TrackingSettings
+    from memory_trials.serving import registry
+    from memory_trials.settings import TrackingSettings
+    from memory_trials.tracking import publisher
     from tests import publishers
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     arm, settings = untrained.pipeline_arm(), TrackingSettings()
     for number in range(2):
         with faults.jumping_clocks(random.Random(number)):
-            tracking.publish([arm], settings)
+            publisher.publish([arm], settings)
             registry.register(arm, settings)
     publishers.check_once(f"sqlite:///{here / 'mlflow.db'}", settings, [arm])
 
@@ -125,8 +131,8 @@ def test_publishing_does_not_look_at_the_clock_either(here, monkeypatch):
 def test_a_database_that_was_cut_while_mlflow_made_it_is_made_anew(here, monkeypatch):
     from mlflow.store.db import utils
 
-    from memory_trials import store
-    from memory_trials.config import TrackingSettings
+    from memory_trials.settings import TrackingSettings
+    from memory_trials.tracking import store
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     real = utils._upgrade_db

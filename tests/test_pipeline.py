@@ -43,15 +43,20 @@ def imported(path: Path) -> set[str]:
                 ):
                     if candidate.is_file():
                         waiting.append(candidate)
-    for module, beside in (("native.py", "native.c"), ("drawing.py", "fonts")):
+    for module, beside in (("engines/native.py", "engines/native.c"), ("report/drawing.py", "report/fonts")):
         if f"memory_trials/{module}" in found:
             found.add(f"memory_trials/{beside}")
     # a package's first lines run with any of its modules, but the library's can change no result
-    return found - {"memory_trials/__init__.py"}
+    return {name for name in found if name.startswith("stages/") or not name.endswith("/__init__.py")}
 
 
 def modules_of(stage: dict) -> set[str]:
     return {dep for dep in stage.get("do", stage)["deps"] if dep.endswith((".py", ".c", "/fonts"))}
+
+
+def test_the_first_lines_of_a_room_are_nothing_but_words():
+    for path in (ROOT / "memory_trials").glob("*/__init__.py"):
+        assert [type(statement) for statement in ast.parse(path.read_text()).body] == [ast.Expr], path
 
 
 @pytest.mark.parametrize("stage", STUDY_STAGES)
@@ -62,7 +67,7 @@ def test_a_stage_depends_on_exactly_the_modules_it_imports(stage):
         assert modules_of(STAGES[stage]) == modules
 
 
-@pytest.mark.parametrize("module", ["stages.generate_data", "memory_trials.tracker", "memory_trials.config"])
+@pytest.mark.parametrize("module", ["stages.generate_data", "memory_trials.tracking.tracker", "memory_trials.settings"])
 def test_a_python_without_the_libraries_is_told_in_one_sentence(module):
     done = subprocess.run(
         [sys.executable, "-S", "-m", module], cwd=ROOT, capture_output=True, text=True
@@ -79,7 +84,7 @@ def test_a_mistake_in_the_code_keeps_its_traceback():
 
 def test_stages_that_need_no_tensorflow_do_not_import_it():
     for stage in ("generate_data", "encode"):
-        assert "memory_trials/backend.py" not in imported(ROOT / "stages" / f"{stage}.py")
+        assert "memory_trials/models/backend.py" not in imported(ROOT / "stages" / f"{stage}.py")
 
 
 def test_what_never_changes_a_result_never_invalidates_one():
@@ -154,12 +159,12 @@ def test_built_in_cells_are_trained_and_evaluated_without_tensorflow(reproduced,
     run(reproduced, "make", "clean-cache")
     said = run(reproduced, "python", "-X", "importtime", "-m", f"stages.{stage}")
     modules = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
-    assert "memory_trials.results" in modules and "trials are kept" not in said
-    assert not modules & {"tensorflow", "keras", "memory_trials.backend"}
+    assert "memory_trials.evaluation.results" in modules and "trials are kept" not in said
+    assert not modules & {"tensorflow", "keras", "memory_trials.models.backend"}
 
 
 def test_publishing_again_changes_nothing(reproduced):
-    assert "has this result already" in run(reproduced, "python", "-m", "memory_trials.tracking")
+    assert "has this result already" in run(reproduced, "python", "-m", "memory_trials", "track")
 
 
 def test_a_tracking_server_that_is_away_costs_no_result_and_its_secrets_are_written_nowhere(reproduced):
@@ -259,7 +264,7 @@ def test_an_experiment_in_a_temporary_copy_reaches_the_same_stores_and_table(rep
 def test_the_check_passes_fresh_results_and_fails_stale_or_poor_ones(reproduced):
     run(reproduced, "git", "add", "-A")
     run(reproduced, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "result")
-    check = ("python", "-m", "memory_trials.check")
+    check = ("python", "-m", "memory_trials", "check")
     assert "| success_rate |" in run(reproduced, *check, "HEAD")
     clone = reproduced.parent / "clone"
     run(reproduced.parent, "git", "clone", "-q", str(reproduced), str(clone))
@@ -283,8 +288,7 @@ def test_another_clone_pulls_everything_and_publishes_it_without_training(reprod
             for out in stage["outs"]]  # fmt: skip
     assert len(outs) > 12 and all((clone / out).read_bytes() == (reproduced / out).read_bytes() for out in outs)
     assert "up to date" in run(clone, "dvc", "repro")  # nothing is trained
-    for module in ("tracking", "registry"):  # make track
-        run(clone, "python", "-m", f"memory_trials.{module}")
+    run(clone, "python", "-m", "memory_trials", "track")
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{clone / 'mlflow.db'}")
@@ -292,7 +296,7 @@ def test_another_clone_pulls_everything_and_publishes_it_without_training(reprod
     kinds = [found.data.tags["kind"] for found in client.search_runs([experiment])]
     assert sorted(kinds) == ["arm"] + 4 * ["trial"]
     assert client.get_model_version_by_alias("memory-trials", "champion").version == 1
-    assert "(probability" in run(clone, "python", "-m", "memory_trials.predict", "3 0 1 2")
+    assert "(probability" in run(clone, "python", "-m", "memory_trials", "predict", "3 0 1 2")
 
 
 def test_a_users_own_words(reproduced):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-OURS = sorted(path for folder in ("memory_trials", "stages", "my_cells") for path in (ROOT / folder).glob("*.py"))
+OURS = sorted(path for folder in ("memory_trials", "stages", "my_cells") for path in (ROOT / folder).rglob("*.py"))
 RUNS_WHAT_IT_READS = {
     "pickle",
     "cPickle",
@@ -69,7 +69,7 @@ def test_it_would_be_noticed(source):
 
 
 def test_modules_are_imported_by_name_in_one_place_only():
-    """The cell that params.yaml names (test_memory: an artifact that names one does not have it imported)."""
+    """The cell that params.yaml names (test_predictor: an artifact that names one does not have it imported)."""
     by_name = [
         path.name for path in OURS if any(name == "import_module" for name, _ in calls(ast.parse(path.read_text())))
     ]
@@ -77,9 +77,10 @@ def test_modules_are_imported_by_name_in_one_place_only():
 
 
 def test_servers_are_for_this_machine_unless_told_otherwise():
-    from memory_trials import registry, tracking
+    from memory_trials.serving import registry
+    from memory_trials.tracking import publisher
 
-    assert registry.HOST == tracking.HOST == "127.0.0.1"
+    assert registry.HOST == publisher.HOST == "127.0.0.1"
     assert not [path.name for path in OURS if "0.0.0.0" in path.read_text()]
 
 
@@ -100,4 +101,5 @@ def test_every_package_is_locked_by_its_hashes_and_no_host_is_named(name):
 
 def test_what_is_installed_is_what_is_locked():
     installs = [line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line]
-    assert installs and all("--require-hashes" in line for line in installs)
+    own = "--no-deps --no-index --no-build-isolation -e ."  # fetches nothing
+    assert installs and all("--require-hashes" in line or own in line for line in installs)

@@ -170,10 +170,10 @@ def check_runs(folder: Path) -> None:
 
 
 def check_runs_here() -> None:
-    from memory_trials import studies
+    from memory_trials.studies import design
     from tests import publishers
 
-    arm = studies.pipeline_arm()
+    arm = design.pipeline_arm()
     publishers.check_once(f"sqlite:///{Path.cwd() / 'mlflow.db'}", arm.settings.tracking, [arm])
 
 
@@ -310,7 +310,7 @@ def part_training(place: Path, seed: int, count: int = 5) -> list[Row]:
         number, ended, wrong = kills.measured(way, count)
         if wrong:
             raise Wrong(f"{way}: {wrong} of {ended} ended with other bytes")
-        rows.append((f"`kill -9` of training that writes slices all the time: {way}", str(number),
+        rows.append((f"`kill -9` of training that writes checkpoints all the time: {way}", str(number),
                      f"{ended} of {ended} resumed with equal bytes"))  # fmt: skip
     return rows
 
@@ -462,8 +462,7 @@ def _full_store(reference_folder: Path, folder: Path, reference: dict[str, str])
                 raise Wrong(f"no warning: {done.stderr[-500:]}")
             check_same(folder, reference)
             filler.unlink()
-            for module in ("tracking", "registry"):
-                must(run(folder, sys.executable, "-m", f"memory_trials.{module}", more={"MLFLOW_TRACKING_URI": place}))
+            must(run(folder, sys.executable, "-m", "memory_trials", "track", more={"MLFLOW_TRACKING_URI": place}))
             tried += 1
     return (
         "disk of mlflow.db full",
@@ -492,15 +491,14 @@ def _full_clone(base: Path, folder: Path, reference: dict[str, str]) -> Row:
             must(run(clone, "dvc", "repro"))
             if outputs(clone) != reference:
                 raise Wrong("other bytes after a full disk")
-            for module in ("tracking", "registry"):
-                must(run(clone, sys.executable, "-m", f"memory_trials.{module}"))
+            must(run(clone, sys.executable, "-m", "memory_trials", "track"))
             check_runs(clone)
     return "disk of the whole clone full during `dvc repro`", str(tried), "no traceback; with room again, equal bytes"
 
 
 def _full_library(reference_folder: Path, folder: Path, reference: dict[str, str]) -> Row:
     prepared(reference_folder, folder)
-    cache = folder / "memory_trials/__pycache__"
+    cache = folder / "memory_trials/engines/__pycache__"
     shutil.rmtree(folder / ".shards")
     with small_disk(cache, "64k"):
         for path in cache.glob("*"):
@@ -529,14 +527,14 @@ def part_damage(place: Path, seed: int, count: int = 400) -> list[Row]:
 
 
 def _damage_in_commands(folder: Path, chance: random.Random, reference: dict[str, str]) -> Row:
-    module = lambda name, *more: (sys.executable, "-m", f"memory_trials.{name}", *more)
+    command = lambda *words: (sys.executable, "-m", "memory_trials", *words)
     readers = {
-        "sequences.json": [stage("encode"), stage("evaluate"), module("page")],
+        "sequences.json": [stage("encode"), stage("evaluate"), command("report")],
         "table.npz": [stage("train"), stage("evaluate")],
-        "trained.npz": [stage("evaluate"), module("page"), module("tracking")],
-        "memory.npz": [module("predict", "3 0 1 2"), module("registry")],
-        "metrics.json": [module("page"), module("tracking"), module("report"), module("check", "HEAD")],
-        "trials.csv": [module("page"), module("tracking"), module("report")],
+        "trained.npz": [stage("evaluate"), command("report"), command("track")],
+        "memory.npz": [command("predict", "3 0 1 2"), command("track")],
+        "metrics.json": [command("report"), command("track"), command("report"), command("check", "HEAD")],
+        "trials.csv": [command("report"), command("track"), command("report")],
     }
     tried = 0
     for name, commands in readers.items():
@@ -548,7 +546,7 @@ def _damage_in_commands(folder: Path, chance: random.Random, reference: dict[str
             path.unlink()
             path.write_bytes(damaged)
             done = run(folder, *command)
-            if command == module("check", "HEAD"):
+            if command == command("check", "HEAD"):
                 if (
                     done.returncode != 1
                     or "Traceback" in done.stderr
@@ -567,7 +565,7 @@ def _damage_in_commands(folder: Path, chance: random.Random, reference: dict[str
 
 def _damaged_library(folder: Path, chance: random.Random, reference: dict[str, str]) -> Row:
     tried = 0
-    (path,) = (folder / "memory_trials/__pycache__").glob("native-*.so")
+    (path,) = (folder / "memory_trials/engines/__pycache__").glob("native-*.so")
     whole = path.read_bytes()
     for how, damaged in [*faults.damages(whole, 2, chance)][1:3]:
         path.unlink()
@@ -665,9 +663,9 @@ def part_together(place: Path, seed: int, count: int = 4) -> list[Row]:
 
 
 def _two_compilers(folder: Path, reference: dict[str, str]) -> Row:
-    for path in (folder / "memory_trials/__pycache__").glob("*"):
+    for path in (folder / "memory_trials/engines/__pycache__").glob("*"):
         path.unlink()
-    code = "from memory_trials import native; native._library()"
+    code = "from memory_trials.engines import native; native._library()"
     several = [subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=environment()) for _ in range(4)]
     if any(process.wait() for process in several):
         raise Wrong("a process that compiles beside others failed")
@@ -732,9 +730,9 @@ def part_rights(place: Path, seed: int) -> list[Row]:
     rows.append(("data/ read-only, data/tutorial/ not there yet", "1", "one sentence, nothing lost"))
     goes_on(".shards/ read-only", [folder / ".shards"], "train", "note: what is trained from here on is not kept",
             "training went on, with a note, to equal bytes")  # fmt: skip
-    for path in (folder / "memory_trials/__pycache__").glob("*"):
+    for path in (folder / "memory_trials/engines/__pycache__").glob("*"):
         path.unlink()
-    goes_on("the folder of native.c's library read-only", [folder / "memory_trials/__pycache__"], "train", "",
+    goes_on("the folder of native.c's library read-only", [folder / "memory_trials/engines/__pycache__"], "train", "",
             "compiled elsewhere, equal bytes")  # fmt: skip
     database = folder / "database"
     database.mkdir()
@@ -799,15 +797,14 @@ def part_clocks(place: Path, seed: int) -> list[Row]:
     folder = copy(base, place / "jumping")
     for name in STAGES:
         must(run(folder, *stage(name), more=jumping))
-    for module in ("tracking", "registry"):
-        must(run(folder, sys.executable, "-m", f"memory_trials.{module}", more=jumping))
+    must(run(folder, sys.executable, "-m", "memory_trials", "track", more=jumping))
     check_same(folder, reference)
     check_runs(folder)
     rows = [("the time of day jumps by up to ten years, ten times a second: all stages, `make track`", "6",
              "equal bytes, each run in MLflow once")]  # fmt: skip
     must(run(folder, "dvc", "repro", more=jumping))
     complete(folder, reference)
-    must(run(folder, sys.executable, "-m", "memory_trials.page", more=jumping))
+    must(run(folder, sys.executable, "-m", "memory_trials", "report", more=jumping))
     if not (folder / "report.html").stat().st_size > 1_000_000:
         raise Wrong("the report is not whole")
     rows.append(("likewise: `dvc repro`, `make report`", "2", "equal bytes, the report whole"))

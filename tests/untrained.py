@@ -2,30 +2,32 @@
 
 import numpy as np
 
-from memory_trials import artifacts, encoding, problems, studies
-from memory_trials.config import ProblemSettings, Settings
-from memory_trials.trained import Trained, write_trained
+from memory_trials import files
+from memory_trials.settings import ProblemSettings, Settings
+from memory_trials.studies import design
+from memory_trials.tasks import encoding, problems
+from memory_trials.training.trained import Trained, write_trained
 from stages.evaluate import evaluate, keep_best_trial
-from tests.test_memory import SEQUENCES, make_memory
+from tests.serving.test_predictor import SEQUENCES, make_predictor
 
 SEEDS = np.array([40, 41, 42])
 
 
-def pipeline_arm() -> studies.Arm:
+def pipeline_arm() -> design.Arm:
     settings = Settings(problem=ProblemSettings(sequences=SEQUENCES), model={"units": 6})
-    return studies.Arm(studies.PIPELINE, "", settings, {}, studies.pipeline_files())
+    return design.Arm(design.PIPELINE, "", settings, {}, design.pipeline_files())
 
 
 def write_here() -> None:
     """Make the folder in the present one."""
     arm = pipeline_arm()
     problem = problems.make_problem(arm.settings.problem)
-    each = [make_memory(seed=seed).weights for seed in SEEDS.tolist()]
+    each = [make_predictor(seed=seed).weights for seed in SEEDS.tolist()]
     weights = {name: np.stack([trial[name] for trial in each]) for name in each[0]}
     losses = np.array([[0.9, 0.3], [0.9, 0.2], [0.9, 0.4]], np.float32)
     trained = Trained(SEEDS, weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1), np.float32))
-    artifacts.write_text(arm.files.sequences, problems.to_json(problem))
+    files.write_text(arm.files.sequences, problems.to_json(problem))
     table = encoding.make_table(problem, arm.settings.encoding, arm.settings.training, False)
     encoding.write_table(arm.files.table, table)
-    write_trained(arm.files.trained, trained, studies.made_with(arm.settings))
+    write_trained(arm.files.trained, trained, design.made_with(arm.settings))
     keep_best_trial(arm, evaluate(arm))

@@ -1,0 +1,293 @@
+"""The command `memory-trials`, also `python -m memory_trials`: everything a user asks for. `make` calls it.
+
+What a command needs takes up to seconds to import, so each imports its own: the help is there at once.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from memory_trials.errors import UserError, exit_on_user_error
+
+TUTORIAL = Path("data/tutorial")
+
+
+class InOrder(click.Group):
+    """Commands as they stand here, and not by the alphabet."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=InOrder,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`memory-trials COMMAND --help` tells more. Run it in the folder that holds params.yaml.",
+)
+def commands() -> None:
+    """How often does a recurrent network learn to remember?
+
+    \b
+    memory-trials repro               # trains 100 trials, prints the answer
+    memory-trials report              # everything in one page
+    memory-trials predict 3 0 1 2     # asks the best trial
+    """
+
+
+@commands.command()
+def repro() -> None:
+    """Bring the pipeline up to date, and print the answer.
+
+    \b
+    memory-trials repro
+    dvc exp run -S model.cell=gru     # DVC's own: with another setting
+    """
+    from memory_trials.settings import load_settings
+
+    load_settings()
+    dvc("repro")
+    _print_answer(TUTORIAL, whole=False)
+
+
+@commands.command()
+@click.option("--check", is_flag=True, help="Only say whether they are valid, and list them; train nothing.")
+def studies(check: bool) -> None:
+    """Bring all studies and RESULTS.md up to date.
+
+    \b
+    memory-trials studies --check
+    memory-trials studies
+    """
+    from memory_trials.studies import design
+
+    for name in design.load_studies()[1]:
+        print(design.described(name), flush=True)
+    if not check:
+        dvc("repro", "studies/dvc.yaml")
+        print("every answer: RESULTS.md")
+
+
+@commands.command()
+@click.argument("name")
+def study(name: str) -> None:
+    """Bring one study up to date, and its answer in RESULTS.md.
+
+    \b
+    memory-trials study cells
+    """
+    from memory_trials.studies import design
+
+    print(design.described(name), flush=True)
+    dvc("repro", f"studies/dvc.yaml:evaluate@{name}")
+    dvc("repro", "--single-item", "studies/dvc.yaml:results")
+
+
+@commands.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=TUTORIAL)
+@click.option("--short", is_flag=True, help="The first sentence only.")
+def answer(folder: Path, short: bool) -> None:
+    """Say in words what came out.
+
+    FOLDER: of another arm than the pipeline's.
+
+    \b
+    memory-trials answer
+    memory-trials answer --short data/studies/cells/arms/cell=gru
+    """
+    _print_answer(folder, whole=not short)
+
+
+@commands.command()
+def report() -> None:
+    """Write report.html, everything in one page.
+
+    It holds the answer, every study, and a microscope for the inside of a trial, and needs no network.
+
+    \b
+    memory-trials report
+    """
+    from memory_trials.report import page
+
+    print(page.write())
+
+
+@commands.command()
+@click.argument("symbols", nargs=-1)
+@click.option("--steps", type=int, default=1, show_default=True, help="How many symbols to say, each fed back.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), default=TUTORIAL / "memory.npz", show_default=True,
+    help="A file that the stage evaluate wrote.",
+)  # fmt: skip
+def predict(symbols: tuple[str, ...], steps: int, model: Path) -> None:
+    """Ask the best trial what comes next.
+
+    It answers with each symbol's probability. SYMBOLS are separated by spaces or commas, or given as a JSON array;
+    after --, any may begin with a dash.
+
+    \b
+    memory-trials predict 3 0 1 2
+    memory-trials predict 4 --steps 10
+    memory-trials predict '["ice cream", "b"]'
+    """
+    from memory_trials.serving import predictor
+
+    best = predictor.read(model)
+    for symbol, probability in predictor.predict(best, predictor.words(" ".join(symbols)), steps):
+        print(f"{symbol}  (probability {probability:.4f})")
+    print(f"says {best}")
+
+
+@commands.command()
+def serve() -> None:
+    """Answer the same over HTTP, by MLflow.
+
+    Prints a request to paste, and serves until Ctrl-C. On 127.0.0.1:5001, unless the environment variables BIND and
+    PORT say otherwise.
+
+    \b
+    memory-trials serve
+    PORT=5002 memory-trials serve
+    """
+    from memory_trials.serving import registry
+
+    registry.serve()
+
+
+@commands.command()
+def ui() -> None:
+    """Show the runs in MLflow's page.
+
+    Prints a link to each study's charts. On 127.0.0.1:5000, unless the environment variables BIND and PORT say
+    otherwise.
+
+    \b
+    memory-trials ui
+    """
+    from memory_trials.settings import load_settings
+    from memory_trials.tracking import publisher
+
+    publisher.show_page(load_settings().tracking)
+
+
+@commands.command()
+def track() -> None:
+    """Publish what is here in MLflow.
+
+    The runs, and the best trial in its registry. Doing it again changes nothing.
+
+    \b
+    memory-trials track
+    MLFLOW_TRACKING_URI=https://runs.example.org memory-trials track
+    """
+    from memory_trials.serving import registry
+    from memory_trials.tracking import publisher
+
+    publisher.publish_what_is_here()
+    registry.register_what_is_here()
+
+
+@commands.command()
+@click.argument("revision", default="HEAD~1")
+def check(revision: str) -> None:
+    """Is the recorded result in step, and good enough?
+
+    In step with code and parameters; its metrics are shown beside those of REVISION.
+
+    \b
+    memory-trials check
+    memory-trials check main
+    """
+    from memory_trials.integrity import check
+
+    check.check(revision)
+
+
+@commands.command()
+@click.option("--share", type=click.FloatRange(0, 1), envvar="SHARE", help="Of all recorded trials; else for a minute.")
+@click.option("--seed", type=click.IntRange(0), envvar="SEED", help="Which trials are drawn; else others each time.")
+def verify(share: float | None, seed: int | None) -> None:
+    """Are recorded trials the same, trained anew here?
+
+    \b
+    memory-trials verify               # as many as fit into a minute
+    memory-trials verify --share 1     # all of them
+    """
+    from memory_trials.integrity import verify
+
+    verify.check_against_digests(share, seed)
+
+
+@commands.command()
+@click.argument("study", required=False)
+def reachable(study: str | None) -> None:
+    """Warn where MLflow does not answer.
+
+    It ends nothing; the pipeline asks before it trains.
+
+    \b
+    memory-trials reachable
+    memory-trials reachable cells
+    """
+    from memory_trials.settings import load_settings
+    from memory_trials.tracking import tracker
+
+    if study:
+        from memory_trials.studies import design
+
+        settings = design.study_arms(study)[1][0].settings
+    else:
+        settings = load_settings()
+    tracker.warn_if_away(settings.tracking)
+
+
+def _print_answer(folder: Path, whole: bool) -> None:
+    from memory_trials import files
+    from memory_trials.evaluation import results
+    from memory_trials.report import wording
+    from memory_trials.studies import answers
+
+    files.check_recorded()
+    if whole:
+        print(wording.report(results.read(folder), folder).strip())
+    else:
+        print(answers.how_often_and_how_much(files.read_json(folder / results.METRICS)))
+
+
+def dvc(*arguments: str) -> None:
+    """DVC in this environment, which its stages find first; ends as DVC does where it fails."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {"DVC_NO_ANALYTICS": "1"} | os.environ | {"PATH": path}
+    with subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env=environment) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # which DVC has been told too: it ends its stages, and unlocks the repository
+            process.wait()
+            raise
+    if code:
+        sys.exit(code)
+
+
+def main() -> None:
+    """What is wrong with the words of a command is one sentence, and exit code 2; else as `exit_on_user_error`."""
+    sys.path.insert(0, os.getcwd())  # where cells of the user's are, as with python -m
+
+    def run() -> None:
+        try:
+            commands.main(prog_name="memory-trials", standalone_mode=False)
+        except click.UsageError as error:
+            if isinstance(error, click.exceptions.NoArgsIsHelpError):
+                print(error.format_message())
+                return
+            where = error.ctx.command_path if error.ctx else "memory-trials"
+            words = " ".join(error.format_message().split()).rstrip(".?")
+            print(f"error: {words}; {where} --help tells what it takes", file=sys.stderr)
+            sys.exit(2)
+        except click.ClickException as error:
+            raise UserError(error.format_message()) from None
+        except click.Abort:
+            raise KeyboardInterrupt from None
+
+    exit_on_user_error(run)

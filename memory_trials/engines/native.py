@@ -1,0 +1,334 @@
+"""The built-in cells without TensorFlow: native.c, compiled once for this processor and called through ctypes.
+
+A trial's bits depend on neither: native.c defines its arithmetic, and `identity` names that alone.
+
+XLA compiles a program for every setting, which takes seconds, and spends microseconds on every step of a long
+sequence; native.c is compiled once in a few seconds, for all settings, and trains one trial after another in
+the processor's nearest cache. Its equations are those of `models.forward` and `engines.optimizers`.
+"""
+
+import ctypes
+import errno
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memory_trials.errors import UserError
+
+SOURCE = Path(__file__).with_name("native.c")
+# No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
+# IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
+FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
+# for this very processor, where the compiler knows how
+TUNINGS = (["-march=native"], ["-mcpu=native"], [])
+
+CHECKSUM = 32  # bytes
+
+CELLS = ("lstm", "gru", "simple_rnn", "mlp")  # in the order of native.c's enumerations
+OUTPUTS = ("sigmoid", "softmax")
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
+STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1, "mlp": 0}  # vectors of the size of `units`
+SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
+
+_INTS = (
+    "cell", "output", "optimizer", "units", "inputs", "symbols",
+    "updates", "steps", "batch", "features", "sequences", "length", "most",
+)  # fmt: skip
+_ARRAYS = {
+    "x": np.int32, "y": np.int32, "loss_mask": np.bool_, "step_mask": np.bool_, "reset": np.bool_, "detach": np.bool_,
+    "eval_x": np.int32, "eval_y": np.int32, "eval_mask": np.bool_,
+    "eval_group": np.int32, "candidates": np.int32,
+}  # fmt: skip
+
+
+class _Task(ctypes.Structure):
+    """As in native.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in _INTS),
+        ("learning_rate", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+    ]
+
+
+@dataclass
+class State:
+    """T trials on their way; some of the trials, taken from every array, are a State too.
+
+    parameters [T, P]: each trial's weights one after another. slots [T, n, P]: the optimizer's.
+    states [T, B, n * units]: the cell's state in each row. steps [T]: optimizer steps taken.
+    """
+
+    parameters: np.ndarray
+    slots: np.ndarray
+    states: np.ndarray
+    steps: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return dict(vars(self))
+
+
+class Program:
+    """What to train, and on which table. Nothing here changes, so threads may run it side by side."""
+
+    capacity = 1000  # checks in one call at most: it keeps the arrays of a call small
+
+    def __init__(self, cell: str, units: int, output: str, optimizer: str, learning_rate: float, table):
+        self._library = _library()
+        self.table = table
+        self._arrays = {name: np.ascontiguousarray(getattr(table, name), kind) for name, kind in _ARRAYS.items()}
+        _check_table(table.inputs, table.symbols, **self._arrays)
+        updates, steps, batch, features = table.x.shape
+        sizes = (
+            units,
+            table.inputs,
+            table.symbols,
+            updates,
+            steps,
+            batch,
+            features,
+            *table.eval_y.shape,
+            table.candidates.shape[1],
+        )
+        kinds = (CELLS.index(cell), OUTPUTS.index(output), OPTIMIZERS.index(optimizer))
+        pointers = (array.ctypes.data for array in self._arrays.values())
+        self._task = _Task(*kinds, *sizes, learning_rate, *pointers)
+        self.updates, self.state_shape = updates, (batch, STATES[cell] * units)
+        self.slots = SLOTS[optimizer]
+        gates = GATES[cell] * units
+        recurrent = [] if cell == "mlp" else [(units, gates)]
+        bias = (2, gates) if cell == "gru" else (gates,)
+        of_cell = ["kernel", "bias"] if cell == "mlp" else ["kernel", "recurrent_kernel", "bias"]
+        self.names = [*(f"cell/{name}" for name in of_cell), "output/kernel", "output/bias"]
+        self.shapes = [(table.inputs, gates), *recurrent, bias, (units, table.symbols), (table.symbols,)]
+
+    def start(self, weights: list[np.ndarray]) -> State:
+        """weights: kernel, recurrent kernel, bias, output kernel, output bias, each [T, ...]."""
+        trials = len(weights[0])
+        if [array.shape for array in weights] != [(trials, *shape) for shape in self.shapes]:
+            raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {self.shapes}")
+        parameters = np.concatenate([np.reshape(array, (trials, -1)) for array in weights], axis=1, dtype=np.float32)
+        return State(
+            parameters,
+            np.zeros((trials, self.slots, parameters.shape[1]), np.float32),
+            np.zeros((trials, *self.state_shape), np.float32),
+            np.zeros(trials, np.int64),
+        )
+
+    def resume(self, arrays: dict[str, np.ndarray]) -> State:
+        """From a state's arrays, or some trials of them."""
+        return State(**arrays)
+
+    def run(
+        self, state: State, checks: np.ndarray, order: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Train checks[-1] epochs, evaluating after each that `checks` names; `state` is changed in place.
+
+        order: None, or in which order each trial takes the updates in each epoch [T, checks[-1], updates].
+        Returns losses [T, checks[-1]], and learned, margin and memory [T, len(checks)] as in `trained.Trained`.
+        """
+        checks = np.ascontiguousarray(checks, np.int64)
+        if not len(checks) or checks[0] < 1 or (np.diff(checks) < 1).any():
+            raise ValueError(f"checks are {checks}, not ascending numbers of epochs")
+        trials, epochs = len(state.parameters), int(checks[-1])
+        if order is not None:
+            order = np.ascontiguousarray(order, np.int32)
+            if order.shape != (trials, epochs, self.updates) or order.min() < 0 or order.max() >= self.updates:
+                raise ValueError(f"order is {order.shape}, not indices in the table [T, epochs, updates]")
+        arrays = (state.parameters, state.slots, state.states, state.steps)
+        for array, kind in zip(arrays, (np.float32, np.float32, np.float32, np.int64)):
+            if array.dtype != kind or not array.flags.c_contiguous or len(array) != trials:
+                raise ValueError("state is not as start made it")
+        losses = np.empty((trials, epochs), np.float32)
+        kinds = {"learned": np.bool_, "margin": np.float32, "memory": np.float32}
+        found = {name: np.empty((trials, len(checks)), kind) for name, kind in kinds.items()}
+        enough_memory = self._library.memory_trials_run(
+            ctypes.byref(self._task), trials, *(array.ctypes.data for array in arrays), len(checks),
+            checks.ctypes.data, None if order is None else order.ctypes.data, losses.ctypes.data,
+            *(array.ctypes.data for array in found.values()),
+        )  # fmt: skip
+        if not enough_memory:
+            raise MemoryError("not enough memory for the steps of an update")
+        return losses, found
+
+    def weights(self, state: State) -> list[np.ndarray]:
+        """The trained weights, as `start` takes them."""
+        ends = np.cumsum([np.prod(shape) for shape in self.shapes])
+        parts = np.split(state.parameters, ends[:-1], axis=1)
+        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes)]
+
+
+def _check_table(
+    inputs: int,
+    symbols: int,
+    x,
+    y,
+    loss_mask,
+    step_mask,
+    reset,
+    detach,
+    eval_x,
+    eval_y,
+    eval_mask,
+    eval_group,
+    candidates,
+) -> None:
+    """C reads wherever an index points to, so a wrong table must not get there."""
+    shapes_agree = (
+        x.shape[:3] == y.shape == loss_mask.shape == step_mask.shape
+        and x.shape[:2] == reset.shape == detach.shape
+        and eval_x.shape[:2] == eval_y.shape == eval_mask.shape == eval_group.shape
+        and x.shape[3] == eval_x.shape[2]
+    )
+    if not shapes_agree or not x.size:
+        raise ValueError("the table's arrays do not fit together")
+    within = lambda array, first, end: not array.size or (array.min() >= first and array.max() < end)
+    targets = (y[loss_mask], eval_y[eval_mask])
+    if not all([within(a, -1, inputs) for a in (x, eval_x)] + [within(a, 0, symbols) for a in targets]):
+        raise ValueError("the table has an index outside its inputs or symbols")
+    if not (within(eval_group, -1, len(candidates)) and within(candidates, -1, symbols)):
+        raise ValueError("the table has an index outside its candidates or symbols")
+    if (loss_mask & ~step_mask).any():
+        raise ValueError("the table scores padding")
+
+
+def available() -> bool:
+    """Whether native.c can be used: it is compiled already, or there is a compiler."""
+    return _compiler() is not None or _whole(_path_in(SOURCE.parent / "__pycache__"))
+
+
+def _compiler() -> list[str] | None:
+    """$CC may name arguments too."""
+    for command in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        words = shlex.split(command)
+        if words and shutil.which(words[0]):
+            return words
+    return None
+
+
+def compiler_version() -> str:
+    """The first line that the compiler says of itself."""
+    if (compiler := _compiler()) is None:
+        return "no C compiler"
+    said = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    return (said.splitlines() or ["an unknown compiler"])[0]
+
+
+@functools.cache
+def processor() -> str:
+    """What this processor can do. Compilers make use of it: native.c, compiled for it, may not run on another one, and
+    XLA's programs round differently there."""
+    try:
+        return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):  # not Linux, or not x86
+        return f"{platform.machine()} {platform.processor()}"
+
+
+@functools.cache  # what is edited while this process runs is not what it runs
+def identity() -> str:
+    """What a trial's bits depend on, besides its settings and initial weights: the source and how it is compiled, on
+    whatever machine."""
+    return f"native-{hashlib.sha256(SOURCE.read_bytes() + repr(FLAGS).encode()).hexdigest()[:16]}"
+
+
+@functools.cache
+def build() -> str:
+    """Names the compiled library, which runs on processors like this one."""
+    parts = (identity(), repr(TUNINGS), processor())
+    return f"native-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
+
+
+def _path_in(folder: Path) -> Path:
+    return folder / f"{build()}.so"
+
+
+def library() -> bytes | None:
+    """The compiled library, for `install` on a machine with the same `build`; None where it could not be kept."""
+    _library()
+    path = _path_in(SOURCE.parent / "__pycache__")
+    return path.read_bytes() if _whole(path) else None
+
+
+def install(compiled: bytes) -> None:
+    """Take a library that a machine with the same `build` has compiled: no compiler is needed."""
+    path = _path_in(SOURCE.parent / "__pycache__")
+    if not _whole(path):
+        path.parent.mkdir(exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(compiled)
+        os.replace(temporary, path)  # another process may be doing the same
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    try:
+        library = _loaded(SOURCE.parent / "__pycache__")
+    except (OSError, UserError):  # that folder is full, may not be written to, or nothing in it may be run
+        try:
+            with tempfile.TemporaryDirectory() as folder:  # once it is loaded, a library's file may go
+                library = _loaded(Path(folder))
+        except OSError as error:
+            raise UserError(f"{SOURCE.name}, compiled, cannot be kept or loaded: {error}") from None
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.memory_trials_run.restype = ctypes.c_int32
+    library.memory_trials_run.argtypes = [
+        pointer, number, *[pointer] * 4, number, *[pointer] * 6,
+    ]  # fmt: skip
+    return library
+
+
+def _loaded(folder: Path) -> ctypes.CDLL:
+    path = _path_in(folder)
+    if not _whole(path):
+        folder.mkdir(exist_ok=True)
+        _compile(path)
+    return ctypes.CDLL(str(path))
+
+
+def _whole(path: Path) -> bool:
+    """Whether the library is there and undamaged: a changed one could say anything, or end the process. Its file ends
+    with its checksum, which no loader reads."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-CHECKSUM]).digest() == content[-CHECKSUM:]
+
+
+def _compile(path: Path) -> None:
+    """Into a file beside it and then renamed, since another process may be doing the same."""
+    compiler = _compiler()
+    if compiler is None:
+        raise UserError("no C compiler was found (set CC, or install gcc or clang)")
+    handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
+    os.close(handle)
+    try:
+        for tuning in TUNINGS:
+            command = [*compiler, *FLAGS, *tuning, str(SOURCE), "-o", temporary, "-lm"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                with open(temporary, "r+b") as file:
+                    checksum = hashlib.sha256(file.read()).digest()
+                    file.write(checksum)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o755)  # mkstemp's are for their owner alone
+                os.replace(temporary, path)
+                return
+            if os.strerror(errno.ENOSPC) in done.stderr:
+                break  # another tuning would need as much room
+        said = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
+        raise UserError(f"{compiler[0]} cannot compile {SOURCE.name}: {said.strip()}")
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,37 @@
+"""One step of an optimizer, element by element, exactly as Keras takes it.
+
+Keras's own optimizers cannot be called without state on TensorFlow (`stateless_apply` refuses), so the
+three formulas stand here; the tests hold them against Keras. Element by element means that weights
+stacked over trials are stepped as each trial alone would be.
+"""
+
+from collections.abc import Callable
+
+from memory_trials.models.backend import tf
+
+# (step number from 1, learning rate, weight, gradient, slots) -> (weight, slots); any shape, all float32
+Step = Callable[..., tuple]
+
+
+def adam(step, learning_rate, weight, gradient, slots):
+    """Kingma & Ba 2015, algorithm 1 in its reordered form (section 2): beta 0.9 and 0.999, epsilon 1e-7."""
+    mean, square = slots
+    scale = learning_rate * tf.sqrt(1.0 - tf.pow(0.999, step)) / (1.0 - tf.pow(0.9, step))
+    mean += (gradient - mean) * (1 - 0.9)
+    square += (tf.square(gradient) - square) * (1 - 0.999)
+    return weight - mean * scale / (tf.sqrt(square) + 1e-7), (mean, square)
+
+
+def rmsprop(step, learning_rate, weight, gradient, slots):
+    """Hinton's lecture 6e, plain: rho 0.9, epsilon 1e-7 under the root."""
+    (square,) = slots
+    square = 0.9 * square + (1 - 0.9) * tf.square(gradient)
+    return weight - learning_rate * gradient / tf.sqrt(square + 1e-7), (square,)
+
+
+def sgd(step, learning_rate, weight, gradient, slots):
+    """Plain gradient descent."""
+    return weight - learning_rate * gradient, ()
+
+
+OPTIMIZERS: dict[str, tuple[Step, int]] = {"adam": (adam, 2), "rmsprop": (rmsprop, 1), "sgd": (sgd, 0)}  # and slots

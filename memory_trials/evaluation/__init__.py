@@ -1,0 +1,1 @@
+"""What trained trials predict, whether they have learned, and how often."""

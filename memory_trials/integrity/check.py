@@ -1,0 +1,108 @@
+"""For CI: is the recorded result in step with code and parameters, and good enough? (make check)
+
+    python -m memory_trials check [REVISION to compare with, HEAD~1 by default]
+
+Prints a Markdown table of the metrics, here and at the other revision, and exits with 1 where a check fails.
+"""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+from memory_trials import files
+from memory_trials.errors import UserError
+from memory_trials.evaluation import results
+from memory_trials.settings import load_settings
+
+METRICS = Path("data/tutorial") / results.METRICS
+# numbers that need not be: half of the trials never learned, no step needs memory, too few trials for an interval
+MAY_BE_NONE = ("median_epochs_to_learn", "memory_", "margin_", "signal_", "bias_", "chance_", "afresh_", "stateful_")
+
+
+def stale(status: dict, outputs: set[str]) -> list[str]:
+    """What `dvc status --json` says is out of step, a sentence each.
+
+    status: {stage: [{"changed deps": {path: how}}, {"changed outs": ...}, "changed command", ...]}.
+    An output that is merely not here (a fresh clone has only what is in git) is not stale.
+    """
+    sentences = []
+    for stage, changes in status.items():
+        for change in changes:
+            if isinstance(change, str):
+                sentences.append(f"{stage}: {change}")
+                continue
+            for paths in change.values():
+                for path, how in paths.items():
+                    if isinstance(how, dict):  # parameters: {file: {parameter: how}}
+                        sentences += [f"{stage}: {path} {name} {word}" for name, word in how.items()]
+                    elif not (how in ("deleted", "not in cache") and path in outputs):
+                        sentences.append(f"{stage}: {path} {how}")
+    return sentences
+
+
+def recorded_outputs(stages: dict) -> set[str]:
+    """The paths that dvc.lock records as outputs kept by DVC. stages: `files.recorded`."""
+    return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def changes(revision: str) -> str:
+    """The metrics as Markdown, beside those of another revision where there is such a one."""
+    try:
+        return _run("dvc", "metrics", "diff", "--md", "--all", "--targets", METRICS.as_posix(), "--", revision)
+    except UserError:  # a first commit, or a shallow clone
+        return _run("dvc", "metrics", "show", "--md", METRICS.as_posix())
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value) -> str:
+    return f"{value:.4g}" if _number(value) else "none"
+
+
+def check_numbers(metrics: dict, floor: float, memory_floor: float | None = None) -> list[str]:
+    """What is wrong with metrics.json, a sentence each: a number that is none, a rate or memory below its floor."""
+    sentences = [
+        f"{METRICS}: {key} is {value!r}, which is not a finite number"
+        for key, value in metrics.items()
+        if not (_number(value) and math.isfinite(value)) and not (value is None and key.startswith(MAY_BE_NONE))
+    ]
+    low = metrics.get("success_rate_low")
+    if not _number(low) or not low >= floor:
+        sentences.append(
+            f"the success rate's interval begins at {_text(low)}, below check.success_rate_floor, which is {floor:g}"
+        )
+    memory = metrics.get("memory_median_low")
+    if memory_floor is not None and not (_number(memory) and memory >= memory_floor):
+        sentences.append(
+            f"the median memory's interval begins at {_text(memory)}, below check.memory_floor, {memory_floor:g}"
+        )
+    return sentences
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise UserError(f"{' '.join(command)} failed: {last}")
+    return done.stdout
+
+
+def check(revision: str) -> None:
+    """Print the metrics beside another revision's; `UserError` tells what is out of step or not good enough."""
+    settings = load_settings()
+    stages = files.recorded()
+    if not stages:  # else DVC would call each of its files stale
+        raise UserError("dvc.lock does not exist, or records nothing: run dvc repro to make it")
+    metrics = files.read_json(METRICS)
+    print(changes(revision))
+    # `dvc status` exits with 0 even when stale, so what it prints is read
+    mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(stages))
+    if mistakes:
+        mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
+    mistakes += check_numbers(metrics, settings.check.success_rate_floor, settings.check.memory_floor)
+    if mistakes:
+        raise UserError("\nerror: ".join(mistakes))
+    print("\nThe recorded result is in step with code and parameters and passes the gate.")

@@ -1,0 +1,239 @@
+"""What tries to remember: a recurrent cell under a Dense output layer, and the weights a seed gives them.
+
+A model here is a pair of Keras layers for *one* trial; `trainer` and `predictions` map it over many.
+Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)`.
+"""
+
+import functools
+import importlib
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from memory_trials.errors import UserError
+from memory_trials.models import initializers
+from memory_trials.models.backend import keras, tf
+from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
+from memory_trials.tasks.encoding import one_hot
+
+DRAWS = 64  # integers drawn while layers are constructed; the built-in cells draw up to six
+
+
+@keras.saving.register_keras_serializable(package="memory_trials")
+class MLPCell(keras.layers.Dense):
+    """A hidden layer without memory, in a cell's clothes: h = tanh(x W + b), no state."""
+
+    def __init__(self, units: int, activation: str = "tanh", **kwargs):
+        super().__init__(units, activation=activation, **kwargs)
+        self.state_size = []
+
+    def call(self, inputs, states, training=None):
+        return super().call(inputs), []
+
+
+@dataclass(frozen=True)
+class Model:
+    """A cell and its output layer, both built; `weights` of one trial are the cell's, then the layer's."""
+
+    cell: "keras.layers.Layer"
+    dense: "keras.layers.Layer"
+    softmax: bool
+    state_sizes: tuple[int, ...]
+    unused: list[np.ndarray]  # non-trainable variables, such as the seed of a dropout that is not there
+
+    @property
+    def variables(self) -> list:
+        return self.cell.trainable_variables + self.dense.trainable_variables
+
+    @property
+    def names(self) -> list[str]:
+        """Such as cell/kernel and output/bias: the same in every process, unlike Keras's numbered names."""
+        layers = (("cell", self.cell), ("output", self.dense))
+        return [f"{name}/{v.path.partition('/')[2]}" for name, layer in layers for v in layer.trainable_variables]
+
+    def step(self, weights: list, x: "tf.Tensor", states: list) -> tuple["tf.Tensor", list]:
+        """One time step of one trial: x [B, inputs], states [B, size] each -> output [B, units], new states."""
+        count = len(self.cell.trainable_variables)
+        # constants, not variables: a compiled program locks the variables it reads, and shards would run in turn
+        unused = [tf.constant(value) for value in self.unused]
+        (output, states), _ = self.cell.stateless_call(weights[:count], unused, x, states)
+        return output, list(states)
+
+    def readout(self, weights: list, output: "tf.Tensor") -> "tf.Tensor":
+        """The cell's output [B, units] -> the output layer's activations [B, symbols]."""
+        return self.dense.stateless_call(weights[len(self.cell.trainable_variables) :], [], output)[0]
+
+    def loss(self, y: "tf.Tensor", prediction: "tf.Tensor") -> "tf.Tensor":
+        """Keras's own cross-entropy: y, prediction [B, symbols] -> [B]."""
+        crossentropy = keras.losses.categorical_crossentropy if self.softmax else keras.losses.binary_crossentropy
+        return crossentropy(y, prediction)
+
+
+def make_model(settings: ModelSettings, inputs: int, symbols: int) -> Model:
+    """Build the layers, in the order in which Keras's Sequential would, so that a seed means the same in both."""
+    cell, dense = _make_layers(settings, symbols)
+    sizes = getattr(cell, "state_size", None)
+    if sizes is None:
+        raise UserError(f"model.cell is {settings.cell!r}: it has no state_size, so it is not a Keras cell")
+    sizes = tuple(int(size) for size in tf.nest.flatten(sizes))
+    try:
+        cell.build((1, inputs))
+        output, states = cell(tf.zeros((1, inputs)), [tf.zeros((1, size)) for size in sizes])
+        dense.build(output.shape)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a user's cell raises
+        raise UserError(f"model.cell {settings.cell!r} cannot be called: {_first_line(error)}") from error
+    if [tuple(state.shape) for state in states] != [(1, size) for size in sizes]:
+        raise UserError(f"model.cell {settings.cell!r} returns states of other shapes than its state_size says")
+    if cell.non_trainable_weights or getattr(cell, "dropout", 0) or getattr(cell, "recurrent_dropout", 0):
+        raise UserError(f"model.cell {settings.cell!r} has dropout or non-trainable weights, which trials cannot share")
+    unused = [variable.numpy() for variable in cell.non_trainable_variables]
+    return Model(cell, dense, settings.output == "softmax", sizes, unused)
+
+
+def _make_layers(settings: ModelSettings, symbols: int):
+    """The two layers, not yet built. Constructing them is what draws on the seed."""
+    cell_class = _cell_class(settings.cell)
+    try:
+        cell = cell_class(settings.units, **settings.cell_options)
+    except Exception as error:  # whatever a user's cell raises
+        raise UserError(
+            f"model.cell {settings.cell!r} cannot be made with units {settings.units} "
+            f"and cell_options {settings.cell_options}: {_first_line(error)}"
+        ) from error
+    return cell, keras.layers.Dense(symbols, activation=settings.output)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _cell_class(name: str) -> type:
+    if name in BUILT_IN_CELLS:
+        built_in = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell, MLPCell)
+        return dict(zip(BUILT_IN_CELLS, built_in))[name]
+    module_name, _, class_name = name.rpartition(".")
+    try:
+        cell_class = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # importing runs the user's code
+        raise UserError(f"model.cell is {name!r}, which cannot be imported: {_first_line(error)}") from error
+    if not (isinstance(cell_class, type) and issubclass(cell_class, keras.layers.Layer)):
+        raise UserError(f"model.cell is {name!r}, which is not a Keras layer class")
+    return cell_class
+
+
+def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray]:
+    """The weights that Keras draws after `keras.utils.set_random_seed(seed)`: a list of [trials, ...] arrays.
+
+    `initializers` does the same without Keras, for what it supports. Building the layers anew for every seed takes
+    Keras some 20 ms each. But all that a seed changes is the integer that each initializer received when it was
+    constructed, so the draws are traced once for a model, as a function of these integers, and run as a graph. The last
+    seed is also drawn in the plain way; if it differs (a cell that uses randomness in a way of its own), all are drawn
+    in the plain way.
+    """
+    last = _plain_weights(settings, inputs, symbols, int(seeds[-1]))
+    weights = _traced_weights(settings, inputs, symbols, seeds)
+    if weights is None or not all(np.array_equal(stacked[-1], single) for stacked, single in zip(weights, last)):
+        drawn = [_plain_weights(settings, inputs, symbols, int(seed)) for seed in seeds[:-1]] + [last]
+        weights = [np.stack(arrays) for arrays in zip(*drawn)]
+    initializers.set_forget_bias(settings, weights, seeds)
+    return weights
+
+
+def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int) -> list[np.ndarray]:
+    keras.utils.set_random_seed(seed)
+    cell, dense = _make_layers(settings, symbols)
+    try:
+        cell.build((1, inputs))
+    except Exception as error:  # such as an initializer of matrices for a bias
+        raise UserError(f"model.cell {settings.cell!r} cannot be built: {_first_line(error)}") from error
+    dense.build((1, getattr(cell, "output_size", settings.units)))
+    return [variable.numpy() for variable in cell.trainable_variables + dense.trainable_variables]
+
+
+class _TracedSeed(keras.random.SeedGenerator):
+    """Stands where an initializer keeps its integer seed; the integer comes from a tensor."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def next(self, ordered=True):
+        return tf.stack([self.seed, 0])
+
+
+def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray] | None:
+    """As `initial_weights`, all at once; None where the layers do not allow it."""
+    template = 1 if seeds[-1] != 1 else 2  # another seed than the one the result is compared for
+    try:
+        draw_all = _traced(settings.model_dump_json(), inputs, symbols, template)
+        return [
+            array.numpy()
+            for array in draw_all(np.array([initializers.integers(int(s), DRAWS) for s in seeds], np.int32))
+        ]
+    except Exception:  # a cell of a kind not foreseen here; the plain way is always right
+        return None
+
+
+@functools.lru_cache(maxsize=8)
+def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable:
+    """[seeds, DRAWS] integers -> the weights of each seed, stacked. settings: of the model, as JSON."""
+    model_settings = ModelSettings.model_validate_json(settings)
+    keras.utils.set_random_seed(template)
+    cell, dense = _make_layers(model_settings, symbols)
+    order = {integer: index for index, integer in enumerate(initializers.integers(template, DRAWS))}
+    with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
+        cell.build((1, inputs))
+        dense.build((1, getattr(cell, "output_size", model_settings.units)))
+        variables = cell.trainable_variables + dense.trainable_variables
+        declared = [(v._initializer, v.shape, v.dtype) for v in variables]
+    held = [vars(layer).values() for layer in (*cell._flatten_layers(), *dense._flatten_layers())]
+    drawing = [
+        (value, order[value.seed])
+        for value in (*itertools.chain(*held), *(initializer for initializer, _, _ in declared))
+        if isinstance(value, keras.initializers.Initializer) and getattr(value, "seed", None) in order
+    ]
+
+    def draw(integers):
+        for initializer, index in drawing:
+            initializer.seed = _TracedSeed(integers[index])
+        return [tf.convert_to_tensor(initializer(shape, dtype=dtype)) for initializer, shape, dtype in declared]
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, DRAWS), tf.int32)])
+    def draw_all(integers):
+        return tf.map_fn(
+            draw, integers, fn_output_signature=[tf.TensorSpec(shape, dtype) for _, shape, dtype in declared]
+        )
+
+    return draw_all
+
+
+def predict(model: Model, weights: list, x: np.ndarray, inputs: int) -> "tf.Tensor":
+    """Activations [T, K, L, symbols] of T trials for K sequences, each from a fresh state.
+
+    weights: the stacked variables of the model, each [T, ...]. x [K, L, F]: where the input vector,
+    of length inputs, is 1.
+    """
+    if weights[0].shape[0] == 1:  # tf.vectorized_map loses the shape of a single trial
+        return predict(model, [np.repeat(array, 2, axis=0) for array in weights], x, inputs)[:1]
+    sequences, steps, _ = x.shape
+    trials = weights[0].shape[0]
+    vectors = tf.constant(one_hot(x, inputs).transpose(1, 0, 2))
+
+    def one_step(step, states, predictions):
+        def one_trial(arguments):
+            weights, states = arguments
+            output, states = model.step(weights, vectors[step], states)
+            return model.readout(weights, output), states
+
+        prediction, states = tf.vectorized_map(one_trial, (weights, states))
+        return step + 1, states, predictions.write(step, prediction)
+
+    symbols = model.variables[-1].shape[-1]
+    states = [tf.zeros((trials, sequences, size)) for size in model.state_sizes]
+    predictions = tf.TensorArray(tf.float32, steps, element_shape=[trials, sequences, symbols])
+    start = (tf.constant(0), states, predictions)
+    predictions = tf.while_loop(lambda step, *_: step < steps, one_step, start)[2]
+    return tf.transpose(predictions.stack(), (1, 2, 0, 3))  # from [L, T, K, symbols]

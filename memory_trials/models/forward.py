@@ -1,0 +1,120 @@
+"""What a trained model computes, written out from the equations in NumPy: no TensorFlow, any number of trials.
+
+This answers "how do I calculate the outputs from the model's weights?", judges trials independently of the
+framework that trained them, and starts in no time. A row of a Keras kernel belongs to an input, a column to
+a unit; a cell's gates stand side by side in the columns, in the order in which they are split below.
+
+All is computed in double precision, by operations whose bits are the same on every machine (`elementary`).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from memory_trials.models.elementary import product, sigmoid, sliced, softmax, tanh
+from memory_trials.settings import ModelSettings
+
+# arguments of a Keras cell that change where training starts, but not what the trained cell computes
+_OF_NO_CONSEQUENCE = {"kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "seed"}
+
+
+def supports(model: ModelSettings) -> bool:
+    """Whether the equations below are those of this model."""
+    return model.cell in STEPS and set(model.cell_options) <= _OF_NO_CONSEQUENCE
+
+
+def outputs(
+    model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray, wanted: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each step's number and the output layer's activations [T, K, symbols] for K sequences, each from a zero state.
+
+    weights: for each variable of the model (cell/kernel, ..., output/bias) an array [T, ...] over T trials.
+    x [K, L, F]: the indices where the input vector is 1. wanted [L] bool: the steps to yield; None: all.
+    """
+    state = _State(model, weights, len(x))
+    for t in range(x.shape[1]):
+        state.step(x[:, t])
+        if wanted is None or wanted[t]:
+            yield t, state.read_out()
+
+
+def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.ndarray, steps: int) -> np.ndarray:
+    """The symbols [T, K, steps] that follow when each prediction is fed back as the next input.
+
+    prefix [K, P]: the indices of the symbols that each of the K runs is shown first.
+    """
+    state = _State(model, weights, len(prefix))
+    following = np.empty((len(weights["output/bias"]), len(prefix), steps), np.int64)
+    for index in prefix.T:
+        state.step(index[:, np.newaxis])
+    for t in range(steps):
+        following[:, :, t] = state.read_out().argmax(axis=-1)
+        state.step(following[:, :, t, np.newaxis])
+    return following
+
+
+class _State:
+    """T trials of a model, each working on K sequences, and what their cells hold so far."""
+
+    def __init__(self, model: ModelSettings, weights: dict[str, np.ndarray], sequences: int):
+        self.kernel = weights["cell/kernel"]
+        self.weights = {}
+        for name in weights.keys() - {"cell/kernel"}:
+            matrix = name.endswith("kernel")  # a bias [T, 1, ...] is the same for every sequence
+            self.weights[name] = sliced(weights[name]) if matrix else weights[name].astype(np.float64)[:, np.newaxis]
+        self.equations, self.squash = STEPS[model.cell], OUTPUTS[model.output]
+        zeros = np.zeros((len(self.kernel), sequences, model.units))
+        self.h, self.c = zeros, zeros
+
+    def step(self, indices: np.ndarray) -> None:
+        """indices [K, F] or [T, K, F]: where the input vectors are 1."""
+        trials = np.arange(len(self.kernel))[:, np.newaxis]
+        x = 0.0
+        for feature in range(indices.shape[-1]):
+            index = indices[..., feature]
+            x += np.where(index[..., np.newaxis] >= 0, self.kernel[trials, index], 0).astype(np.float64)
+        self.h, self.c = self.equations(self.weights, x, self.h, self.c)
+
+    def read_out(self) -> np.ndarray:
+        """The output layer's activations [T, K, symbols]."""
+        return self.squash(product(self.h, self.weights["output/kernel"]) + self.weights["output/bias"])
+
+
+# A step: weights, x [T, K, gates], h and c [T, K, units] -> h and c after it. x is the product of the input vectors and
+# the kernel: of zeros and ones, so the sum of some of its rows. Cells without c leave it as it is.
+
+
+def lstm(weights, x, h, c):
+    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in keras.layers.LSTMCell."""
+    z = product(h, weights["cell/recurrent_kernel"])
+    z += x
+    z += weights["cell/bias"]
+    input_gate, forget_gate, candidate, output_gate = np.split(z, 4, axis=-1)
+    input_gate, forget_gate, output_gate = sigmoid(np.stack([input_gate, forget_gate, output_gate]))
+    c = forget_gate * c + input_gate * tanh(candidate)
+    return output_gate * tanh(c), c
+
+
+def gru(weights, x, h, c):
+    """Cho et al. 2014 in cuDNN's form: the reset gate acts after the matrix product (Keras's reset_after)."""
+    units = h.shape[-1]
+    x = x + weights["cell/bias"][:, :, 0]
+    z = product(h, weights["cell/recurrent_kernel"])
+    z += weights["cell/bias"][:, :, 1]
+    update, reset = np.split(sigmoid(x[..., : 2 * units] + z[..., : 2 * units]), 2, axis=-1)
+    candidate = tanh(x[..., 2 * units :] + reset * z[..., 2 * units :])
+    return update * h + (1 - update) * candidate, c
+
+
+def simple_rnn(weights, x, h, c):
+    """Elman 1990: h = tanh(x W + h U + b)."""
+    return tanh(x + product(h, weights["cell/recurrent_kernel"]) + weights["cell/bias"]), c
+
+
+def mlp(weights, x, h, c):
+    """A hidden layer that sees the present symbol and nothing else."""
+    return tanh(x + weights["cell/bias"]), c
+
+
+STEPS = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn, "mlp": mlp}
+OUTPUTS = {"sigmoid": sigmoid, "softmax": softmax}

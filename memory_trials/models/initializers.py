@@ -1,0 +1,263 @@
+"""Initial weights without TensorFlow: the draws of Keras's initializers for the built-in cells, many trials at once.
+
+Trial s starts from the weights that Keras draws after `keras.utils.set_random_seed(s)`. What a seed changes are the
+integers that initializers receive when layers are constructed; each is a seed of TensorFlow's stateless generator:
+Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), Box-Muller for normal numbers, and
+for an orthogonal matrix the QR decomposition of a normal one (Saxe et al. 2014). Computed in NumPy they take
+milliseconds, where importing TensorFlow takes seconds. Uniform numbers are Keras's to the bit, normal ones but for
+roundings in float32.
+
+The bits are the same on every machine. So there are only operations here that IEEE 754 rounds correctly (+ - * / sqrt)
+and those on integers, element by element, in an order that is written out; what NumPy sums, multiplies as matrices, or
+takes the logarithm of, would come in another order, or from other instructions, on another processor.
+"""
+
+import random
+from math import prod, sqrt
+
+import numpy as np
+
+from memory_trials.models.elementary import log, sin_cos, total
+from memory_trials.settings import ModelSettings
+
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
+CONSTRUCTED = {  # in what order integers are received: by random initializers, and by a cell that is given no seed
+    "lstm": ("kernel", "recurrent", "bias", "cell", "output"),
+    "gru": ("kernel", "recurrent", "bias", "cell", "output"),
+    "simple_rnn": ("cell", "kernel", "recurrent", "bias", "output"),
+    "mlp": ("kernel", "bias", "output"),
+}
+OPTIONS = {  # of the built-in cells, that are known here
+    "lstm": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed", "unit_forget_bias"},
+    "gru": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed"},
+    "simple_rnn": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed"},
+    "mlp": {"kernel_initializer", "bias_initializer"},
+}
+
+# Keras's initializers with their default arguments: the distribution, and its width. A uniform one ends at +-width, a
+# normal one has it as its standard deviation; it is a number, or follows from a scale and the size of the kernel.
+SIZES = {"in": lambda fan_in, fan_out: fan_in, "avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2}
+DISTRIBUTIONS = {
+    "random_uniform": ("uniform", 0.05),
+    "random_normal": ("normal", 0.05),
+    "truncated_normal": ("truncated", 0.05),
+    "glorot_uniform": ("uniform", (1.0, "avg")),
+    "glorot_normal": ("truncated", (1.0, "avg")),
+    "he_uniform": ("uniform", (2.0, "in")),
+    "he_normal": ("truncated", (2.0, "in")),
+    "lecun_uniform": ("uniform", (1.0, "in")),
+    "lecun_normal": ("truncated", (1.0, "in")),
+}
+RANDOM = {"orthogonal", *DISTRIBUTIONS}
+MATRICES = {"orthogonal", "identity"}  # have two dimensions
+NAMES = {name: name for name in ("zeros", "ones", "identity", *sorted(RANDOM))}
+NAMES |= {name.title().replace("_", ""): name for name in NAMES}  # Keras knows them by their classes, too
+NAMES |= {"zero": "zeros", "one": "ones", "normal": "random_normal", "uniform": "random_uniform"}
+
+MULTIPLIERS, WEYL = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)  # Philox's
+SCRAMBLE = (0x3EC8F720, 0x02461E29)  # TensorFlow's key for making a key and a counter of a seed
+RESERVED = 256  # blocks of four words that TensorFlow sets aside for four truncated normal numbers
+TRUNCATED_DEVIATION = 0.87962566103423978  # of a normal distribution that is cut at 2
+CACHED = 32_000  # numbers that are worked on at a time: they, and what is made of them, stay in a core's cache
+
+
+def supports(settings: ModelSettings) -> bool:
+    """Whether these draws are the model's: of a built-in cell with no arguments but `unit_forget_bias`, `seed` and
+    initializers by their names."""
+    options = settings.cell_options
+    if not set(options) <= OPTIONS.get(settings.cell, set()):
+        return False
+    names = [value for option, value in options.items() if option.endswith("_initializer")]
+    return (
+        settings.cell in OPTIONS
+        and all(isinstance(name, str) and name in NAMES for name in names)
+        and (settings.cell == "gru" or NAMES[options.get("bias_initializer", "zeros")] not in MATRICES)
+        and isinstance(options.get("unit_forget_bias", True), bool)
+        and isinstance(options.get("seed"), int | None)
+    )
+
+
+def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray]:
+    """The weights of a model that `supports` knows, of T seeds: kernel, recurrent kernel (not of an mlp), bias, output
+    kernel, output bias, each [T, ...] float32."""
+    cell, units, options = settings.cell, settings.units, settings.cell_options
+    gates = GATES[cell] * units
+    defaults = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
+    names = {part: NAMES[options.get(f"{part}_initializer", default)] for part, default in defaults.items()}
+    names["output"] = "glorot_uniform"
+
+    is_random = {part: name in RANDOM for part, name in names.items()} | {"cell": options.get("seed") is None}
+    receive = [part for part in CONSTRUCTED[cell] if is_random[part]]
+    received = dict(zip(receive, np.array([integers(int(seed), len(receive)) for seed in seeds]).T))
+    drawn = lambda part, shape: draw(names[part], shape, received.get(part, seeds))
+
+    weights = [drawn("kernel", (inputs, gates))]
+    if cell != "mlp":
+        weights.append(drawn("recurrent", (units, gates)))
+    if cell == "lstm" and options.get("unit_forget_bias", True):
+        forget = draw("ones", (units,), seeds)
+        bias = np.concatenate([drawn("bias", (units,)), forget, drawn("bias", (2 * units,))], axis=1)
+    else:
+        bias = drawn("bias", (2, gates) if cell == "gru" else (gates,))
+    weights += [bias, drawn("output", (units, symbols)), draw("zeros", (symbols,), seeds)]
+    set_forget_bias(settings, weights, seeds)
+    return weights
+
+
+def set_forget_bias(settings: ModelSettings, weights: list[np.ndarray], seeds: np.ndarray) -> None:
+    """What each unit's forgetting begins with, in place: Keras's own (None), a number, or drawn so that units keep for
+    1 to T steps.
+
+    Chrono initialisation (Tallec & Ollivier 2018, section 3): forget bias log(u), u uniform in [1, T-1], and the
+    input bias its negative. A GRU has one gate for both; in Keras it is the update gate, which keeps when open.
+    The bias is weights[2]: lstm [trials, 4 units] in the order i, f, c, o; gru [trials, 2, 3 units], in the order
+    z, r, h.
+    """
+    units, value = settings.units, settings.forget_bias
+    if value is None:
+        return
+    bias, chrono = weights[2], getattr(value, "chrono", None)
+    if chrono:
+        uniform = np.stack([np.random.default_rng(int(seed)).random(units) for seed in seeds])
+        value = log(1 + (chrono - 2) * uniform)
+    if settings.cell == "gru":
+        bias[:, 0, :units] = value
+    else:
+        bias[:, units : 2 * units] = value
+        if chrono:
+            bias[:, :units] = -value
+
+
+def integers(seed: int, count: int) -> list[int]:
+    """What initializers receive in turn after set_random_seed(seed): see keras.random.make_default_seed."""
+    generator = random.Random(seed)
+    return [generator.randint(1, 10**9) for _ in range(count)]
+
+
+def draw(initializer: str, shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
+    """[T, *shape] float32: what one of `NAMES` draws from each of T seeds, which are integers of 31 bits."""
+    name = NAMES[initializer]
+    if name in ("zeros", "ones"):
+        return np.full((len(seeds), *shape), name == "ones", np.float32)
+    if name == "identity":
+        return np.tile(np.eye(*shape, dtype=np.float32), (len(seeds), 1, 1))
+    drawn = np.empty((len(seeds), *shape), np.float32)
+    together = max(1, CACHED // prod(shape))
+    for first in range(0, len(seeds), together):
+        some = slice(first, first + together)
+        drawn[some] = _orthogonal(shape, seeds[some]) if name == "orthogonal" else _spread(name, shape, seeds[some])
+    return drawn
+
+
+def _spread(name: str, shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
+    """[T, *shape] of one of `DISTRIBUTIONS`."""
+    distribution, width = DISTRIBUTIONS[name]
+    if isinstance(width, tuple):
+        scale, which = width
+        fans = shape if len(shape) == 2 else shape * 2
+        variance = scale / SIZES[which](*fans)
+        width = sqrt(3 * variance) if distribution == "uniform" else sqrt(variance) / TRUNCATED_DEVIATION
+    width, size = np.float32(width), prod(shape)
+    if distribution == "uniform":
+        drawn = _uniform(_words(seeds, size)) * (width + width) - width
+    else:
+        drawn = (_normal if distribution == "normal" else _truncated)(seeds, size) * width
+    return drawn.reshape(-1, *shape)
+
+
+def _orthogonal(shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
+    """[T, *shape]: as a matrix whose columns are those of the last axis, it has orthonormal rows or, where there are
+    fewer columns than rows, columns: the Q of a normal matrix, where the diagonal of R is positive."""
+    rows, columns = prod(shape[:-1]), shape[-1]
+    long, short = max(rows, columns), min(rows, columns)
+    vectors = _orthonormal(_normal(seeds, long * short).reshape(-1, long, short).swapaxes(1, 2))
+    return (vectors if rows < columns else vectors.swapaxes(1, 2)).reshape(-1, *shape)
+
+
+def _orthonormal(vectors: np.ndarray) -> np.ndarray:
+    """[T, n, m], n vectors of m numbers each, by the modified Gram-Schmidt process in double precision.
+
+    It loses the vectors' condition number of a double's 16 digits; random matrices leave enough for float32's 7.
+    """
+    vectors = vectors.astype(np.float64, order="C")
+    room = np.empty_like(vectors)
+    for k in range(vectors.shape[1]):
+        unit, others, products = vectors[:, k : k + 1], vectors[:, k + 1 :], room[:, k + 1 :]
+        unit /= np.sqrt(total(unit * unit))
+        np.multiply(unit, others, out=products)
+        np.multiply(unit, total(products), out=products)
+        others -= products
+    return vectors
+
+
+def _normal(seeds: np.ndarray, count: int) -> np.ndarray:
+    """[T, count] float32 of mean 0 and variance 1."""
+    return _box_muller(_words(seeds, count + count % 2))[:, :count]
+
+
+def _truncated(seeds: np.ndarray, count: int) -> np.ndarray:
+    """[T, count] float32: normal numbers, those between -2 and 2. Every four have a stretch of words of their own."""
+    groups = -(-count // 4)
+    first = np.arange(groups, dtype=np.uint64) * np.uint64(RESERVED)
+    key, high = _streams(seeds)
+    drawn = np.empty((len(seeds), groups, 4), np.float32)
+    found = np.zeros((len(seeds), groups), np.int64)
+    trial, group = (index.ravel() for index in np.indices(found.shape))
+    block = np.uint64(0)
+    while len(trial):  # a twentieth is outside, so some groups need a second block, or a third
+        words = _philox((first[group] + block, high[0][trial], high[1][trial]), (key[0][trial], key[1][trial]))
+        for number in _box_muller(words).T:
+            inside = (np.abs(number) < 2) & (found[trial, group] < 4)
+            some = trial[inside], group[inside]
+            drawn[*some, found[some]] = number[inside]
+            found[some] += 1
+        wanting = found[trial, group] < 4
+        trial, group, block = trial[wanting], group[wanting], block + np.uint64(1)
+    return drawn.reshape(len(seeds), -1)[:, :count]
+
+
+def _box_muller(words: np.ndarray) -> np.ndarray:
+    """[..., 2n] words -> [..., 2n] normal float32, as TensorFlow's BoxMullerFloat: of each pair the sine first."""
+    uniform = _uniform(words)
+    first, second = np.maximum(uniform[..., 0::2], np.float32(1e-7)), uniform[..., 1::2]
+    radius = np.sqrt(np.float32(-2) * log(first).astype(np.float32))
+    normal = np.empty_like(uniform)
+    angle = (2 * np.pi * second.astype(np.float64)).astype(np.float32)
+    for place, number in enumerate(sin_cos(angle)):
+        normal[..., place::2] = number.astype(np.float32) * radius
+    return normal
+
+
+def _uniform(words: np.ndarray) -> np.ndarray:
+    """float32 in [0, 1): a word's low 23 bits are the mantissa of a number in [1, 2), minus 1."""
+    return ((words & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
+
+
+def _words(seeds: np.ndarray, count: int) -> np.ndarray:
+    """[T, count] uint32: the beginning of the stream that belongs to each seed."""
+    key, high = _streams(seeds[:, np.newaxis])
+    words = _philox((np.arange(-(-count // 4), dtype=np.uint64), *high), key)
+    return words.reshape(len(seeds), -1)[:, :count]
+
+
+def _streams(seeds: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The key and the upper half of the counter of TensorFlow's stateless generator with the seed (s, 0), each two
+    words (in uint64) of the seeds' shape: what Philox makes of the counter (s, 0, 0, 0) and a key of TensorFlow's."""
+    zero = np.uint64(0)
+    words = _philox((seeds.astype(np.uint64), zero, zero), (np.uint64(SCRAMBLE[0]), np.uint64(SCRAMBLE[1])))
+    words = words.astype(np.uint64)
+    return (words[..., 0], words[..., 1]), (words[..., 2], words[..., 3])
+
+
+def _philox(counter: tuple[np.ndarray, ...], key: tuple[np.ndarray, ...]) -> np.ndarray:
+    """[..., 4] uint32: the block of four words at a counter, by ten rounds of Philox 4x32.
+
+    counter: the lower half, and the two words of the upper half; key: two words. All are uint64, and broadcast.
+    """
+    word, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    a, b, c, d = np.broadcast_arrays(counter[0] & word, counter[0] >> half, *counter[1:], key[0])[:4]
+    for number in range(10):
+        keys = [(k + np.uint64(number * weyl)) & word for k, weyl in zip(key, WEYL)]
+        first, second = a * np.uint64(MULTIPLIERS[0]), c * np.uint64(MULTIPLIERS[1])
+        a, b, c, d = (second >> half) ^ b ^ keys[0], second & word, (first >> half) ^ d ^ keys[1], first & word
+    return np.stack([a, b, c, d], axis=-1).astype(np.uint32)

@@ -1,0 +1,1 @@
+"""The result for people: charts, words, a page, and a microscope."""

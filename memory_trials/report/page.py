@@ -1,0 +1,121 @@
+"""report.html: the answer, the studies and the microscope in one file that needs no network.
+
+python -m memory_trials report      (make report)
+
+Charts are the specifications of `figures`, drawn by Vega in the reader's browser; the microscope computes in the page.
+"""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import altair as alt
+import jinja2
+import vl_convert
+import yaml
+
+from memory_trials import files, revision
+from memory_trials.evaluation import results
+from memory_trials.report import figures, microscope, study_figures, style, wording
+from memory_trials.studies import answers, design
+from memory_trials.training.trained import read_trained
+
+FILE = Path("report.html")
+HERE = Path(__file__).parent
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "statsmodels", "optuna", "dvc", "mlflow", "altair")
+CURVES = 7  # a study's time-to-learn curves are drawn together while there are at most so many
+
+
+def page() -> str:
+    """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
+    arm = design.pipeline_arm()
+    settings, trained = read_trained(arm.files.trained)
+    outcome = results.read(arm.files.folder)
+    specimen = microscope.specimens(arm)
+    examples = [(words, seed, wording.table(outcome.predictions, seed)) for words, seed in wording.examples(outcome)]
+    charts: dict[str, dict] = {}
+    answer_charts = _added(charts, "answer", figures.of_arm(outcome, settings["model"]["cell"], trained.losses))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html").render(
+        metrics=outcome.metrics,
+        answer=answers.how_often_and_how_much(outcome.metrics),
+        settings=settings,
+        problem=files.read_json(arm.files.sequences),
+        examples=examples,
+        answer_charts=answer_charts,
+        studies=[_study(summary, charts) for summary in _summaries()],
+        specimen=specimen,
+        parameters=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
+        revision=revision.revision(),
+        versions={"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        machine=f"{platform.system()}, {platform.machine()}",
+        outputs=_outputs(),
+        charts_json=_inlined(charts),
+        specimen_json=_inlined(specimen),
+        vega=vl_convert.javascript_bundle(),
+        microscope_css=files.read_text(HERE / "microscope.css"),
+        microscope_js=[files.read_text(HERE / name) for name in ("equations.js", "microscope.js")],
+    )
+
+
+def _summaries() -> list[dict]:
+    """Every study's, in the order of studies/params.yaml."""
+    if not design.FILE.exists():
+        return []
+    paths = (design.SUMMARIES / f"{name}.json" for name in design.load_studies()[1])
+    return [answers.read_summary(path) for path in paths if path.exists()]
+
+
+def _study(summary: dict, charts: dict[str, dict]) -> dict:
+    """What the page shows of a study; adds its charts."""
+    shown = study_figures.of_study(summary)
+    if summary["rule"]["rule"] == "compare" and len(summary["arms"]) <= CURVES:
+        folders = {arm.name: arm.files.folder for arm in design.study_arms(summary["study"])[1]}
+        if all((folder / "time_to_learn.csv").exists() for folder in folders.values()):  # absent in a fresh clone
+            shown["curves"] = study_figures.times_to_learn(summary, folders)
+    head, *rows = wording.study_table(summary)
+    return summary | {
+        "charts": _added(charts, summary["study"], shown, [row[0] for row in rows]),
+        "head": head,
+        "rows": rows,
+    }
+
+
+def _added(
+    charts: dict[str, dict], prefix: str, shown: dict[str, alt.TopLevelMixin], names: list[str] = ()
+) -> list[dict]:
+    """Put charts among the page's, as they shall be there: as wide as the page allows, their titles left to it."""
+    least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
+    added = []
+    for name, chart in shown.items():
+        spec = style.specification(chart)
+        title = spec.pop("title")
+        text = " ".join(title["text"])
+        if "layer" in spec:
+            spec |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
+        charts[f"{prefix}-{name}"] = spec | {"description": text}
+        told = {"finding": text, "subtitle": title.get("subtitle", "")}
+        added.append({"id": f"{prefix}-{name}", "panels": "layer" not in spec, "least": least} | told)
+    return added
+
+
+def _outputs() -> list[dict]:
+    """What DVC recorded of the pipeline: each stage's files, with their checksums."""
+    return [{"stage": name} | out for name, stage in files.recorded().items() for out in stage.get("outs", [])]
+
+
+def _inlined(content) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def write() -> str:
+    """Write the page; a sentence that says where it is."""
+    files.check_recorded()
+    text = page()
+    files.write_text(FILE, text)
+    return f"{FILE.resolve()}: {len(text.encode()) / 1e6:.1f} MB, open it in a browser; it needs no network"

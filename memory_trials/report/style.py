@@ -1,0 +1,95 @@
+"""How every chart looks: Vega-Lite, written with Altair, drawn as PNG or SVG here and alive in the report page.
+
+A cell has the same colour, marker and dashes everywhere. Titles say the finding, by rule from the numbers.
+"""
+
+import json
+import textwrap
+from pathlib import Path
+
+import altair as alt
+
+from memory_trials import files
+from memory_trials.report import drawing
+
+# Colour, marker, dashes: dark enough on white, apart in black and white too. Cells have theirs, other series the rest.
+CELLS = {
+    "lstm": ("#0b5394", "circle", [1, 0]),
+    "gru": ("#b45f06", "square", [7, 3]),
+    "simple_rnn": ("#38761d", "triangle-up", [9, 3, 2, 3]),
+    "mlp": ("#595959", "diamond", [2, 3]),
+}
+OTHERS = [
+    ("#741b47", "circle", [1, 0]),
+    ("#bf7f00", "square", [7, 3]),
+    ("#2a7b8c", "triangle-up", [9, 3, 2, 3]),
+    ("#7a4fbf", "diamond", [2, 3]),
+    ("#4d4d4d", "triangle-down", [1, 0]),
+    ("#a8324a", "cross", [7, 3]),
+    ("#5b7a1f", "triangle-right", [9, 3, 2, 3]),
+]
+OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
+MEMORY = "#444444"  # its curve, beside a cell's
+SCALABLE = "answer.svg"  # beside results.FIGURE
+WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
+START = {"epoch": 0, "share": 0, "low": 0, "high": 0}  # before training no trial has ever known everything
+CONFIG = {
+    "font": f"{drawing.FAMILY}, Liberation Sans, Arial, Helvetica, sans-serif",
+    "view": {"stroke": None},
+    "axis": {"gridColor": "#e3e3e3", "domainColor": "#888", "tickColor": "#888", "tickCount": 6, "labelOverlap": True,
+             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
+    "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitleColor": "#555", "limit": 0,
+              "fontWeight": "bold", "offset": 10, "subtitlePadding": 4},
+    "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
+    "legend": {"labelLimit": 0, "titleFontWeight": "normal", "symbolOpacity": 1, "symbolSize": 90},
+}  # fmt: skip
+
+
+def write(path: Path, chart: alt.TopLevelMixin) -> None:
+    """A PNG or an SVG, by the path's suffix; the same bytes for the same numbers."""
+    if path.suffix == ".svg":
+        files.write_text(path, drawing.svg(specification(chart)))
+    else:
+        files.write_bytes(path, drawing.png(specification(chart)))
+
+
+def specification(chart: alt.TopLevelMixin) -> dict:
+    """The chart as Vega-Lite, in the project's style."""
+    with alt.data_transformers.enable(max_rows=None, consolidate_datasets=False):
+        return chart.configure(**CONFIG, padding=12).to_dict(validate=False)  # validating takes seconds
+
+
+def series_style(cell: str, number: int = 0) -> tuple[str, str, list[int]]:
+    """Colour, marker and dashes of a cell, or of a series that is none."""
+    return CELLS[cell] if cell in CELLS else OWN if "." in cell else OTHERS[number % len(OTHERS)]
+
+
+def titled(chart, finding: str, subtitle: str, width: int = WIDTH, height=HEIGHT, sized: bool = True):
+    """Under the finding, and what the marks mean; not sized: panels, which have their own size."""
+    title = alt.TitleParams(textwrap.wrap(finding, width // 7), **({"subtitle": subtitle} if subtitle else {}))
+    return chart.properties(title=title, **({"width": width, "height": height} if sized else {}))
+
+
+def inline(rows: list[dict]) -> alt.InlineData:
+    """Rows as a text, which Altair copies for free; rows as objects it copies again for every layer."""
+    return alt.InlineData(values=json.dumps(rows, ensure_ascii=False), format=alt.JsonDataFormat(type="json"))
+
+
+def percent(rows: list[dict[str, float]], key: str) -> list[dict[str, float]]:
+    shares = {"share": key, "low": "low", "high": "high"}
+    return [{"epoch": row["epoch"]} | {name: round(100 * row[of], 4) for name, of in shares.items()} for row in rows]
+
+
+def curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, interpolate: str) -> alt.LayerChart:
+    """Percentages over epochs with a band: rows with epoch, share, low, high."""
+    colour = series_style(cell)[0]
+    base = alt.Chart(inline(rows)).encode(
+        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),
+        tooltip=[alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "share", "low", "high")],
+    )
+    band = base.mark_area(opacity=0.25, color=colour, interpolate=interpolate).encode(
+        y=alt.Y("low:Q", title=y, scale=alt.Scale(domain=[0, 100])), y2="high:Q"
+    )
+    line = base.mark_line(color=colour, interpolate=interpolate).encode(y="share:Q")
+    points = base.mark_point(color=colour, filled=True, size=30, opacity=1 if len(rows) < 60 else 0)
+    return titled(alt.layer(band, line, points.encode(y="share:Q")), finding, subtitle)

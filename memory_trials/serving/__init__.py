@@ -1,0 +1,1 @@
+"""The best trial, which predicts: from files, in MLflow's registry, over HTTP."""

@@ -1,0 +1,291 @@
+"""The predictor: the best trial, its files, and what it says next.
+
+The best trial is the one of lowest final loss among those that learned; where none learned, of all. It is kept
+twice: as memory.npz, which predicts here without TensorFlow, and as model.keras, which Keras itself loads.
+"""
+
+import importlib.metadata
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memory_trials import files
+from memory_trials.errors import UserError
+from memory_trials.models import forward
+from memory_trials.settings import EncodingSettings, ModelSettings, Settings, Symbol, load_settings, validated
+from memory_trials.tasks.encoding import NOTHING, one_hot
+from memory_trials.tasks.problems import Problem
+from memory_trials.training.trained import Trained
+
+FORMAT = "memory-trials memory 1"
+MEMORY, KERAS_MODEL = "memory.npz", "model.keras"
+LONGEST = 100_000  # symbols, given and said: some seconds
+LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "mlp": "Dense"}  # Keras's, of the built-in cells
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One trained trial: its weights by name (cell/kernel, ..., output/bias), and all that predicting needs."""
+
+    alphabet: tuple[Symbol, ...]
+    encoding: EncodingSettings
+    model: ModelSettings
+    weights: dict[str, np.ndarray]
+    seed: int
+    learned: bool
+    loss: float
+
+    @property
+    def inputs(self) -> int:
+        """Length of the input vector."""
+        shown = self.encoding.history if self.encoding.history_as == "features" else 1
+        return len(self.alphabet) * shown
+
+    def __str__(self) -> str:
+        verdict = "which learned" if self.learned else "which has not learned, nor has any other"
+        return f"the trial of seed {self.seed}, {verdict}; its last loss is {self.loss:.4g}"
+
+
+def best(learned: np.ndarray, losses: np.ndarray) -> int:
+    """Which of T trials: learned [T] bool, with the lowest final loss [T]; of none learned, the lowest of all."""
+    return int(np.lexsort((losses, ~learned))[0])  # which sorts by the last key first, and nan behind all
+
+
+def best_predictor(problem: Problem, settings: Settings, trained: Trained, learned: np.ndarray) -> Predictor:
+    """The best trial as a predictor. settings: what the trials were trained with. learned [T] bool: their verdicts."""
+    losses = trained.losses[:, -1]
+    trial = best(learned, losses)
+    return Predictor(
+        alphabet=problem.alphabet,
+        encoding=settings.encoding,
+        model=settings.model,
+        weights={name: array[trial] for name, array in trained.weights.items()},
+        seed=int(trained.seeds[trial]),
+        learned=bool(learned[trial]),
+        loss=float(losses[trial]),
+    )
+
+
+def write(folder: Path, predictor: Predictor) -> None:
+    """memory.npz and model.keras; the same predictor gives the same bytes."""
+    settings = {
+        "alphabet": predictor.alphabet,
+        "encoding": predictor.encoding.model_dump(),
+        "model": predictor.model.model_dump(),
+        "seed": predictor.seed,
+        "learned": predictor.learned,
+        "loss": predictor.loss,
+    }
+    files.write_arrays(folder / MEMORY, FORMAT, predictor.weights, settings)
+    files.write_bytes(folder / KERAS_MODEL, keras_file(predictor))
+
+
+def read(path: str | Path) -> Predictor:
+    """`UserError` where the file is missing, damaged or something else."""
+    settings, weights = files.read_arrays(path, FORMAT)
+    try:
+        predictor = Predictor(
+            alphabet=tuple(settings["alphabet"]),
+            encoding=validated(EncodingSettings, settings["encoding"], str(path)),
+            model=validated(ModelSettings, settings["model"], str(path)),
+            weights=weights,
+            **{name: settings[name] for name in ("seed", "learned", "loss")},
+        )
+        if forward.supports(predictor.model):  # whether everything fits together shows when it predicts
+            ((_, activations),) = _outputs(predictor, np.full((1, 1, 1), predictor.inputs - 1))
+            if activations.shape != (len(predictor.alphabet),):
+                raise ValueError
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise UserError(f"{path} is damaged (its parts do not fit together): run dvc repro to make it anew") from None
+    return predictor
+
+
+def words(text: str) -> list[str]:
+    """The symbols of a text: separated by spaces or commas, or a JSON array where symbols hold some themselves."""
+    if text.lstrip().startswith("["):
+        try:
+            return [str(symbol) for symbol in json.loads(text)]
+        except (ValueError, RecursionError):
+            pass
+    return text.replace(",", " ").split()
+
+
+def written(symbols: Sequence[Symbol]) -> str:
+    """The inverse of `words`."""
+    text = " ".join(map(str, symbols))
+    return text if words(text) == list(map(str, symbols)) else json.dumps(symbols, ensure_ascii=False)
+
+
+def predict(predictor: Predictor, symbols: Sequence[Symbol | str], steps: int = 1) -> list[tuple[Symbol, float]]:
+    """What the trial says after these symbols, `steps` times, each time fed what it said; and how sure it is.
+
+    It starts from a state of zero. Symbols are known by their text: "3" is 3. The probability is the output layer's
+    activation: with softmax those of all symbols sum to 1; with sigmoid, trained on binary cross-entropy, each symbol
+    has one of its own. `UserError` where a symbol is unknown, where there is none, or where there are too many.
+    """
+    index_of = {str(symbol): index for index, symbol in reversed(list(enumerate(predictor.alphabet)))}
+    for symbol in symbols:
+        if str(symbol) not in index_of:
+            known = ", ".join(map(str, predictor.alphabet[:20])) + (", ..." if len(predictor.alphabet) > 20 else "")
+            raise UserError(f"{str(symbol)[:60]!r} is no symbol that this memory knows; it knows {known}")
+    history = predictor.encoding.history if predictor.encoding.history_as == "steps" else 1
+    if not symbols:
+        raise UserError(f"the sequence is empty: give at least one symbol, such as {predictor.alphabet[0]}")
+    if len(symbols) < history:
+        raise UserError(f"the sequence is too short: this memory looks at {history} symbols, so give at least as many")
+    if len(symbols) >= LONGEST:
+        raise UserError(f"the sequence has {len(symbols)} symbols: allowed are 1 to {LONGEST - 1}")
+    if not 1 <= steps <= LONGEST - len(symbols):
+        raise UserError(f"steps is {steps}: allowed are 1 to {LONGEST - len(symbols)}")
+    indices = [index_of[str(symbol)] for symbol in symbols]
+    follow = _follow_windows if predictor.encoding.history_as == "steps" else _follow
+    return [(predictor.alphabet[index], probability) for index, probability in follow(predictor, indices, steps)]
+
+
+def _follow(predictor: Predictor, indices: list[int], steps: int) -> Iterator[tuple[int, float]]:
+    """One run over all symbols. Each is seen with those before it, in further stretches of the input vector."""
+    given, history, size = len(indices), predictor.encoding.history, len(predictor.alphabet)
+    x = np.full((1, given + steps - 1, history), NOTHING)
+
+    def show(t: int, index: int) -> None:
+        for back in range(min(history, x.shape[1] - t)):
+            x[0, t + back, back] = index + back * size
+
+    for t, index in enumerate(indices):
+        show(t, index)
+    for t, activations in _outputs(predictor, x):  # reads a step when it gets there, so what is said can be shown to it
+        if t >= given - 1:
+            said = int(activations.argmax())
+            yield said, float(activations[said])
+            show(t + 1, said)
+
+
+def _follow_windows(predictor: Predictor, indices: list[int], steps: int) -> Iterator[tuple[int, float]]:
+    """A run of its own over the last symbols for each symbol to say."""
+    for _ in range(steps):
+        *_, (_, activations) = _outputs(predictor, np.array(indices[-predictor.encoding.history :]).reshape(1, -1, 1))
+        said = int(activations.argmax())
+        yield said, float(activations[said])
+        indices = [*indices, said]
+
+
+def _outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each step's number and the activations [symbols], from a state of zero. x [1, L, F]: as in `forward.outputs`."""
+    if forward.supports(predictor.model):
+        stacked = {name: array[np.newaxis] for name, array in predictor.weights.items()}
+        return ((t, activations[0, 0]) for t, activations in forward.outputs(predictor.model, stacked, x))
+    return _keras_outputs(predictor, x)
+
+
+def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The same by Keras, seconds slower. Code that a file names is run only where params.yaml names it too."""
+    if load_settings().model != predictor.model:
+        raise UserError(
+            f"this memory is of the cell {predictor.model.cell!r} with code or arguments of its own, "
+            "which are used only where the section model of params.yaml says the same"
+        )
+    from memory_trials.models import cells
+    from memory_trials.models.backend import tf
+
+    model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
+    weights = [tf.constant(predictor.weights[name]) for name in model.names]
+    states = [tf.zeros((1, size)) for size in model.state_sizes]
+    for t in range(x.shape[1]):
+        output, states = model.step(weights, tf.constant(one_hot(x[:, t], predictor.inputs)), states)
+        yield t, model.readout(weights, output).numpy()[0]
+
+
+def keras_file(predictor: Predictor) -> bytes:
+    """The .keras file of the model: [batch, steps, inputs] -> the activations [batch, steps, symbols].
+
+    A .keras file is a zip of two JSON texts and the weights as HDF5 (keras.saving). For the built-in cells it is
+    written here, which takes a tenth of a second where importing TensorFlow takes five; without times and dates in it.
+    """
+    model, inputs, symbols = predictor.model, predictor.inputs, len(predictor.alphabet)
+    recurrent = {"name": "memory", "units": model.units, "return_sequences": True} | model.cell_options
+    if model.cell in LAYERS:
+        weights = _keras_weights(predictor)
+        cell = {"class_name": LAYERS[model.cell], "config": recurrent}
+        if model.cell == "mlp":
+            del recurrent["return_sequences"]
+            recurrent.setdefault("activation", "tanh")
+    else:
+        weights, own = _weights_by_keras(predictor)
+        config = {"name": "memory", "return_sequences": True, "cell": own}
+        cell = {"class_name": "RNN", "config": config}
+    output = {"name": "output", "units": symbols, "activation": model.output}
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "symbols", "batch_shape": [None, None, inputs]}},
+        {**cell, "build_config": {"input_shape": [None, None, inputs]}},
+        {"class_name": "Dense", "config": output, "build_config": {"input_shape": [None, None, model.units]}},
+    ]
+    config = {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {
+            "name": "memory_trial",
+            "layers": [{"module": "keras.layers", "registered_name": None, **layer} for layer in layers],
+            "build_input_shape": [None, None, inputs],
+        },
+        "registered_name": None,
+        "build_config": {"input_shape": [None, None, inputs]},
+    }
+    metadata = {"keras_version": importlib.metadata.version("keras")}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in (
+            ("metadata.json", json.dumps(metadata).encode()),
+            ("config.json", json.dumps(config).encode()),
+            ("model.weights.h5", weights),
+        ):
+            file.writestr(zipfile.ZipInfo(name), content)  # a ZipInfo of 1980, whatever the day
+    return buffer.getvalue()
+
+
+def _keras_weights(predictor: Predictor) -> bytes:
+    """Keras's HDF5 of a Sequential model: layers/<class>/vars/<number>, in a cell's case layers/<class>/cell/vars."""
+    import h5py
+
+    mlp = predictor.model.cell == "mlp"
+    groups = {
+        "cell": "layers/dense/vars" if mlp else f"layers/{predictor.model.cell}/cell/vars",
+        "output": "layers/dense_1/vars" if mlp else "layers/dense/vars",
+    }
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for part, group in groups.items():
+            arrays = [array for name, array in predictor.weights.items() if name.startswith(f"{part}/")]
+            for number, array in enumerate(arrays):
+                file[f"{group}/{number}"] = array
+    return buffer.getvalue()
+
+
+def _weights_by_keras(predictor: Predictor) -> tuple[bytes, dict[str, Any]]:
+    """The same for a cell of the user's, which may hold layers of its own; and how Keras finds the cell's class."""
+    from memory_trials.models import cells
+    from memory_trials.models.backend import keras
+
+    model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
+    layers = keras.Sequential(
+        [keras.Input((None, predictor.inputs)), keras.layers.RNN(model.cell, return_sequences=True), model.dense]
+    )
+    for variable, name in zip(model.variables, model.names):
+        variable.assign(predictor.weights[name])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        layers.save_weights(path)
+        weights = path.read_bytes()
+    kind = type(model.cell)
+    return weights, {
+        "module": kind.__module__,
+        "class_name": kind.__name__,
+        "config": {"units": predictor.model.units} | predictor.model.cell_options,
+        "registered_name": keras.saving.get_registered_name(kind),
+    }

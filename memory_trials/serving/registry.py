@@ -1,0 +1,184 @@
+"""The trained memory in MLflow's registry: a version for each result, the alias `champion` at the present one.
+
+    python -m memory_trials.serving.registry               (make track, after the runs)
+    python -m memory_trials serve       (make serve: it answers over HTTP on this machine)
+
+A version holds memory.npz, model.keras and the code that asks them; no pickle. It is found by its content, so
+registering again changes nothing, and what was cut short is completed.
+"""
+
+import hashlib
+import json
+import os
+import shlex
+import socket
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from memory_trials import files
+from memory_trials.errors import UserError
+from memory_trials.models import forward
+from memory_trials.serving import predictor
+from memory_trials.settings import TrackingSettings, load_settings
+from memory_trials.studies import design
+from memory_trials.tasks import problems
+from memory_trials.tracking import publisher, store, tracker
+
+NAME, ALIAS = "memory-trials", "champion"
+VERSION = "1"  # of what is registered and how: a new one registers anew
+HOST, PORT = "127.0.0.1", "5001"
+SHOWN = 20  # symbols in the example of a request
+
+
+def register(arm: design.Arm, settings: TrackingSettings) -> None:
+    """Register an arm's memory, once, after `publisher.publish`; `UserError` when the store cannot be reached.
+
+    From DVC's temporary copies of the repository too, but the alias stays with the repository's own result.
+    """
+    best, payload = predictor.read(arm.files.folder / predictor.MEMORY), publisher.RunPayload(arm)
+    parts = [files.read_bytes(arm.files.folder / name) for name in (predictor.MEMORY, predictor.KERAS_MODEL)]
+    content = hashlib.sha256(b"\0".join([VERSION.encode(), payload.fingerprint.encode(), *parts])).hexdigest()
+    with store.opened(settings) as opened:
+        new, version = store.repeated(_register, opened.client, arm, settings.experiment, payload, best, content)
+    print(f"MLflow's registry {'now has' if new else 'has'} version {version} of {NAME}: {best}")
+
+
+def _register(
+    client, arm: design.Arm, experiment: str, payload, best: predictor.Predictor, content: str
+) -> tuple[bool, str]:
+    """Whether a version was made, and its number. Of several with the same content, which publishers who share a server
+    may make at the same time, the first stays."""
+    found = _versions(client, content)
+    new = not found
+    if new:
+        _new_version(client, experiment, arm, payload, best, content)
+        found = _versions(client, content)
+    for other in found[1:]:
+        client.delete_model_version(NAME, str(other.version))
+    models = _models(client, experiment, content)
+    if any(model.artifact_location == found[0].source for model in models):
+        for model in models:
+            if model.artifact_location != found[0].source:
+                client.delete_logged_model(model.model_id)
+    number = str(found[0].version)  # a number in a database, a text from a server
+    if files.repository() == Path.cwd() and str(client.get_registered_model(NAME).aliases.get(ALIAS)) != number:
+        client.set_registered_model_alias(NAME, ALIAS, number)
+    return new, number
+
+
+def _versions(client, content: str) -> list:
+    found = client.search_model_versions(f"name = '{NAME}' and tags.content = '{content}'")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def _models(client, experiment: str, content: str) -> list:
+    found = client.get_experiment_by_name(experiment).experiment_id
+    return client.search_logged_models([found], f"tags.content = '{content}'")
+
+
+def _new_version(client, experiment: str, arm: design.Arm, payload, best: predictor.Predictor, content: str) -> None:
+    """A version of the MLflow model of this content, which is made, or completed where it is not whole."""
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.exceptions import MlflowException
+
+    experiment_id = client.get_experiment_by_name(experiment).experiment_id
+    (run,) = client.search_runs([experiment_id], f"tags.fingerprint = '{payload.fingerprint}'", max_results=1)
+    sequence = problems.read_problem(arm.files.sequences).evaluation_sequences[0]
+    example = predictor.written(sequence[:-1][: max(SHOWN, best.encoding.history)])
+    logged = _models(client, experiment, content)
+    model = logged[0] if logged else client.create_logged_model(
+        experiment_id, "memory", run.info.run_id, tags={"content": content}, model_type="next symbol"
+    )  # fmt: skip
+    if model.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as folder:
+            _save(Path(folder) / "model", model, arm.files.folder, best, example)
+            client.log_model_artifacts(model.model_id, f"{folder}/model")
+        if run.outputs is None or model.model_id not in [output.model_id for output in run.outputs.model_outputs]:
+            client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    try:
+        client.create_registered_model(NAME, description="What the best of many trials remembers: ask it what is next.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {"content": content, "seed": str(best.seed), "learned": "yes" if best.learned else "no",
+            "cell": best.model.cell, "success": payload.answer, "example": example}  # fmt: skip
+    description = f"{str(best).capitalize()}. {payload.answer[0].upper()}{payload.answer[1:]}."
+    # the model by its place, since models:/<id> would be looked up in MLflow's global store, whichever client asks
+    client.create_model_version(
+        NAME, model.artifact_location, run.info.run_id, tags, description=description, model_id=model.model_id
+    )
+
+
+def _save(path: Path, model, folder: Path, best: predictor.Predictor, example: str) -> None:
+    """The folder of an MLflow model that needs nothing of this repository, unless the cell is the user's own."""
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    needed = ["mlflow", "numpy", "pandas", "pydantic", "PyYAML"]
+    if not forward.supports(best.model):
+        needed.append("tensorflow")
+    package = Path(__file__).parents[1]
+    mlflow.pyfunc.save_model(
+        path,
+        python_model=Path(__file__).with_name("served.py"),
+        artifacts={Path(name).stem: str(folder / name) for name in (predictor.MEMORY, predictor.KERAS_MODEL)},
+        code_paths=[str(package)],
+        pip_requirements=[f"{name}=={version(name)}" for name in needed],
+        mlflow_model=Model(run_id=model.source_run_id, model_id=model.model_id, model_uuid=model.model_id),
+        signature=ModelSignature(
+            inputs=Schema([ColSpec("string", "sequence")]),
+            outputs=Schema(
+                [ColSpec("string", "next"), ColSpec("double", "probability"), ColSpec("string", "following")]
+            ),
+            params=ParamSchema([ParamSpec("steps", "long", 1)]),
+        ),
+        input_example=(pd.DataFrame({"sequence": [example]}), {"steps": 1}),
+    )
+
+
+def serve() -> None:
+    """Become MLflow's own server of the champion, for this machine only unless BIND says otherwise."""
+    from mlflow.exceptions import MlflowException
+
+    settings, host, port = load_settings().tracking, os.environ.get("BIND", HOST), os.environ.get("PORT", PORT)
+    with socket.socket() as wanted:
+        wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will, where one has just ended
+        try:
+            wanted.bind((host, int(port)))
+        except (OSError, ValueError, OverflowError):
+            raise UserError(
+                f"port {port} of {host} cannot be used: name another one, such as make serve PORT=5002"
+            ) from None
+    with store.opened(settings) as opened:
+        try:
+            example = opened.client.get_model_version_by_alias(NAME, ALIAS).tags["example"]
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise UserError(
+                    f"MLflow's registry has no {NAME}@{ALIAS}: run make repro (or make track) first"
+                ) from None
+            raise
+    request = json.dumps({"inputs": {"sequence": [example]}, "params": {"steps": 1}}, ensure_ascii=False)
+    print("MLflow serves the memory (Ctrl-C ends it); in half a minute, ask it from another terminal:")
+    print(
+        f"curl -H 'Content-Type: application/json' http://{host}:{port}/invocations -d {shlex.quote(request)}",
+        flush=True,
+    )
+    os.environ["MLFLOW_TRACKING_URI"] = tracker.uri_of(settings)
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
+    model = f"models:/{NAME}@{ALIAS}"
+    os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", host, "-p", port, "--env-manager", "local"])
+
+
+def register_what_is_here() -> None:
+    """The pipeline's best trial, where there is one: a clone may hold studies alone."""
+    arm = design.pipeline_arm()
+    if arm.files.trained.exists():
+        files.check_recorded()
+        register(arm, arm.settings.tracking)

@@ -1,0 +1,32 @@
+"""The memory as MLflow loads it: text in, text out. MLflow runs this file by itself ("models from code": no pickle)."""
+
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from memory_trials.errors import UserError
+from memory_trials.serving import predictor
+
+
+class Served(PythonModel):
+    """Rows with a sequence in; out, row by row, the next symbol, its probability, and all `steps` symbols it says."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        self.predictor = predictor.read(context.artifacts["memory"])
+
+    def predict(self, context, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """A mistake in a request is told in one sentence, over HTTP with status 400."""
+        steps = (params or {}).get("steps", 1)
+        try:
+            said = [predictor.predict(self.predictor, predictor.words(text), steps) for text in model_input["sequence"]]
+        except UserError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+        rows = ((str(row[0][0]), row[0][1], predictor.written([symbol for symbol, _ in row])) for row in said)
+        return pd.DataFrame(rows, columns=["next", "probability", "following"])
+
+
+set_model(Served())

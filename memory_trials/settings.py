@@ -1,0 +1,293 @@
+"""params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml."""
+
+import importlib.util
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from memory_trials.errors import UserError, brief
+
+Symbol = int | float | str
+SomeSection = TypeVar("SomeSection", bound="Section")
+DEEPEST, MOST_VALUES = 50, 1_000_000  # of a parameter file
+BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
+
+
+RENAMED = {
+    "problem.asked": "problem.evaluation_sequences",
+    "evaluation.every": "evaluation.interval",
+    "evaluation.as_trained": "evaluation.stateful",
+}
+
+
+class Section(BaseModel):
+    """Strict (no silent conversions), frozen, and closed (an unknown key is a mistake)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _known_cell(cell: Any) -> Any:
+    """A built-in name or a dotted path whose first package exists; importing it is left to the train stage."""
+    if not isinstance(cell, str) or cell in BUILT_IN_CELLS:
+        return cell
+    if "." not in cell or not all(part.isidentifier() for part in cell.split(".")):
+        raise ValueError(
+            f"no such cell; the built-in cells are {', '.join(BUILT_IN_CELLS)}, "
+            "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
+        )
+    if importlib.util.find_spec(cell.split(".")[0]) is None:
+        raise ValueError(f"no module {brief(cell.split('.')[0])} can be imported from this folder")
+    return cell
+
+
+def _steps_or_sequence(window: Any) -> Any:
+    if isinstance(window, str) and window != "sequence":
+        raise ValueError("allowed are a number of steps, at least 1, or the word sequence")
+    return window
+
+
+class GeneratedSettings(Section):
+    """Sequences that begin and end with the same key, and `lag` symbols between."""
+
+    lag: Annotated[int, Field(ge=1, le=100_000)]
+    middle: Literal["counting", "fixed", "random"] = "counting"
+    keys: Annotated[int, Field(ge=2, le=10_000)] = 2
+    # of random middles: how many different symbols, how many sequences to train on, on how many unseen ones to evaluate
+    symbols: Annotated[int, Field(ge=2, le=10_000)] = 3
+    train: Annotated[int, Field(ge=2, le=10_000)] = 2
+    unseen: Annotated[int, Field(ge=0, le=10_000)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
+class ProblemSettings(Section):
+    sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
+    file: str | None = None
+    generate: GeneratedSettings | None = None
+    evaluation_sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
+    scored: Literal["all", "last"] = "all"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ProblemSettings":
+        if [self.sequences, self.file, self.generate].count(None) != 2:
+            raise ValueError("give one of sequences, file and generate, and set the others to null")
+        if self.generate is not None and self.evaluation_sequences is not None:
+            raise ValueError(
+                "generated sequences are evaluated as problem.generate says: set evaluation_sequences to null"
+            )
+        return self
+
+
+class EncodingSettings(Section):
+    history: Annotated[int, Field(ge=1, le=1000)] = 1
+    history_as: Literal["features", "steps"] = "features"
+
+
+class ChronoSettings(Section):
+    chrono: Annotated[int, Field(ge=3, le=10_000_000)]
+
+
+class ModelSettings(Section):
+    cell: Annotated[str, BeforeValidator(_known_cell)] = "lstm"
+    units: Annotated[int, Field(ge=1, le=4096)] = 20
+    output: Literal["sigmoid", "softmax"] = "sigmoid"
+    forget_bias: float | ChronoSettings | None = None
+    cell_options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _has_a_forget_gate(self) -> "ModelSettings":
+        if self.forget_bias is not None and self.cell not in ("lstm", "gru"):
+            raise ValueError(f"forget_bias is for the cells lstm and gru; {self.cell} has no gate to forget with")
+        if self.forget_bias is not None and self.cell_options.get("use_bias") is False:
+            raise ValueError("forget_bias needs a bias, and cell_options says use_bias: false")
+        return self
+
+
+class TrainingSettings(Section):
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    first_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    epochs: Annotated[int, Field(ge=1, le=10_000_000)] = 250
+    window: Annotated[Annotated[int, Field(ge=1)] | Literal["sequence"], BeforeValidator(_steps_or_sequence)] = 1
+    update: Literal["window", "sequence", "epoch"] = "window"
+    reset: Literal["sequence", "window", "epoch", "never"] = "sequence"
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 1
+    batch_of: Literal["sequences", "steps"] = "sequences"
+    shuffle: bool = False
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.001
+    engine: Literal["auto", "tensorflow"] = "auto"
+
+    @model_validator(mode="after")
+    def _seeds_fit(self) -> "TrainingSettings":
+        # keras.utils.set_random_seed hands the seed to NumPy, which takes 32 bits
+        if self.first_seed + self.trials > 2**32:
+            raise ValueError("first_seed + trials must not exceed 4294967296")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_make_sense(self) -> "TrainingSettings":
+        if self.batch_of == "steps" and (self.window != 1 or self.update != "window"):
+            raise ValueError("batch_of: steps lays single steps side by side, so window must be 1 and update window")
+        if self.shuffle and self.update == "epoch":
+            raise ValueError("shuffle has nothing to reorder where update is epoch")
+        return self
+
+
+class FreeRunSettings(Section):
+    prefix: Annotated[int, Field(ge=1, le=100_000)] = 1
+    beyond: Annotated[int, Field(ge=0, le=100_000)] = 5
+
+
+class EvaluationSettings(Section):
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    interval: Annotated[int, Field(ge=1)] = 10
+    stateful: bool = False
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    free_run: FreeRunSettings | None = None
+
+
+class CheckSettings(Section):
+    success_rate_floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    memory_floor: float | None = None
+
+
+class TrackingSettings(Section):
+    enabled: bool = True
+    experiment: Annotated[str, Field(min_length=1)] = "memory-trials"
+    uri: str | None = None
+
+
+def _installed(backend: Any) -> Any:
+    if backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise ValueError("Ray is not installed in this environment; `make ray` installs it")
+    return backend
+
+
+class ComputeSettings(Section):
+    backend: Annotated[Literal["threads", "ray"], AfterValidator(_installed)] = "threads"
+    cpus_per_shard: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus_per_shard: Annotated[float, Field(ge=0, le=1)] = 0
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    shard: Annotated[int, Field(ge=1, le=100_000)] = 50
+    cache_megabytes: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000
+
+
+class Settings(Section):
+    """Everything one run depends on. The defaults are the tutorial's."""
+
+    problem: ProblemSettings
+    encoding: EncodingSettings = EncodingSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    check: CheckSettings = CheckSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+
+def load_settings(path: str | Path = "params.yaml") -> Settings:
+    """Read and validate a parameter file; `UserError` names the file, the field, the value and what is allowed."""
+    return validated(Settings, read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The sections of a parameter file, as DVC reads them (YAML 1.2); `UserError` where it is missing or not YAML."""
+    path = Path(path)
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run this from the folder that holds it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        what = " ".join((getattr(error, "problem", None) or str(error)).split())[:200]
+        raise UserError(f"{path}{where} is not valid YAML: {what}") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested more than {DEEPEST} levels deep") from None
+    except (ValueError, TypeError) as error:  # impossible dates, endless numbers, odd keys
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold named sections, not {_shown(content)}")
+    _check_plain(content, path)
+    return content
+
+
+def _check_plain(content: dict, path: Path) -> None:
+    """`UserError` for what JSON could not hold: dates, sets, bytes, what is a part of itself, and the gigabytes that a
+    few lines of aliases unfold to."""
+    waiting, values = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if depth > DEEPEST:
+            raise UserError(f"{path} is nested more than {DEEPEST} levels deep")
+        if values > MOST_VALUES:
+            raise UserError(f"{path} holds more than {MOST_VALUES:,} values")
+        if isinstance(value, dict):
+            waiting += [(inner, depth + 1) for inner in (*value, *value.values())]
+        elif isinstance(value, list):
+            waiting += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, date):
+            raise UserError(f"{path}: {value} is a date to YAML; put it in quotes, and it is text")
+        elif not isinstance(value, str | int | float | None):
+            raise UserError(f"{path}: {brief(value)} is neither text, number, true, false, null, list nor section")
+
+
+def validated(model: type[SomeSection], content: Any, where: str) -> SomeSection:
+    """The content as a model; `UserError` tells the first mistake in it, after `where`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first_mistake(error, model)}") from None
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _section(annotation: Any) -> Any:
+    """The section that a field holds, also where it may be null, a list of sections, or something else."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    return next((found for option in get_args(annotation) if (found := _section(option))), None)
+
+
+def _first_mistake(error: ValidationError, model: type[Section]) -> str:
+    """One sentence for the first mistake (and how many more there are)."""
+    mistakes = error.errors(include_url=False)
+    first = mistakes[0]
+    # pydantic adds the names of union members to the location; a path of keys and indices is what users know
+    location: list[str] = []
+    section, known = model, model
+    for part in first["loc"]:
+        if isinstance(part, int):
+            location.append(f"[{part}]")
+        elif known is not None and part != known.__name__:
+            section, fields = known, known.model_fields
+            known = _section(fields[part].annotation) if part in fields else None
+            location.append(part if part.isprintable() and len(part) < 60 else brief(part))
+    field = ".".join(location).replace(".[", "[")
+    same_place = [m for m in mistakes if m["loc"][: len(location)] == first["loc"][: len(location)]]
+    if first["type"] == "extra_forbidden" and field in RENAMED:
+        sentence = f"{field} is called {RENAMED[field]} now"
+    elif first["type"] == "extra_forbidden":
+        sentence = f"unknown key {field}; allowed here are {', '.join(section.model_fields)}"
+    elif first["type"] == "missing":
+        sentence = f"{field} is missing"
+    else:
+        reasons = dict.fromkeys(
+            m["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
+            for m in same_place
+        )
+        value = f" is {_shown(first['input'])}" if first["type"] != "value_error" or len(location) > 1 else ""
+        sentence = f"{field}{value}: {' or '.join(reasons)}".removeprefix(": ")
+    more = len({m["loc"][: len(location)] for m in mistakes}) - 1
+    return sentence + (f" (and {more} more)" if more else "")

@@ -1,0 +1,1 @@
+"""Questions, the arms that answer them, and the answers."""

@@ -1,0 +1,319 @@
+"""What numbers say, how often and how much: sentences, and a study's summary, that follow by rule. Nothing is typed by
+hand."""
+
+import contextlib
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memory_trials import files
+from memory_trials.errors import UserError, brief
+from memory_trials.evaluation import statistics
+from memory_trials.evaluation.results import Outcome
+from memory_trials.studies.design import AnswerRule, Arm, Study, word
+
+VERSION = 2
+DEMONSTRATIONS = (1, 3, 10)  # seeds of each setting that a demonstration may show
+WIDTHS = (0.4, 0.2, 0.1, 0.05)  # of an interval
+
+
+def summarize(name: str, study: Study, arms: list[Arm], outcomes: list[Outcome]) -> dict[str, Any]:
+    """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
+
+    Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
+    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck what a few seeds can tell.
+    """
+    confidence = arms[0].settings.evaluation.confidence
+    rows = [
+        {"name": arm.name, "changes": arm.changes, "together": arm.together, "metrics": outcome.metrics, "p": None}
+        for arm, outcome in zip(arms, outcomes)
+    ]
+    summary: dict[str, Any] = {
+        "version": VERSION,
+        "study": name,
+        "question": study.question,
+        "source": study.source,
+        "confidence": confidence,
+        "rule": study.answer.model_dump(),
+        "answer": "",
+        "arms": rows,
+    }
+    if study.answer.rule == "compare":
+        learned = [outcome.verdicts() for outcome in outcomes]
+        shared = [seed for seed in learned[0] if all(seed in other for other in learned)]
+        verdicts = [np.array([other[seed] for seed in shared]) for other in learned]
+        for row, value in zip(rows[1:], statistics.compare(verdicts[0], verdicts[1:])):
+            row["p"] = value if value == 0 else float(f"{value:.6g}")
+    summary["answer"] = SENTENCES[study.answer.rule](rows, study.answer, confidence)
+    if _are_prefixes(arms):
+        longest = max(range(len(arms)), key=lambda number: arms[number].settings.training.epochs)
+        summary["over_epochs"] = _over_epochs(outcomes[longest])
+        summary["answer"] += " " + _same_trials(rows[longest], arms[longest].settings.training.epochs)
+    if study.answer.rule == "luck":
+        summary["luck"] = _luck(rows, confidence)
+    return summary
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """A study's summary; `UserError` where an earlier version of the code wrote it."""
+    summary = files.read_json(path)
+    if summary.get("version") != VERSION:
+        raise UserError(
+            f"{path} is of version {brief(summary.get('version'))}, this code reads version {VERSION}: "
+            f"run make study NAME={path.stem}"
+        )
+    return summary
+
+
+def _are_prefixes(arms: list[Arm]) -> bool:
+    """Whether the arms differ in how many epochs they take and in nothing else: then the same trials are looked at
+    after more and more of one training."""
+    without = [
+        arm.settings.model_copy(update={"training": arm.settings.training.model_copy(update={"epochs": 1})})
+        for arm in arms
+    ]
+    return len(arms) > 1 and all(settings == without[0] for settings in without)
+
+
+def _over_epochs(outcome: Outcome) -> list[dict[str, float]]:
+    """At each check the share that know every step, with its interval, and the memory's quantiles."""
+    memory = outcome.remembered.add_prefix("memory_").rename(columns={"memory_epoch": "epoch"})
+    return outcome.learned.merge(memory, on="epoch").to_dict("records")
+
+
+def _same_trials(longest: dict, epochs: int) -> str:
+    numbers = longest["metrics"]
+    return (
+        "These are the same trials after more and more epochs of one training: each shorter arm is the beginning of "
+        f"the longer ones. In {epochs:,} epochs a trial's verdict changes {numbers['verdict_changes']:.1f} times in "
+        "the mean: its lead goes to and fro across zero, which is why trials seem to forget."
+    )
+
+
+def percent(rate: float) -> str:
+    return f"{100 * rate:.0f} %"
+
+
+def bits(memory: float | None, whole: float | None) -> str:
+    """Such as 0.01 of 1 bit; nothing where no step needs memory."""
+    return "" if memory is None else f"{amount(memory)} of {whole:.2g} bit"
+
+
+def amount(memory: float) -> str:
+    """Two decimals; of what is less than a hundredth the first digit, down to a thousandth."""
+    text = f"{memory:.2f}" if abs(memory) >= 0.01 else f"{memory:.3f}"
+    return "0" if float(text) == 0 else text
+
+
+def how_often_and_how_much(numbers: dict) -> str:
+    """An arm's answer, from its metrics: how many trials learned, by what lead, and how much they remember."""
+    rate, low, high = (
+        f"{100 * numbers[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high")
+    )
+    interval = f"{100 * numbers['confidence']:g} % interval {low} to {high}"
+    text = f"memory learned in {numbers['successes']} of {numbers['trials']} trials: {rate} ({interval})"
+    memory, whole = numbers["memory_learned_median"], numbers["memory_whole"]
+    if memory is None:
+        remembered = bits(numbers["memory_median"], whole)
+        return f"{text}; {remembered} is remembered" if remembered else text
+    link = "but by" if memory < whole / 2 else "by"
+    return f"{text}, {link} a lead of {numbers['margin_learned_median']:.2g}: {bits(memory, whole)} is remembered"
+
+
+def _rate(row: dict) -> str:
+    numbers = row["metrics"]
+    remembered = bits(numbers["memory_median"], numbers["memory_whole"])
+    return (
+        f"{percent(numbers['success_rate'])} ({100 * numbers['success_rate_low']:.0f} to "
+        f"{percent(numbers['success_rate_high'])}{f'; {remembered}' if remembered else ''})"
+    )
+
+
+def _named(row: dict) -> str:
+    remembered = bits(row["metrics"]["memory_median"], row["metrics"]["memory_whole"])
+    return f"{row['name']} {percent(row['metrics']['success_rate'])}{f' ({remembered})' if remembered else ''}"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def compared(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """Which arms learn more often than the first, which less often, and which are not shown to differ."""
+    first, others = rows[0], rows[1:]
+    rate = first["metrics"]["success_rate"]
+    differs = lambda row: row["p"] is not None and row["p"] < 1 - confidence
+    kinds = {
+        "more often": [r for r in others if differs(r) and r["metrics"]["success_rate"] > rate],
+        "less often": [r for r in others if differs(r) and r["metrics"]["success_rate"] < rate],
+        "not shown to differ": [r for r in others if not differs(r)],
+    }
+    parts = [f"{words}: {_listed([_named(row) for row in found])}" for words, found in kinds.items() if found]
+    return "; ".join([f"{first['name']} learns in {_rate(first)}", *parts]) + "."
+
+
+def _reliable(row: dict, rule: AnswerRule) -> bool:
+    return row["metrics"]["success_rate"] >= rule.level
+
+
+def ranks(rows: list[dict], key: str) -> dict[str, int]:
+    """Of each arm, by its name: the place of its value of the key among all values, ascending; where they cannot be
+    compared, such as 1 and sequence, as the study lists them."""
+    values = {row["name"]: json.dumps(row["changes"][key]) for row in rows}
+    distinct = list(dict.fromkeys(values.values()))
+    with contextlib.suppress(TypeError):
+        distinct = sorted(distinct, key=json.loads)
+    return {name: distinct.index(value) for name, value in values.items()}
+
+
+def groups(rows: list[dict], key: str) -> dict[str, list[dict]]:
+    """Arms that differ in the key alone, and in what the study's grid sets together with it, by the name they share;
+    ascending along the key."""
+    rank = ranks(rows, key)
+    found: dict[str, list[dict]] = {}
+    for row in rows:
+        as_one = next((keys for keys in row["together"] if key in keys), [key])
+        others = {other: value for other, value in row["changes"].items() if other not in as_one}
+        found.setdefault(json.dumps([as_one, others], sort_keys=True), []).append(row)
+    ascending = [sorted(group, key=lambda row: rank[row["name"]]) for group in found.values()]
+    labels = [_shared_name(group, key) for group in ascending]
+    return {label if labels.count(label) == 1 else group[0]["name"]: group for label, group in zip(labels, ascending)}
+
+
+def _shared_name(group: list[dict], key: str) -> str:
+    names = [shortened(row["name"], row, [key]).split() for row in group]
+    return " ".join(part for part in names[0] if all(part in name for name in names))
+
+
+def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """For which values of the key, in each group of arms, at least `level` of the trials learn."""
+    name = rule.key.split(".")[-1]
+    parts = []
+    for label, group in groups(rows, rule.key).items():
+        values = [word(row["changes"][rule.key]) for row in group]
+        good = [_reliable(row, rule) for row in group]
+        best = max(range(len(group)), key=lambda place: group[place]["metrics"]["success_rate"])
+        if all(good):
+            words = f"at every {name} from {values[0]} to {values[-1]}"
+        elif not any(good):
+            words = f"at no {name} (most at {values[best]}: {_rate(group[best])})"
+        elif good == sorted(good):
+            first = good.index(True)
+            words = f"from {name} {values[first]} on (at {values[first - 1]}: {_rate(group[first - 1])})"
+        elif good == sorted(good, reverse=True):
+            above = good.index(False)
+            words = f"up to {name} {values[above - 1]} (at {values[above]}: {_rate(group[above])})"
+        else:
+            words = f"at {name} {_listed([value for value, is_good in zip(values, good) if is_good])} only"
+        parts.append(f"{label}: {words}" if label else words)
+    return f"At least {percent(rule.level)} of trials learn " + "; ".join(parts) + "."
+
+
+def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """For each value of `per` (and `rows`), the largest value of the key that at least `level` of trials learn."""
+    name, rank = rule.key.split(".")[-1], ranks(rows, rule.key)
+    by: dict[tuple, list[dict]] = {}
+    for row in rows:
+        by.setdefault(tuple(word(row["changes"][key]) for key in (rule.rows, rule.per) if key), []).append(row)
+    parts: dict[Any, list[str]] = {}
+    for (*outer, value), group in by.items():
+        rate = lambda row: (row["metrics"]["success_rate"], rank[row["name"]])
+        farthest = max((rank[row["name"]] for row in group if _reliable(row, rule)), default=None)
+        if farthest is None:
+            words = f"{value} none (at most {_rate(max(group, key=rate))})"
+        else:
+            best = max((row for row in group if rank[row["name"]] == farthest), key=rate)
+            words = f"{value} {name} {word(best['changes'][rule.key])} ({_recipe(best, rule)})"
+        parts.setdefault(outer[0] if outer else None, []).append(words)
+    told = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in parts.items()]
+    return f"The longest that at least {percent(rule.level)} of trials learn, {'; '.join(told)}."
+
+
+def _recipe(row: dict, rule: AnswerRule) -> str:
+    """An arm's name without what the sentence has said already, and its rate."""
+    return ", ".join(filter(None, [shortened(row["name"], row, [rule.key, rule.per, rule.rows]), _rate(row)]))
+
+
+def shortened(name: str, row: dict, keys: list[str | None]) -> str:
+    """A name without the values of these keys, which the sentence or the panel around it says already."""
+    said = {f"{key.split('.')[-1]}={word(row['changes'][key])}" for key in keys if key}
+    return " ".join(part for part in name.split() if part not in said).rstrip(",")
+
+
+def front(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """The ends of the Pareto front of model size against updates, among arms that learn reliably on fresh seeds."""
+    reliable = [row for row in rows if _reliable(row, rule)]
+    if not reliable:
+        return f"No setting that was found learns in at least {percent(rule.level)} of trials on fresh seeds."
+    smallest = min(reliable, key=lambda row: (row["metrics"]["parameters"], row["metrics"]["updates"]))
+    fewest = min(reliable, key=lambda row: (row["metrics"]["updates"], row["metrics"]["parameters"]))
+    size = lambda row: f"{row['metrics']['parameters']} parameters and {row['metrics']['updates']} updates"
+    shown = lambda row: f"{size(row)}, {row['name']}: {_rate(row)}"
+    text = f"The smallest model that learns in at least {percent(rule.level)} of fresh trials has {shown(smallest)}"
+    return text + ("." if smallest is fewest else f"; the fewest updates are {shown(fewest)}.")
+
+
+def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """What happens when each prediction is fed back, for trials that learned and for those that did not."""
+    parts = []
+    for row in rows:
+        numbers = row["metrics"]
+        learned, unlearned = numbers["successes"], numbers["trials"] - numbers["successes"]
+        said = {key.partition("/")[2]: count for key, count in numbers.items() if key.startswith("free_run_next/")}
+        commonest = sorted(said.items(), key=lambda item: -item[1])[:3]
+        after = _listed(
+            [f"{symbol} ({percent(count / sum(said.values()))})" for symbol, count in commonest] or ["nothing"]
+        )
+        parts.append(
+            f"{row['name']}: {numbers['free_run_learned_right']} of the {learned} trials that learned and "
+            f"{numbers['free_run_unlearned_right']} of the {unlearned} others recite every sequence, "
+            f"and after the last symbol the former say {after}"
+        )
+    return "; ".join(parts) + "."
+
+
+def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """What of each arm's rate is chance, how often a few seeds rank two arms wrongly, and how many seeds are enough."""
+    parts = []
+    for row in rows:
+        numbers = row["metrics"]
+        parts.append(
+            f"{row['name']} learns in {_rate(row)}, and would in {percent(numbers['chance_rate'])} if the signal of "
+            "each trial met the bias of another one (medians, in logits: "
+            f"{numbers['signal_median']:.2g} and {numbers['bias_median']:.2g})"
+        )
+    told = _luck(rows, confidence)
+    fails = lambda each: each["wrong"] + each["alike"]
+    if told["pairs"]:
+        hardest = max(told["pairs"], key=lambda pair: fails(pair["demonstrations"][-1]))
+        shown = hardest["demonstrations"]
+        seeds, failing = _listed([str(each["seeds"]) for each in shown]), _listed([percent(fails(e)) for e in shown])
+        parts.append(
+            f"with {seeds} seeds of each, a demonstration fails to show {hardest['better']} ahead of "
+            f"{hardest['worse']} in {failing} of cases"
+        )
+    widths = [f"{each['seeds']:,} for {100 * each['width']:g}" for each in told["widths"]]
+    parts.append(f"seeds that {rows[0]['name']} needs for an interval so many points wide: {_listed(widths)}")
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
+
+
+def _luck(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
+    """pairs: of any two arms, how often so many seeds of each rank them wrongly or alike; widths: how many seeds the
+    first arm's interval needs to be so wide. The measured rates stand for the true ones."""
+    pairs = []
+    for two in itertools.combinations(rows, 2):
+        worse, better = sorted(two, key=lambda row: row["metrics"]["success_rate"])
+        rates = [row["metrics"]["success_rate"] for row in (better, worse)]
+        shown = [(seeds, *statistics.wrongly_ranked(*rates, seeds)) for seeds in DEMONSTRATIONS]
+        named = [dict(zip(("seeds", "wrong", "alike"), (n, round(w, 6), round(a, 6)))) for n, w, a in shown]
+        pairs.append({"better": better["name"], "worse": worse["name"], "demonstrations": named})
+    rate = rows[0]["metrics"]["success_rate"]
+    widths = [{"width": width, "seeds": statistics.seeds_for_width(rate, width, confidence)} for width in WIDTHS]
+    return {"pairs": pairs, "widths": widths}
+
+
+SENTENCES = {"compare": compared, "along": along, "reach": reach, "front": front, "free_run": free_run, "luck": luck}

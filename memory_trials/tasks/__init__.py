@@ -1,0 +1,1 @@
+"""What must be remembered, and the table of updates that an epoch consists of."""

@@ -1,0 +1,1 @@
+"""Runs in MLflow, a view of the files. No result depends on it."""

@@ -1,0 +1,152 @@
+"""Where runs are tracked: its URI, whether anything answers there, and how to name it without its secrets.
+
+    python -m memory_trials reachable [study]     (dvc.yaml: before training starts, which goes on either way)
+
+Nothing here imports mlflow, which takes seconds.
+"""
+
+import os
+import re
+import socket
+import ssl
+import struct
+import sys
+import threading
+import urllib.error
+import urllib.request
+from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
+
+from memory_trials import files
+from memory_trials.errors import UserError
+from memory_trials.settings import TrackingSettings
+
+SECONDS = 3  # in which something must answer before training
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+LATER = "the results are kept: publish them later with make track"
+# The database of an MLflow server, as the server itself is told it.
+BACKEND = "MLFLOW_BACKEND_STORE_URI"
+SECRET = re.compile("pass|pwd|token|secret|key|cred|sig", re.IGNORECASE)
+SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY")
+
+
+def uri_of(settings: TrackingSettings) -> str:
+    """MLFLOW_TRACKING_URI, else tracking.uri, else mlflow.db in the repository, by its absolute path.
+
+    Experiments that DVC runs in a temporary copy (`dvc exp run --temp`, the queue) reach the repository's own.
+    """
+    return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or f"sqlite:///{files.repository() / 'mlflow.db'}"
+
+
+def is_database(uri: str) -> bool:
+    """Whether MLflow writes there itself, without a server."""
+    return _kind(uri) in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def _kind(uri: str) -> str:
+    return re.split("[+:]", uri)[0]
+
+
+def away(uri: str, seconds: float = SECONDS) -> str | None:
+    """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
+    where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
+    parts = _split(uri)
+    kind = _kind(uri)
+    if kind not in PORTS or not parts.hostname:
+        return None
+    found: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            found.append(_asked(parts, kind, seconds))
+        except TimeoutError:
+            pass
+        except socket.gaierror:
+            found.append("no such host")
+        except OSError as error:
+            found.append((error.strerror or type(error).__name__).lower())
+
+    asking = threading.Thread(target=ask, daemon=True)  # since looking up a name knows no time-out
+    asking.start()
+    asking.join(seconds)
+    return found[0] if found else f"no answer within {seconds} seconds"
+
+
+def _asked(parts: SplitResult, kind: str, seconds: float) -> str | None:
+    if kind not in ("http", "https"):
+        with socket.create_connection((parts.hostname, parts.port or PORTS[kind]), timeout=seconds) as connection:
+            if kind == "postgresql":
+                connection.sendall(struct.pack("!ii", 8, 80877103))  # "do you speak TLS?", answered by one letter
+                return None if connection.recv(1) in (b"S", b"N", b"E") else "this is no PostgreSQL server"
+        return None
+    trusting = ssl.create_default_context()  # nothing is told here, and mlflow looks at the certificate itself
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    host = parts.netloc.rpartition("@")[2]
+    try:
+        address = f"{kind}://{host}{parts.path.rstrip('/')}/health"
+        urllib.request.urlopen(address, timeout=seconds, context=trusting).close()
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            return f"it answers {error.code}"
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLError):  # it wants a certificate of ours: somebody is there
+            return None
+        raise error.reason if isinstance(error.reason, OSError) else OSError() from None
+    return None
+
+
+def _split(uri: str) -> SplitResult:
+    try:
+        parts = urlsplit(uri)
+        if parts.port == 0 or any(character.isspace() for character in uri):
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            "the tracking URI (MLFLOW_TRACKING_URI, or tracking.uri) cannot be read: write it as "
+            "scheme://user:password@host:port/path, with %2F for a / and %40 for an @ in the password"
+        ) from None
+    return parts
+
+
+def named(uri: str) -> str:
+    """The URI as it may be shown: without user, password and query."""
+    shown = re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL)
+    return re.sub(r"[?#].*", "?***", shown, flags=re.DOTALL)
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """A library's words about this URI without what is secret in it, or in the environment, however it is written."""
+    secrets = [os.environ.get(name, "") for name in SECRET_VARIABLES]
+    for place in (uri, os.environ.get(BACKEND, ""), os.environ.get("MLFLOW_REGISTRY_URI", "")):
+        text = text.replace(place, named(place)) if place else text
+        secrets += _secrets(place)
+    written = {
+        form
+        for secret in secrets
+        for plain in (secret, unquote(secret), unquote_plus(secret))
+        for form in (plain, quote(plain), quote(plain, safe=""), quote_plus(plain), repr(plain)[1:-1])
+    }
+    for form in sorted(written - {""}, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return re.sub(r"//[^\s'\"]*@", "//***@", text)
+
+
+def _secrets(uri: str) -> list[str]:
+    """The password (where there is only a user, that: a token), and what is secret in the query."""
+    address, _, query = uri.partition("?")
+    found = [value for key, value in parse_qsl(query) if SECRET.search(key)]
+    login = re.search(r"//(.*)@", address, flags=re.DOTALL)
+    if login:
+        user, colon, password = login[1].partition(":")
+        found.append(password if colon else user)
+    return found
+
+
+def warn_if_away(settings: TrackingSettings) -> None:
+    """A warning where runs are to be published and nothing answers."""
+    uri = uri_of(settings)
+    reason = away(uri) if settings.enabled else None
+    if reason:
+        print(
+            f"warning: MLflow cannot be reached at {named(uri)}: {reason}; training goes on all the same, and {LATER}",
+            file=sys.stderr,
+        )

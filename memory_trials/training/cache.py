@@ -1,0 +1,243 @@
+"""Trained trials and unfinished checkpoints, kept on disk: what was trained once is not trained again.
+
+A folder of files outside DVC's outputs, each written whole or not at all, checksummed, and named by a key: the hash of
+all that a trial's result depends on, but for its seed. So nothing in it can be out of date, a killed run goes on where
+its last checkpoint ended, and of an arm that is asked for more trials only the new ones are trained. A file that is
+damaged or gone is as one that never was, and a folder that cannot be written to costs a note: nothing here makes
+training fail.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import filelock
+import numpy as np
+
+from memory_trials import files
+from memory_trials.errors import UserError
+from memory_trials.settings import BUILT_IN_CELLS
+
+FOLDER = ".shards"
+SECONDS = 20.0  # what is not on disk yet is written at most so often, so a kill costs little more than this
+TOGETHER = 1000  # trials that share a file, about
+TRIALS, CHECKPOINT = "trials", "checkpoint"
+LOCK = ".lock"
+BLOCK = 4096  # bytes: a file takes whole blocks of a disk
+# what can change a trial's bits (tests/integrity/test_digests.py guards what is left out): another code trains other
+# bits
+CODE = (
+    "engines/native.c", "engines/native.py", "engines/optimizers.py", "engines/xla.py", "models/backend.py",
+    "models/cells.py", "models/elementary.py", "models/initializers.py", "training/batches.py",
+)  # fmt: skip
+VERSIONS = ("numpy", "keras", "tensorflow")
+
+TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
+
+
+def _read_code() -> bytes:
+    folder = Path(__file__).parents[1]
+    return b"".join(hashlib.sha256((folder / name).read_bytes()).digest() for name in CODE)
+
+
+_CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
+
+
+def key(what: dict, arrays: Mapping[str, np.ndarray | int], cell: str) -> str:
+    """Names a result by what it depends on: settings, arrays, the code, its libraries, a cell of the user's.
+
+    Of a cell of the user's all modules of its package count, but not what those import from elsewhere.
+    """
+    digest = hashlib.sha256(json.dumps([what, versions()], sort_keys=True, default=repr).encode())
+    digest.update(code(cell))
+    for name, value in sorted(arrays.items()):
+        array = np.asarray(value)
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that training uses."""
+    return {name: importlib.metadata.version(name) for name in VERSIONS}
+
+
+def code(cell: str) -> bytes:
+    """Tells code apart: of training, and of a cell of the user's."""
+    return _CODE + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0]))
+
+
+@functools.cache  # once, for the same reason
+def _package(name: str) -> bytes:
+    spec = importlib.util.find_spec(name)
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    paths = [Path(spec.origin)] if spec.has_location else []  # else a module of Python's own, or a folder without any
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or paths
+    return b"".join(hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in paths)
+
+
+def rows(batch: TrialBatch, which: np.ndarray) -> TrialBatch:
+    return {name: array[which] for name, array in batch.items()}
+
+
+def joined(batches: list[TrialBatch]) -> TrialBatch:
+    """The trials of all parts, in the order of their seeds."""
+    order = np.argsort(np.concatenate([batch["seeds"] for batch in batches]))
+    return {name: np.ascontiguousarray(np.concatenate([p[name] for p in batches])[order]) for name in batches[0]}
+
+
+def without(seeds: np.ndarray, batches: list[TrialBatch]) -> np.ndarray:
+    """The seeds that are in none of the parts."""
+    return np.setdiff1d(seeds, np.concatenate([batch["seeds"] for batch in batches])) if batches else seeds
+
+
+class Store:
+    """A folder of shards, at most `megabytes` large (0: nothing is kept); what was used longest ago goes first.
+
+    Several threads and processes may use it at once. They write one after the other, since each must know how much
+    room is left; reading needs no lock, because a file is there whole or not at all.
+    """
+
+    def __init__(self, folder: Path, megabytes: int):
+        self.folder, self.limit = folder, megabytes * 1_000_000
+        self.writes = self.limit > 0
+
+    def read(self, kind: str, key: str) -> Iterator[tuple[Path, TrialBatch]]:
+        """The files of this kind and key. What is not what its name says is removed, with a note."""
+        try:
+            names = sorted(os.listdir(self.folder)) if self.limit else []
+        except OSError:
+            return
+        for name in names:
+            if name.startswith(f"{key}.") and name.endswith(f".{kind}.npz"):
+                path = self.folder / name
+                try:
+                    settings, batch = files.read_arrays(path, _format(kind), ["seeds"])
+                    if settings != {"key": key} or {len(array) for array in batch.values()} != {len(batch["seeds"])}:
+                        raise UserError("it is something else")
+                except (UserError, OSError, TypeError):
+                    if path.exists():  # else another process has just made room
+                        print(f"note: {self.folder.name}/{name} is damaged; what it held is trained anew", flush=True)
+                        _remove(path)
+                else:
+                    yield path, batch
+
+    def write(self, kind: str, key: str, batch: TrialBatch) -> None:
+        """Keep a part. Where it cannot be written, a note is all that comes of it, and of those after it."""
+        if not self.writes:
+            return
+        size = sum(array.nbytes + 1024 for array in batch.values()) + BLOCK  # with the zip's own words, at most
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.folder / LOCK, timeout=10):  # each writer must know how much room is left
+                if not self._make_room(_on_disk(size)):
+                    raise UserError(f"{size // 10**6 + 1} MB do not fit into compute.cache_megabytes")
+                files.write_arrays(self.path(kind, key, batch["seeds"]), _format(kind), batch, {"key": key})
+        except (UserError, OSError) as error:  # a lock that cannot be had is an OSError, too
+            self.writes = False
+            print(f"note: what is trained from here on is not kept in {self.folder.name}/: {error}", flush=True)
+
+    def path(self, kind: str, key: str, seeds: np.ndarray) -> Path:
+        return self.folder / f"{key}.{hashlib.sha256(seeds.astype('<i8').tobytes()).hexdigest()[:16]}.{kind}.npz"
+
+    def _make_room(self, size: int) -> bool:
+        """For a file of this size; false where all the room there is would not do."""
+        if size > self.limit:
+            return False
+        entries = []
+        for entry in os.scandir(self.folder):
+            if entry.name.startswith("."):
+                if entry.name != LOCK:
+                    _remove(entry)  # a killed process was writing it: nobody does now
+                continue
+            with contextlib.suppress(FileNotFoundError):  # others remove what they are done with
+                found = os.stat(entry)
+                entries.append((found.st_mtime_ns, _on_disk(found.st_size), entry.path))
+        room = self.limit - size - sum(size for _, size, _ in entries)
+        for _, freed, path in sorted(entries):
+            if room >= 0:
+                break
+            _remove(path)
+            room += freed
+        return room >= 0
+
+
+class Entry:
+    """What a store keeps under one key. What is finished is gathered, so that short shards cost one file together."""
+
+    def __init__(self, store: Store, key: str):
+        self.store, self.key = store, key
+        self._finished: list[TrialBatch] = []
+        self._lock, self._written = threading.Lock(), time.monotonic()
+
+    def finished(self, seeds: np.ndarray) -> list[TrialBatch]:
+        """What is kept of these trials; no trial is in two parts."""
+        return _of(self.store.read(TRIALS, self.key), seeds)
+
+    def begun(self, seeds: np.ndarray) -> list[TrialBatch]:
+        """Likewise the checkpoints, of each trial the latest one."""
+        return _of(sorted(self.store.read(CHECKPOINT, self.key), key=lambda file: -file[1]["done"][0]), seeds)
+
+    def keep_checkpoint(self, batch: TrialBatch) -> None:
+        self.store.write(CHECKPOINT, self.key, batch)
+        self.flush(if_due=True)
+
+    def keep(self, batch: TrialBatch) -> None:
+        with self._lock:
+            self._finished.append(batch)
+        self.flush(if_due=True)
+
+    def flush(self, if_due: bool = False) -> None:
+        """Write what is finished, and remove its checkpoints. Due: where it has waited, or become much."""
+        with self._lock:
+            trials = sum(len(batch["seeds"]) for batch in self._finished)
+            if not trials or (if_due and trials < TOGETHER and time.monotonic() - self._written < SECONDS):
+                return
+            batches, self._finished, self._written = self._finished, [], time.monotonic()
+        self.store.write(TRIALS, self.key, joined(batches))
+        self._forget(self.store.path(CHECKPOINT, self.key, batch["seeds"]) for batch in batches)
+
+    def forget_checkpoints(self, seeds: np.ndarray) -> None:
+        """Those of which all trials are among these, which are finished."""
+        checkpoints = self.store.read(CHECKPOINT, self.key)
+        self._forget(path for path, batch in checkpoints if np.isin(batch["seeds"], seeds).all())
+
+    def _forget(self, paths: Iterable[Path]) -> None:
+        if self.store.writes:  # else they are all that there is
+            for path in paths:
+                _remove(path)
+
+
+def _of(stored: Iterable[tuple[Path, TrialBatch]], seeds: np.ndarray) -> list[TrialBatch]:
+    """Of each file the trials that are asked for and in no earlier one."""
+    found: list[TrialBatch] = []
+    for path, batch in stored:
+        wanted = np.isin(batch["seeds"], seeds)
+        if wanted.any():
+            with contextlib.suppress(OSError):
+                os.utime(path)  # it was used now
+            found.append(rows(batch, wanted))
+            seeds = without(seeds, found)
+        if not len(seeds):
+            break
+    return found
+
+
+def _format(kind: str) -> str:
+    return f"memory-trials {kind} 1"
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _remove(path) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

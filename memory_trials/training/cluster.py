@@ -1,0 +1,252 @@
+"""Shards of trials on a Ray cluster, with the same results as in threads: each shard is a task.
+
+A task sends back how far it is, every checkpoint of its shard, and at last the trained shard. This process keeps the
+checkpoints, so where a worker or a whole node is lost, its shard goes on elsewhere from its last checkpoint. Only this
+machine reads and writes files. Importing this module imports Ray, which need not be installed: only `compute.backend:
+ray` does so.
+"""
+
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
+if not os.environ.get("RAY_ADDRESS"):
+    # Ray reads these when it is imported. As where it knows no clusters, all of it listens on 127.0.0.1 only; and who
+    # does not know the token may not speak to it. Ray would write a token of its own into the user's home.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+import ray
+from ray.exceptions import AuthenticationError, RayError, RayTaskError
+
+from memory_trials.engines import native
+from memory_trials.errors import UserError
+from memory_trials.settings import BUILT_IN_CELLS, ComputeSettings
+from memory_trials.training import batches, cache
+from memory_trials.training.batches import Progress
+from memory_trials.training.cache import TrialBatch
+from memory_trials.training.job import TrainingJob, make_program
+
+ROOT = Path(__file__).resolve().parents[2]
+SENT = [name for name in ("memory_trials", "my_cells") if (ROOT / name).is_dir()]  # workers run the code that is here
+LOSSES = 5  # of a shard one after another, without a checkpoint between them
+PROGRAMS = 4  # that a worker has at hand; a compiled one takes memory
+HEARD = 100  # messages a second from all workers together, but for checkpoints and ends
+
+_connecting = threading.Lock()
+_programs: dict[str, Any] = {}
+
+
+class SentJob(NamedTuple):
+    """What all tasks of an arm share. content: on its way to every node once. tell: seconds between messages."""
+
+    name: str
+    content: list[ray.ObjectRef]
+    task: Any
+    compute: ComputeSettings
+    tell: float
+
+
+def slots(compute: ComputeSettings) -> int:
+    """How many shards the cluster can train at the same time, as it is now; `UserError` where it can train none."""
+    _connect(compute)
+    count = sum(_fitting(node["Resources"], compute) for node in ray.nodes() if node["Alive"])
+    if not count:
+        raise UserError(
+            f"no node of the Ray cluster has what compute says a shard takes ({compute.cpus_per_shard} CPUs, "
+            f"{compute.gpus_per_shard:g} GPUs); what is trained so far is kept, so run this again later"
+        )
+    return count
+
+
+def send(job: TrainingJob, engine: str, size: int, compute: ComputeSettings) -> SentJob:
+    """Give the cluster what `job.make_program` takes; native's library goes along for processors like ours."""
+    workers = slots(compute)
+    library = (native.build(), native.library()) if engine == "native" else None
+    content = ((job, engine, size), _surroundings(engine, job.model.cell), library)
+    task = ray.remote(
+        num_returns="streaming", max_retries=0, num_cpus=compute.cpus_per_shard, num_gpus=compute.gpus_per_shard
+    )(_train)
+    return SentJob(uuid.uuid4().hex, [ray.put(content)], task, compute, max(1.0, workers / HEARD))
+
+
+def run_shard(
+    job: SentJob, batch: TrialBatch, checks: np.ndarray, keep: Callable[[TrialBatch], None], report: Progress
+) -> TrialBatch:
+    """`batches.run_shard`, somewhere on the cluster.
+
+    A shard whose worker or node is lost goes on from its last checkpoint; `UserError` where that comes to nothing
+    LOSSES times. A mistake in the task arrives as itself. `report` is called every few seconds, so that it can end
+    this.
+    """
+    report(int(batch["done"][0]) * len(batch["seeds"]), int(batch["learned"][:, -1:].sum()), True)
+    losses = 0
+    while True:
+        epochs = newly_learned = 0  # since the checkpoint
+        stream = job.task.remote(job.name, job.content, batch, checks, cache.SECONDS, job.tell)
+        try:
+            while True:
+                chunk = _next(stream, report, job.tell)
+                report(chunk.epochs, chunk.newly_learned, False)
+                if chunk.over:
+                    return chunk.batch
+                epochs, newly_learned = epochs + chunk.epochs, newly_learned + chunk.newly_learned
+                if chunk.batch is not None:
+                    batch, losses, epochs, newly_learned = chunk.batch, 0, 0, 0
+                    keep(batch)
+        except RayError as error:
+            cause = getattr(error, "cause", None) if isinstance(error, RayTaskError) else error
+            if isinstance(cause, UserError):
+                raise cause from None
+            if not isinstance(cause, RayError):
+                raise cause or error from error
+            losses, said = losses + 1, str(cause).partition("\n")[0]
+            if losses == LOSSES:
+                raise UserError(
+                    f"a shard was lost on the Ray cluster {LOSSES} times one after another: {said}; "
+                    "what is trained so far is kept, so run this again when the cluster is well"
+                ) from None
+            report(-epochs, -newly_learned, False)
+            slots(job.compute)
+            went = f"{len(batch['seeds'])} trials go on elsewhere after epoch {batch['done'][0]}"
+            print(f"note: lost on the Ray cluster ({said}); {went}", flush=True)
+            time.sleep(0.1 * 2**losses)
+        except BaseException:
+            ray.cancel(stream, force=True)
+            raise
+
+
+def _connect(compute: ComputeSettings) -> None:
+    """To the cluster that RAY_ADDRESS names, or to one that is started on this machine."""
+    address = os.environ.get("RAY_ADDRESS")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
+    environment = {
+        # shards may share a GPU; where they shall have none, TensorFlow must not find one
+        "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
+    }
+    with _connecting:
+        if ray.is_initialized():
+            return
+        try:
+            if address:
+                _look_for(address)
+            with tempfile.TemporaryDirectory() as sent:
+                for name in SENT:
+                    shutil.copytree(ROOT / name, Path(sent, name), ignore=shutil.ignore_patterns("__pycache__"))
+                environment["working_dir"] = sent  # not py_modules: workers find what lies in their own folder first
+                ray.init(address or "local", runtime_env=environment, **quiet, **({} if address else here))
+        except AuthenticationError:
+            raise UserError(
+                f"the Ray cluster at {address} asks for its token: copy the head's ~/.ray/auth_token to this machine"
+            ) from None
+        except (OSError, RuntimeError, ValueError, RayError) as error:  # ConnectionError is an OSError
+            said = " ".join(str(error).split())[:300]
+            where = f"cannot be reached, RAY_ADDRESS being {address}" if address else "cannot be started here"
+            raise UserError(f"Ray {where}: {said}") from None
+
+
+def _look_for(address: str) -> None:
+    """Ray itself would look for minutes."""
+    host, _, port = address.rpartition(":")
+    if address.startswith("ray://") or not port.isdigit():
+        raise ValueError("it must be host:port of the cluster's head, and this machine one of the cluster")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def _fitting(resources: dict[str, float], compute: ComputeSettings) -> int:
+    """How many shards fit onto a node."""
+    fit = resources.get("CPU", 0) / compute.cpus_per_shard
+    if compute.gpus_per_shard:
+        fit = min(fit, resources.get("GPU", 0) / compute.gpus_per_shard)
+    return int(fit + 1e-9)
+
+
+def _next(stream: "ray.ObjectRefGenerator", report: Progress, seconds: float) -> batches.ChunkProgress:
+    """What a task says next. It is taken into this process at once, so that it does not go with a node."""
+    while not ray.wait([stream], timeout=seconds)[0]:
+        report(0, 0, False)
+    chunk = ray.get(next(stream))
+    return chunk._replace(batch=chunk.batch and _copied(chunk.batch))
+
+
+def _copied(batch: TrialBatch) -> TrialBatch:
+    """What Ray hands out lies in its object store, where it cannot be written to and takes room."""
+    return {name: np.array(array) for name, array in batch.items()}
+
+
+def _surroundings(engine: str, cell: str) -> dict[str, str]:
+    """What bits depend on, besides the job; with native not on the processor."""
+    named = lambda content: hashlib.sha256(content).hexdigest()[:16]
+    processor = {} if engine == "native" else {"processor": named(native.processor().encode())}
+    return {**processor, "code": named(cache.code(cell)), **cache.versions()}
+
+
+def _train(name: str, content: list, batch: TrialBatch, checks: np.ndarray, seconds: float, tell: float):
+    """The task: chunks, those between checkpoints summed up over `tell` seconds."""
+    program = _program(name, content)
+    epochs = newly_learned = 0
+    told = time.monotonic()
+    for chunk in batches.chunks(program, _copied(batch), checks, seconds):
+        if chunk.kept:
+            continue  # who sent it knows
+        epochs, newly_learned = epochs + chunk.epochs, newly_learned + chunk.newly_learned
+        now = time.monotonic()
+        if chunk.batch is not None or now - told >= tell:
+            yield chunk._replace(epochs=epochs, newly_learned=newly_learned)
+            epochs, newly_learned, told = 0, 0, now
+
+
+def _program(name: str, content: list):
+    """The program of an arm, which each worker makes once. `UserError` where here it would train other bits."""
+    if name not in _programs:
+        (job, engine, size), there, library = ray.get(content[0])
+        cell = job.model.cell
+        here = _surroundings(engine, cell)
+        for what in there:
+            if here[what] != there[what]:
+                raise UserError(_difference(what, there[what], here[what], cell))
+        if engine == "native":
+            _install(*library)
+        while len(_programs) >= PROGRAMS:
+            del _programs[next(iter(_programs))]
+        _programs[name] = make_program(job, engine, size)
+    return _programs[name]
+
+
+def _install(build: str, compiled: bytes | None) -> None:
+    """Native's library: as it was sent, or on another processor compiled there."""
+    if build == native.build() and compiled:
+        native.install(compiled)
+    elif not native.available():
+        raise UserError(
+            f"the Ray node {ray.util.get_node_ip_address()} has no C compiler, and another processor than the machine "
+            "that training was started on, whose library it cannot use: install gcc or clang there"
+        )
+
+
+def _difference(what: str, there: str, here: str, cell: str) -> str:
+    node = f"the Ray node {ray.util.get_node_ip_address()}"
+    if what == "processor":
+        return (
+            f"{node} has another processor than the machine that training was started on, for which XLA would compile "
+            "other bits: leave it out of the cluster, or start training on a machine like it"
+        )
+    if what == "code":
+        module = cell if cell not in BUILT_IN_CELLS else "memory_trials"
+        return f"{node} has another version of the code of {module}: what lies in my_cells/ is sent along"
+    return f"{node} has {what} {here}, not {there}: install requirements.txt and requirements-ray.txt there"

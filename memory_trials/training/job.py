@@ -1,0 +1,101 @@
+"""A training job: what trials are trained on and how, which engine does it, and in batches of what size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memory_trials.engines import native
+from memory_trials.engines.interface import Program
+from memory_trials.models import forward
+from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
+from memory_trials.tasks.encoding import UpdateTable
+from memory_trials.training import cache
+
+IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
+EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
+TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingJob:
+    """All that the result of a trial depends on, but for its seed; which seeds, training says too.
+
+    eval_interval: the trials are evaluated after every so many epochs, and at the end.
+    """
+
+    model: ModelSettings
+    training: TrainingSettings
+    eval_interval: int
+    table: UpdateTable
+
+    @property
+    def checks(self) -> np.ndarray:
+        """[C] int64: the epochs after which the trials are asked."""
+        epochs = self.training.epochs
+        return np.unique(np.append(np.arange(self.eval_interval, epochs + 1, self.eval_interval), epochs))
+
+    @property
+    def epoch_cost(self) -> int:
+        """Multiplications in an epoch of one trial, about."""
+        units, table = self.model.units, self.table
+        steps = table.y.size + table.eval_y.size
+        return steps * 4 * units * (units + table.inputs + table.symbols)
+
+
+def engine_of(job: TrainingJob) -> str:
+    """native for the cells it knows where a C compiler is, else xla (or where the settings ask for it)."""
+    if job.training.engine == "auto" and forward.supports(job.model):
+        if native.available():
+            return "native"
+        print("note: no C compiler was found (cc, gcc, clang or $CC), so TensorFlow's XLA trains, more slowly")
+    return "xla"
+
+
+def make_program(job: TrainingJob, engine: str, size: int) -> Program:
+    """An engine's program for shards of at most `size` trials."""
+    model, training, table = job.model, job.training, job.table
+    if engine == "native":
+        of_model = (model.cell, model.units, model.output)
+        return native.Program(*of_model, training.optimizer, training.learning_rate, table)
+    from memory_trials.engines import xla  # TensorFlow takes seconds to import, and may not be needed
+    from memory_trials.models import cells
+
+    return xla.Program(cells.make_model(model, table.inputs, table.symbols), training, table, size, job.eval_interval)
+
+
+def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
+    """Names the results of this job by what they depend on."""
+    what = {
+        "engine": native.identity() if engine == "native" else f"xla{'_gpu' * on_gpu}, {native.processor()}",
+        "model": job.model.model_dump(),
+        "training": job.training.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
+        "eval_interval": job.eval_interval,
+    }
+    return cache.key(what, vars(job.table), job.model.cell)
+
+
+def shard_size(trials: int, largest: int, threads: int) -> int:
+    """Trials in each shard: as few shards as fit the bound, but enough for every thread, and evenly filled."""
+    count = -(-trials // largest)
+    count = min(-(-count // threads) * threads, trials)
+    return -(-trials // count)
+
+
+def size_for(job: TrainingJob, trials: int, compute: ComputeSettings, workers: int) -> int:
+    """Trials in each shard. On a cluster not less than are worth to be sent, as far as the bounds allow."""
+    bound = min(compute.shard, largest(job))
+    size = shard_size(trials, bound, workers)
+    if compute.backend == "ray":
+        worth = -(-TASK_AT_LEAST // (job.epoch_cost * job.training.epochs))
+        size = max(size, min(bound, trials, int(worth)))
+    return size
+
+
+def largest(job: TrainingJob) -> int:
+    """Trials in a shard at most: an epoch is the least that can be kept, so it must not take long."""
+    return max(1, int(EPOCH_AT_MOST / job.epoch_cost))
+
+
+def shard_count(job: TrainingJob, compute: ComputeSettings, workers: int) -> int:
+    """Into how many shards a job is cut of which nothing is kept."""
+    return -(-job.training.trials // size_for(job, job.training.trials, compute, workers))

@@ -1,0 +1,61 @@
+"""What training leaves of an arm: the weights, losses and verdicts of every trial, and their file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memory_trials import files
+from memory_trials.errors import UserError
+
+FORMAT = "memory-trials trained 2"
+FOUND = {"learned": np.bool_, "margin": np.float32, "memory": np.float32}  # what a check finds of a trial
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind, for T trials, E epochs and C checks.
+
+    seeds [T] int64. weights: the model's variables by name, in the model's order, each [T, ...] float32. losses [T, E]
+    float32: per epoch, the mean over its updates of the loss just before the update (what Keras's fit reports). checks
+    [C] int64: the epochs after which the trials were evaluated. What was found then, by the engine that trains, in
+    single precision: learned [T, C] bool, every scored step right; margin [T, C], the least lead of a right output over
+    the best wrong one; memory [T, C] in bits, as `predictions.memory_bits` defines it (NaN where no step needs memory).
+    """
+
+    seeds: np.ndarray
+    weights: dict[str, np.ndarray]
+    losses: np.ndarray
+    checks: np.ndarray
+    learned: np.ndarray
+    margin: np.ndarray
+    memory: np.ndarray
+
+    def known(self, margin: float) -> np.ndarray:
+        """[T, C] bool: learned, and by at least this lead."""
+        return self.learned & (self.margin >= margin)
+
+
+HISTORY = ("seeds", "losses", "checks", *FOUND)
+
+
+def write_trained(path: Path, trained: Trained, settings: dict) -> None:
+    weights = {f"weights/{name}": array for name, array in trained.weights.items()}
+    history = {name: getattr(trained, name) for name in HISTORY}
+    files.write_arrays(path, FORMAT, history | weights, settings)
+
+
+def read_trained(path: Path) -> tuple[dict, Trained]:
+    """The settings (problem, encoding, model, training, evaluation.interval) and the result of training."""
+    settings, arrays = files.read_arrays(path, FORMAT, HISTORY)
+    weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name.startswith("weights/")}
+    trained = Trained(weights=weights, **{name: arrays[name] for name in HISTORY})
+    trials = len(trained.seeds)
+    shapes_agree = (
+        all(len(array) == trials for array in (trained.losses, *weights.values()))
+        and all(arrays[name].shape == (trials, *trained.checks.shape) for name in FOUND)
+        and weights
+    )
+    if not shapes_agree:
+        raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew")
+    return settings, trained

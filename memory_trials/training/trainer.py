@@ -1,0 +1,154 @@
+"""All trials at once: shards of trials, side by side in threads or on a cluster, each in an engine that trains it.
+
+A trial's result does not depend on the shard, the threads, or how its epochs are cut into calls. So what a store
+(`cache`) has of a job is taken from it, and training may end at any moment and go on later.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, as_completed, wait
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from memory_trials.models import initializers
+from memory_trials.settings import ComputeSettings
+from memory_trials.training import batches, cache
+from memory_trials.training.batches import Progress
+from memory_trials.training.cache import TrialBatch
+from memory_trials.training.job import TrainingJob, engine_of, key, make_program, size_for
+from memory_trials.training.trained import FOUND, Trained
+
+NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
+DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+_drawing = threading.Lock()  # Keras draws weights after seeding the whole process: one job at a time
+
+
+def train(
+    job: TrainingJob,
+    compute: ComputeSettings,
+    progress: Progress = lambda epochs, learned, kept: None,
+    store: cache.Store = NO_STORE,
+) -> Trained:
+    """Train every trial of the job that the store does not have.
+
+    `progress(trial_epochs, newly_learned, kept)` is told after each call of each shard, and of what was kept.
+    """
+    settings = job.training
+    seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
+    engine = engine_of(job)
+    on_gpu = compute.backend == "ray" and bool(compute.gpus_per_shard)
+    entry = cache.Entry(store, key(job, engine, on_gpu))
+    finished = entry.finished(seeds)
+    missing = cache.without(seeds, finished)
+    if len(missing) < len(seeds):
+        kept = len(seeds) - len(missing)
+        print(f"{kept} of {len(seeds)} trials are kept from earlier ({store.folder.name}/)", flush=True)
+        progress(kept * settings.epochs, sum(int(batch["learned"][:, -1].sum()) for batch in finished), True)
+    if len(missing):
+        try:
+            finished += _train_missing(job, engine, missing, entry, compute, progress)
+        finally:
+            entry.flush()
+    entry.forget_checkpoints(seeds)
+    whole = cache.joined(finished)
+    weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
+    return Trained(seeds, weights, whole["losses"], job.checks, **{name: whole[name] for name in FOUND})
+
+
+def _train_missing(
+    job: TrainingJob,
+    engine: str,
+    missing: np.ndarray,
+    entry: cache.Entry,
+    compute: ComputeSettings,
+    progress: Progress,
+) -> list[TrialBatch]:
+    """The trials of these seeds: those that were begun from where they are, the others from their initial weights."""
+    workers = at_once(compute)
+    size = size_for(job, len(missing), compute, workers)
+    with _drawing:
+        program = make_program(job, engine, size)
+    train_shard = partial(batches.run_shard, program)
+    if compute.backend == "ray":
+        from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
+
+        train_shard = partial(cluster.run_shard, cluster.send(job, engine, size, compute))
+
+    def run(batch: TrialBatch, report: Progress) -> TrialBatch:
+        trained = train_shard(batch, job.checks, entry.keep_checkpoint, report)
+        entry.keep(trained)
+        return trained
+
+    def to_train() -> Iterator[TrialBatch]:
+        begun = entry.begun(missing)
+        for batch in begun:
+            print(f"{len(batch['seeds'])} trials go on after epoch {batch['done'][0]}", flush=True)
+            yield from (cache.rows(batch, some) for some in _cut(len(batch["seeds"]), size))
+        fresh = cache.without(missing, begun)
+        for several in _cut(len(fresh), max(1, DRAWN_AT_ONCE // size) * size):
+            with _drawing:
+                weights = _initial_weights(job, fresh[several])
+            for some in _cut(len(fresh[several]), size):
+                yield batches.new_shard(program, [w[some] for w in weights], fresh[several][some], job.training.shuffle)
+
+    return side_by_side(run, to_train(), workers, progress)
+
+
+def at_once(compute: ComputeSettings) -> int:
+    """How many shards are trained at the same time."""
+    if compute.backend == "ray":
+        from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
+
+        return cluster.slots(compute)
+    return compute.threads or len(os.sched_getaffinity(0))
+
+
+def side_by_side(
+    run: Callable[[Item, Progress], Result], items: Iterable[Item], threads: int, progress: Progress
+) -> list[Result]:
+    """What `run` makes of each item, in threads, in any order. They are taken when there is somebody to run them soon.
+
+    Where one fails, or Ctrl-C comes, the others end when they report next; so `run` may itself run things side by side.
+    """
+    lock, over = threading.Lock(), threading.Event()
+
+    def report(epochs: int, learned: int, kept: bool) -> None:
+        if over.is_set():
+            raise CancelledError
+        with lock:
+            progress(epochs, learned, kept)
+
+    # xla: the first to be called compiles the program, the others wait for it
+    results, running = [], set()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                running.add(pool.submit(run, item, report))
+                if len(running) > 2 * threads:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    results += [future.result() for future in done]
+            results += [future.result() for future in as_completed(running)]
+        except BaseException:  # a mistake, or Ctrl-C: nobody waits for the others to come to their end
+            over.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results
+
+
+def _cut(count: int, size: int) -> list[slice]:
+    return [slice(first, first + size) for first in range(0, count, size)]
+
+
+def _initial_weights(job: TrainingJob, seeds: np.ndarray) -> list[np.ndarray]:
+    inputs, symbols = job.table.inputs, job.table.symbols
+    if initializers.supports(job.model):
+        return initializers.initial_weights(job.model, inputs, symbols, seeds)
+    from memory_trials.models import cells  # TensorFlow takes seconds to import, and may not be needed
+
+    return cells.initial_weights(job.model, inputs, symbols, seeds)

@@ -1,0 +1,134 @@
+"""The pictures say what the numbers say, for any outcome, in one grammar and the same bytes each time."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from memory_trials.report import drawing, figures, study_figures, style
+from memory_trials.studies.design import AnswerRule
+from memory_trials.tasks.problems import Problem, conflicts
+from tests import outcomes
+from tests.conftest import ROOT
+from tests.studies.test_answers import rows_of
+
+SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
+PROBLEM = Problem((0, 1, 2, 3, 4), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), False)
+
+
+def data_of(spec: dict) -> list[list[dict]]:
+    """Every data set of a specification, decoded."""
+    found = [json.loads(spec["data"]["values"])] if "values" in spec.get("data", {}) else []
+    inner = [part for key in ("layer", "concat", "vconcat", "spec") for part in _listed(spec.get(key, []))]
+    return found + [data for part in inner for data in data_of(part)]
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def made_up(successes: int):
+    """Three trials, of which so many learned, and their losses."""
+    losses = np.random.default_rng(0).uniform(0.1, 1, size=(3, 40)).astype(np.float32)
+    learned = np.arange(3)[:, np.newaxis] < np.array([0, successes, successes])
+    said = [(seed, k + 1, 4, 2, target, target if seed < successes else 3) for seed in range(3)
+            for k, target in enumerate((3, 4))]  # fmt: skip
+    return outcomes.made_up(np.arange(3), losses, np.array([10, 20, 40]), learned, confusion=said), losses
+
+
+@pytest.mark.parametrize("successes", [0, 1, 3])
+def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, successes):
+    outcome, losses = made_up(successes)
+    folder = tmp_path
+    chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
+    chart.to_dict()  # valid Vega-Lite, which is not checked where pictures are made
+    for name in ("one.png", "two.png", "one.svg", "two.svg"):
+        style.write(folder / name, chart)
+    assert (folder / "one.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "one.png").read_bytes() == (folder / "two.png").read_bytes()
+    assert (folder / "one.svg").read_bytes() == (folder / "two.svg").read_bytes()
+    text = " ".join(ElementTree.parse(folder / "one.svg").getroot().itertext())
+    assert "Memory learned now and then" in text and f"{successes} of 3 trials know every step in the end" in text
+
+
+def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
+    outcome, losses = made_up(1)
+    charts = {name: style.specification(chart) for name, chart in figures.of_arm(outcome, "lstm", losses).items()}
+    learned, remembered = data_of(charts["learned"])[:4:3]
+    assert [row["median"] for row in remembered] == [0, 0, 0] and [row["p90"] for row in remembered] == [0, 40, 40]
+    assert [(row["asked"], row["trials"]) for row in data_of(charts["margin"])[0]] == [
+        ("0", 1), ("0.01", 1), ("0.1", 0), ("0.5", 0),
+    ]  # fmt: skip
+    bars = data_of(charts["memory"])[0]
+    assert {(row["verdict"], row["trials"]) for row in bars} == {("learned", 1), ("not learned", 2)}
+    assert next(row for row in bars if row["verdict"] == "learned")["from"] == 0.5
+    assert [row["share"] for row in learned] == pytest.approx([0, 100 / 3, 100 / 3], abs=1e-4)
+    assert all(row["low"] <= row["share"] <= row["high"] for row in learned)
+    single, median = data_of(charts["loss"])[:2]
+    last = {row["trial"]: row["loss"] for row in single if row["epoch"] == 40}
+    assert [last[trial] for trial in range(3)] == pytest.approx(losses[:, -1], abs=1e-5)
+    assert median[-1]["median"] == pytest.approx(np.median(losses[:, -1]), abs=1e-6)
+    said = {(row["target"], row["predicted"]): row["trials"] for row in data_of(charts["confusion"])[0]}
+    assert said == {("3", "3"): 3, ("4", "4"): 1, ("4", "3"): 2}  # one knows both, two always say 3
+    assert (
+        " ".join(charts["confusion"]["title"]["text"]) == "After 2, where 3 or 4 may follow, 4 of 6 answers are right"
+    )
+
+
+def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
+    assert conflicts(PROBLEM) == {(0, 3), (1, 3)}  # after 2
+    assert conflicts(Problem((0, 1, 2), ((0, 1, 2),), ((0, 1, 2),), False)) == set()
+    repeated = ((0, 0, 1),)  # after 0 comes 0 and then 1
+    assert conflicts(Problem((0, 1), repeated, repeated, False)) == {(0, 0), (0, 1)}
+    assert conflicts(Problem((0, 1), repeated, repeated, True)) == set()  # only the last step counts
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name):
+    summary = SUMMARIES[name]
+    charts = study_figures.of_study(summary)
+    study_figures.study(summary).to_dict()
+    rates = {arm["name"]: 100 * arm["metrics"]["success_rate"] for arm in summary["arms"]}
+    main = charts.get("axis") or charts.get("front") or charts["rate"]
+    shown = {row["arm"]: row["rate"] for rows in data_of(style.specification(main)) for row in rows if "rate" in row}
+    assert shown == pytest.approx(rates)
+    best = data_of(style.specification(charts["best"]))[0] if "best" in charts else []
+    for row in best:  # none of the arms in the same place learns more often
+        rivals = [arm for arm in summary["arms"] if arm["changes"]["model.cell"] == row["line"]
+                  and arm["changes"]["problem.generate.lag"] == row["x"]
+                  and f"middle {arm['changes']['problem.generate.middle']}" == row["column"]]  # fmt: skip
+        assert row["rate"] == max(rates[arm["name"]] for arm in rivals)
+
+
+def test_an_axis_of_values_that_are_no_numbers_shows_them_in_their_order():
+    axis = AnswerRule(rule="reach", key="training.window", per="training.shuffle")
+    grid = {"training.shuffle": [False, True], "training.window": [1, "sequence"]}
+    summary = {"question": "?", "confidence": 0.95, "rule": axis.model_dump(), "arms": rows_of(axis, grid=grid)}
+    for chart in study_figures.of_study(summary).values():
+        shown = " ".join(ElementTree.fromstring(drawing.svg(style.specification(chart))).itertext())
+        assert "1 sequence training.window" in shown and "false" in shown and "False" not in shown
+
+
+def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
+    def scales(spec) -> list[dict]:
+        if isinstance(spec, list):
+            return [found for part in spec for found in scales(part)]
+        if not isinstance(spec, dict):
+            return []
+        here = [spec["scale"]] if "lstm" in spec.get("scale", {}).get("domain", []) else []
+        return here + [found for part in spec.values() for found in scales(part)]
+
+    seen = set()
+    for name in ("cells", "long_sequences", "tuning"):
+        for scale in scales(style.specification(study_figures.study(SUMMARIES[name]))):
+            for cell, shown in zip(scale["domain"], scale["range"]):
+                assert shown in style.CELLS[cell]
+                seen.add(cell)
+    assert seen == {"lstm", "gru", "simple_rnn", "mlp"}
+    for looks in (list(style.CELLS.values()), style.OTHERS):
+        assert len({(marker, tuple(dashes)) for _, marker, dashes in looks}) == len(looks)
+    for colour, *_ in (*style.CELLS.values(), *style.OTHERS):  # WCAG: contrast with white, 3 for graphics
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        assert 1.05 / (0.05 + np.dot(linear, (0.2126, 0.7152, 0.0722))) >= 3, colour

@@ -1,0 +1,214 @@
+"""The sequences: where they come from, what they need, and what cannot be used."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory_trials.errors import UserError
+from memory_trials.settings import GeneratedSettings, ProblemSettings
+from memory_trials.tasks.problems import FOLDER, Problem, from_json, lag, make_problem, to_json
+
+TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
+
+
+def problem_of(*sequences, scored="all") -> Problem:
+    return make_problem(ProblemSettings(sequences=[list(sequence) for sequence in sequences], scored=scored))
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    FOLDER.mkdir(parents=True)
+
+    def write(name, content):
+        (FOLDER / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return make_problem(ProblemSettings(sequences=None, file=name))
+
+    return write
+
+
+def test_the_tutorial():
+    problem = problem_of(*TUTORIAL)
+    assert problem.alphabet == (0, 1, 2, 3, 4)
+    assert problem.sequences == ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4))
+    assert problem.evaluation_sequences == problem.sequences and problem.scored(problem.sequences[0]) == [True] * 4
+    assert lag(problem) == 3
+
+
+def test_only_the_last_step_scored():
+    problem = problem_of([1, 2, 3], [4, 5], scored="last")
+    assert [problem.scored(sequence) for sequence in problem.sequences] == [[False, True], [True]]
+
+
+def test_numbers_come_before_strings():
+    assert problem_of(["b", 10, "a", 2]).alphabet == (2, 10, "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("sequences", "expected"),
+    [
+        (["abcd"], 0),  # each symbol tells the next
+        (["aab"], 1),  # after the first a comes a, after the second b: it needs to see that it is the second
+        (["xabx", "yaby"], 2),
+        (["ab", "ac"], None),  # nothing tells b from c
+        (["aaab"], 2),
+    ],
+)
+def test_lag(sequences, expected):
+    assert lag(problem_of(*sequences)) == expected
+
+
+def test_lag_counts_scored_steps_only():
+    assert lag(problem_of("xabx", "yaby", scored="last")) == 2
+    assert lag(problem_of("axb", "ayb", scored="last")) == 0
+
+
+@given(
+    st.lists(st.text("abc", min_size=2, max_size=5), min_size=1, max_size=4).filter(lambda s: len(set("".join(s))) > 1)
+)
+def test_lag_against_brute_force(sequences):
+    def determined(memory):
+        """Can a table from (the last memory + 1 symbols, or all since the start) to the next one be right everywhere?"""
+        answers = {}
+        for sequence in sequences:
+            for step in range(len(sequence) - 1):
+                seen = ("^" * 10 + sequence[: step + 1])[-(memory + 1) :]
+                if answers.setdefault(seen, sequence[step + 1]) != sequence[step + 1]:
+                    return False
+        return True
+
+    assert lag(problem_of(*sequences)) == next((memory for memory in range(6) if determined(memory)), None)
+
+
+symbols = st.integers(-5, 5) | st.text(max_size=3) | st.floats(allow_nan=False, allow_infinity=False)
+usable = st.lists(st.lists(symbols, min_size=2, max_size=5), min_size=1, max_size=4).filter(
+    lambda s: len({x for row in s for x in row}) > 1
+)
+
+
+@given(usable)
+def test_json_round_trip(sequences):
+    problem = problem_of(*sequences)
+    assert from_json(to_json(problem), FOLDER) == problem
+
+
+@pytest.mark.parametrize(
+    ("sequences", "words"),
+    [
+        ([[]], "sequence 1 is []: it must have at least 2"),
+        ([[1, 2], [3]], "sequence 2 is [3]"),
+        ([[7, 7, 7]], "one symbol 7"),
+    ],
+)
+def test_sequences_that_leave_nothing_to_predict(sequences, words):
+    with pytest.raises(UserError) as caught:
+        problem_of(*sequences)
+    assert words in str(caught.value)
+
+
+def test_csv(write):
+    problem = write("mine.csv", "\ufeffx,1,2.5,x\r\n 4 , 1_0,,\n")  # a spreadsheet's byte order mark and padding
+    assert problem.sequences == (("x", 1, 2.5, "x"), (4, "1_0"))
+
+
+def test_json_lines(write):
+    assert write("mine.jsonl", '[3, "0", 1]\n[4, 5]\n').sequences == ((3, "0", 1), (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "", "a.csv is empty"),
+        ("a.csv", " \n \n", "a.csv is empty"),
+        ("a.csv", b"\xff\xfe1,2", "a.csv is not UTF-8 text (byte 0)"),
+        ("a.csv", "1,2\n\n3,4\n", "a.csv, line 2 is empty"),
+        ("a.csv", "1,,2\n", "a.csv, line 1: symbol 2 is missing"),
+        ("a.csv", '1,"2\n', "a.csv, line 1 is not valid CSV"),
+        ("a.csv", "1,2\n3\n", "a.csv: sequence 2 is [3]: it must have at least 2"),
+        ("a.jsonl", "[1, 2]\n[1,\n", "a.jsonl, line 2 is not valid JSON"),
+        ("a.jsonl", "[1, 2]\n{}\n", "a.jsonl, line 2 must be an array"),
+        ("a.jsonl", "[1, [2]]\n", "a.jsonl, line 1: what is nested is not a symbol"),
+        ("a.jsonl", "[1, null]\n", "a.jsonl, line 1: null is not a symbol"),
+        ("a.jsonl", "[1, true]\n", "a.jsonl, line 1: true is not a symbol"),
+        ("a.jsonl", "[1, NaN]\n", "a.jsonl, line 1: NaN is not a symbol"),
+        ("a.jsonl", '["\\ud800", 1]\n', "is no text in Unicode"),
+        ("a.jsonl", "[" * 900 + "]" * 900, "a.jsonl, line 1: what is nested is not a symbol"),
+        ("a.txt", "1,2\n", "problem.file is 'a.txt': allowed is the name of a .csv or .jsonl file"),
+    ],
+)
+def test_a_file_that_cannot_be_used(write, name, content, words):
+    with pytest.raises(UserError) as caught:
+        write(name, content)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["missing.csv", "../params.csv", "/etc/passwd.csv", "a\0.csv", "a\n.csv", 999 * "a" + ".txt"]
+)
+def test_a_file_that_is_missing_or_elsewhere(name):
+    with pytest.raises(UserError, match=r"does not exist|allowed is the name"):
+        make_problem(ProblemSettings(sequences=None, file=name))
+
+
+@given(
+    name=st.sampled_from(["g.csv", "g.jsonl"]),
+    content=st.binary(max_size=40) | st.text('0a,"[]\n\r ', max_size=40).map(str.encode),
+)
+def test_any_file_is_read_or_refused_in_one_sentence(tmp_path_factory, name, content):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.getbasetemp())
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / name).write_bytes(content)
+        try:
+            assert isinstance(make_problem(ProblemSettings(sequences=None, file=name)), Problem)
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"version": 4}', '{"version": 4, "alphabet": 3, "sequences": []}', "[" * 9999]
+)
+def test_a_damaged_sequences_json(text):
+    with pytest.raises(UserError, match="is damaged"):
+        from_json(text, FOLDER)
+
+
+def test_a_sequences_json_of_another_version():
+    with pytest.raises(UserError, match="of version 1, this code reads version 4"):
+        from_json(json.dumps({"version": 1}), FOLDER)
+
+
+def generated(**settings) -> Problem:
+    return make_problem(ProblemSettings(generate=GeneratedSettings(**settings)))
+
+
+def test_the_tutorial_is_lag_3_counting():
+    assert generated(lag=3).sequences == problem_of(*TUTORIAL).sequences
+    assert lag(generated(lag=3)) == 3
+    assert generated(lag=2, middle="fixed", keys=3).sequences == ((1, 0, 0, 1), (2, 0, 0, 2), (3, 0, 0, 3))
+
+
+@given(st.integers(1, 4), st.integers(2, 4), st.integers(2, 6), st.integers(0, 6), st.integers(0, 9))
+def test_random_middles_are_different_and_the_unseen_unseen(length, symbols, train, unseen, seed):
+    settings = dict(lag=length, middle="random", symbols=symbols, train=train, unseen=unseen, seed=seed)
+    if train + unseen > 2 * symbols**length:
+        with pytest.raises(UserError, match="problem.generate asks for .* different sequences, but .* there are only"):
+            generated(**settings)
+        return
+    problem = generated(**settings)
+    evaluation_sequences = problem.evaluation_sequences if unseen else ()
+    assert len(problem.sequences) == train and len(evaluation_sequences) == unseen
+    assert len({*problem.sequences, *evaluation_sequences}) == train + unseen
+    for sequence in (*problem.sequences, *evaluation_sequences):
+        assert len(sequence) == length + 2 and sequence[0] == sequence[-1] in (symbols, symbols + 1)
+        assert all(0 <= symbol < symbols for symbol in sequence[1:-1])
+    assert problem == generated(**settings)
+
+
+def test_asked_sequences_share_the_alphabet():
+    problem = make_problem(ProblemSettings(sequences=TUTORIAL, evaluation_sequences=[[7, 0, 7]]))
+    assert problem.alphabet == (0, 1, 2, 3, 4, 7) and problem.evaluation_sequences == ((7, 0, 7),)
+    with pytest.raises(UserError, match="evaluation sequence 1 is .7.: it must have at least 2 symbols"):
+        make_problem(ProblemSettings(sequences=TUTORIAL, evaluation_sequences=[[7]]))

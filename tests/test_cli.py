@@ -1,0 +1,83 @@
+"""The command: it teaches, starts at once, and tells a mistake in one sentence."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from memory_trials.cli import commands
+from tests.conftest import ROOT
+
+
+def command(*arguments: str, folder=ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "memory_trials", *arguments],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", commands.commands)
+def test_help_teaches_by_example(name):
+    done = command(name, "--help")
+    assert done.returncode == 0 and re.search(rf"^  .*memory-trials {name}", done.stdout, re.MULTILINE)
+    assert len(commands.commands[name].get_short_help_str(60)) < 60
+
+
+def test_the_list_of_commands_says_what_each_does_in_full():
+    listed = command("--help").stdout.partition("Commands:")[2]
+    assert all(f"  {name} " in listed for name in commands.commands) and "..." not in listed
+
+
+def test_help_imports_nothing_that_takes_long():
+    heavy = "sorted({'numpy', 'pydantic', 'yaml', 'pandas', 'altair', 'mlflow', 'tensorflow'} & set(sys.modules))"
+    code = f"import sys\nimport memory_trials.cli\nprint({heavy})"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reprot"], "No such command 'reprot'"),
+        (["predict", "--step", "3", "3"], "No such option '--step'"),
+        (["predict", "3", "--steps", "two"], "'two' is not a valid integer"),
+        (["study"], "Missing argument 'NAME'"),
+        (["check", "main", "HEAD"], "unexpected extra argument"),
+        (["verify", "--share", "2"], "2.0 is not in the range 0<=x<=1"),
+        (["--colour", "repro"], "No such option '--colour'"),
+    ],
+)
+def test_a_mistake_in_its_words_is_one_sentence_and_exit_code_2(arguments, words):
+    done = command(*arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert words in done.stderr and "--help tells what it takes" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["repro", "studies", "study cells", "answer", "report", "predict 3", "ui", "verify"])
+def test_elsewhere_it_says_what_is_missing(name, tmp_path):
+    done = command(*name.split(), folder=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_and_the_pipelines_call_commands_that_there_are():
+    called = []
+    for name in ("Makefile", "dvc.yaml", "studies/dvc.yaml", ".github/workflows/pipeline.yml"):
+        called += re.findall(r"-m memory_trials(\S*) ?([a-z]+)?", (ROOT / name).read_text())
+    assert {module for module, _ in called} == {""}
+    assert {word for _, word in called} <= set(commands.commands)
+    assert {
+        "repro",
+        "studies",
+        "study",
+        "report",
+        "predict",
+        "serve",
+        "ui",
+        "track",
+        "check",
+        "verify",
+        "reachable",
+    } == {word for _, word in called}

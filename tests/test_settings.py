@@ -1,0 +1,207 @@
+"""params.yaml: what is read, and the one sentence for each way to get it wrong."""
+
+import re
+import sys
+from datetime import date
+
+import pytest
+import yaml
+from dvc.utils.serialize import ParseError, parse_yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory_trials.errors import UserError
+from memory_trials.settings import RENAMED, Settings, load_settings, read_yaml
+
+TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
+
+
+def with_change(section, key, value):
+    return TUTORIAL | {section: TUTORIAL.get(section, {}) | {key: value}}
+
+
+def refusal(tmp_path, content) -> str:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else yaml.safe_dump(content).encode())
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(str(path)) and "\n" not in sentence
+    return sentence.removeprefix(f"{path}")
+
+
+def test_params_yaml_spells_out_every_knob_with_the_tutorials_defaults(settings):
+    defaults = Settings(problem=settings.problem)
+    assert settings.model_copy(update={"check": defaults.check}) == defaults
+    assert settings.problem.sequences == [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
+    with open("params.yaml") as file:
+        written = yaml.safe_load(file)
+    for name, field in Settings.model_fields.items():
+        assert set(written[name]) == set(field.annotation.model_fields), name
+
+
+def test_a_backend_that_is_not_installed_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert refusal(tmp_path, with_change("compute", "backend", "ray")) == (
+        ": compute.backend is 'ray': Ray is not installed in this environment; `make ray` installs it"
+    )
+
+
+def test_settings_are_frozen(settings):
+    with pytest.raises(ValueError):
+        settings.training.epochs = 3
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_of_another_day_is_told_by_its_new_name(old, new, tmp_path):
+    section, _, key = old.partition(".")
+    content = {"problem": {"sequences": [[1, 2]]}}
+    content.setdefault(section, {})[key] = None
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=f"^{tmp_path}/params.yaml: {re.escape(old)} is called {re.escape(new)} now"):
+        load_settings(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "sentence"),
+    [
+        ("training", "epoch", 3, "unknown key training.epoch; allowed here are trials, first_seed, epochs,"),
+        ("trainin", "epochs", 3, "unknown key trainin; allowed here are problem, encoding, model,"),
+        ("training", "epochs", 0, "training.epochs is 0: must be greater than or equal to 1"),
+        ("training", "trials", -5, "training.trials is -5: must be greater than or equal to 1"),
+        ("training", "trials", "many", "training.trials is 'many': must be a valid integer"),
+        ("training", "trials", 1.5, "training.trials is 1.5: must be a valid integer"),
+        ("training", "trials", True, "training.trials is True: must be a valid integer"),
+        ("training", "learning_rate", float("nan"), "training.learning_rate is nan: must be a finite number"),
+        ("training", "learning_rate", 0, "training.learning_rate is 0: must be greater than 0"),
+        ("training", "optimizer", "adm", "training.optimizer is 'adm': must be 'adam', 'rmsprop' or 'sgd'"),
+        ("training", "window", "all", "training.window is 'all': allowed are a number of steps, at least 1, or the word"),
+        ("training", "window", 0, "training.window is 0: must be greater than or equal to 1"),
+        ("model", "cell", "lstmm", "model.cell is 'lstmm': no such cell; the built-in cells are lstm, gru, simple_rnn, mlp"),
+        ("model", "cell", "no_such_package.Cell", "model.cell is 'no_such_package.Cell': no module 'no_such_package'"),
+        ("model", "units", 0, "model.units is 0: must be greater than or equal to 1"),
+        ("evaluation", "confidence", 1, "evaluation.confidence is 1: must be less than 1"),
+        ("evaluation", "interval", 0, "evaluation.interval is 0: must be greater than or equal to 1"),
+        ("problem", "sequences", [], "problem.sequences is []: List must have at least 1 item"),
+        ("problem", "sequences", [[1, None]], "problem.sequences[0][1] is null: must be a valid"),
+        ("problem", "sequences", [[True, 1]], "problem.sequences[0][0] is True: must be a valid"),
+        ("problem", "sequences", None, "problem: give one of sequences, file and generate"),
+        ("problem", "file", "words.csv", "problem: give one of sequences, file and generate"),
+        ("problem", "generate", {"lag": 0}, "problem.generate.lag is 0: must be greater than or equal to 1"),
+        ("problem", "generate", {"lag": 3, "middles": 1}, "unknown key problem.generate.middles; allowed here are lag, middle,"),
+        ("model", "forget_bias", {"chrono": 2}, "model.forget_bias"),
+        ("training", "batch", 0, "training.batch is 0"),
+        ("tracking", "experiment", "", "tracking.experiment is ''"),
+        ("compute", "threads", 0, "compute.threads is 0: must be greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_one_sentence_names_field_value_and_what_is_allowed(tmp_path, section, key, value, sentence):
+    assert refusal(tmp_path, with_change(section, key, value)).startswith(f": {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", " must hold named sections"),
+        (b"[1, 2]", " must hold named sections"),
+        (b"training: [", ", line 1 is not valid YAML"),
+        (b"a: b: c", ", line 1 is not valid YAML"),
+        (
+            b"training:\n  epochs: 3\n  epochs: 4\n",
+            ', line 3 is not valid YAML: found duplicate key "epochs" with value "4"',
+        ),
+        (b"\xff\xfe\x00", " is not UTF-8 text"),
+        (b"training: {epochs: 3}", ": problem is missing"),
+        (b"problem: 3", ": problem is 3: must be a valid dictionary"),
+        (b"? [1]\n: 2\n", ": (1,) is neither text, number, true, false, null, list nor section"),
+        (b"problem: !!set {a}", ": {'a'} is neither text"),
+        (b"problem: !!python/object:os.system {}", ", line 1 is not valid YAML: could not determine a constructor"),
+        (
+            b"problem: {sequences: [[2001-01-01, 2]]}",
+            ": 2001-01-01 is a date to YAML; put it in quotes, and it is text",
+        ),
+        (b"problem: &p {sequences: [*p]}", " is nested more than 50 levels deep"),
+        (b"problem: " + b"[" * 1000, " is nested more than 50 levels deep"),
+        (
+            b"a: &a [1, 1]\n"
+            + b"".join(b"%c: &%c [*%c, *%c]\n" % (n, n, n - 1, n - 1) for n in b"bcdefghijklmnopqrstu"),
+            " holds more than 1,000,000 values",
+        ),
+    ],
+)
+def test_a_malformed_file(tmp_path, content, sentence):
+    assert refusal(tmp_path, content).startswith(sentence)
+
+
+written = st.sampled_from(
+    ["1e-3", "1e3", "1E+3", "+.5e-3", ".5", "5.", "1.", "010", "0o10", "0b11", "0x1F", "1_000", "0.1_5", "-0", "+7", "1e999", ".inf",
+     "-.INF", ".nan", "yes", "No", "on", "OFF", "y", "n", "true", "True", "tRUE", "null", "Null", "~", "", "12:30:00", "190:20:30.15",
+     "2001-01-01", "2001-1-1 1:2:3", "2001-13-45", "=", "<<", "!!str 3", "!!float 3", "!!int '010'", "'010'", '"1e3"', "-", "?", "a b", "0x", "0b", "08", "1__0", "_1"]
+) | st.from_regex(r"[-+.]?[0-9_.:eEoxb+-]{1,8}", fullmatch=True)  # fmt: skip
+sections_written = st.one_of(
+    st.builds("{}: {}\n".format, st.sampled_from("abc"), written),
+    st.builds("{}: [{}, {}]\n".format, st.sampled_from("abc"), written, written),
+    st.builds("{}:\n  x: {}\n  {}: 1\n".format, st.sampled_from("abc"), written, written),
+)
+
+
+@given(st.lists(sections_written, min_size=1, max_size=3).map("".join))
+def test_a_parameter_file_means_what_dvc_means_by_it(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        read = read_yaml(path)
+    except UserError as error:
+        if "is a date to YAML" in str(error):
+            assert any(isinstance(value, date) for value in _leaves(parse_yaml(text, path)))
+        else:
+            with pytest.raises((ParseError, ValueError)):  # ValueError: an impossible date
+                parse_yaml(text, path)
+    else:
+        assert repr(read) == repr(parse_yaml(text, path))
+
+
+def _leaves(value) -> list:
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else None
+    return [value] if inner is None else [leaf for part in inner for leaf in _leaves(part)]
+
+
+@pytest.mark.parametrize(
+    ("number", "meant"), [("1e-3", 0.001), ("1e3", 1000.0), ("010", 10), ("0o10", 8), ("1_0", 10), (".5", 0.5)]
+)
+def test_numbers_as_they_are_written(tmp_path, number, meant):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"problem: {{generate: {{lag: 3}}}}\ntraining: {{learning_rate: {number}}}\n")
+    assert load_settings(path).training.learning_rate == meant
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_settings(tmp_path / "params.yaml")
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner))
+keys = {name: st.sampled_from(list(field.annotation.model_fields)) for name, field in Settings.model_fields.items()}
+sections = st.sampled_from(list(keys)).flatmap(
+    lambda name: st.tuples(st.just(name), st.dictionaries(keys[name] | st.text(max_size=8), values, max_size=3))
+)
+
+
+@given(st.lists(sections, max_size=4).map(dict) | values)
+def test_whatever_is_written_is_accepted_or_refused_in_one_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    try:
+        assert isinstance(load_settings(path), Settings)
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+@given(st.binary(max_size=60))
+def test_whatever_bytes_are_refused_in_one_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    assert "\n" not in str(caught.value)
