@@ -7,6 +7,7 @@ damaged or gone is as one that never was, and a folder that cannot be written to
 training fail.
 """
 
+import ast
 import contextlib
 import functools
 import hashlib
@@ -14,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,46 +34,67 @@ TOGETHER = 1000  # trials that share a file, about
 TRIALS, CHECKPOINT = "trials", "checkpoint"
 LOCK = ".lock"
 BLOCK = 4096  # bytes: a file takes whole blocks of a disk
-# what can change a trial's bits (tests/integrity/test_digests.py guards what is left out): another code trains other
-# bits
-CODE = (
-    "engines/native.c", "engines/native.py", "engines/optimizers.py", "engines/xla.py", "models/backend.py",
-    "models/cells.py", "models/elementary.py", "models/initializers.py", "training/batches.py",
-)  # fmt: skip
-VERSIONS = ("numpy", "keras", "tensorflow")
+# What can change a trial's bits, by engine; tests/integrity/test_digests.py guards what is left out: another code, or
+# another version of these libraries, trains other bits.
+CODE = {
+    "native": (
+        "engines/native.c", "engines/native.py", "models/elementary.py", "models/initializers.py",
+        "training/batches.py",
+    ),
+    "xla": (
+        "engines/optimizers.py", "engines/xla.py", "models/backend.py", "models/cells.py", "models/elementary.py",
+        "models/initializers.py", "training/batches.py",
+    ),
+}  # fmt: skip
+VERSIONS = {"native": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
 
 TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
 
 
-def _read_code() -> bytes:
+def _read_code() -> dict[str, bytes]:
     folder = Path(__file__).parents[1]
-    return b"".join(hashlib.sha256((folder / name).read_bytes()).digest() for name in CODE)
+    digest = lambda name: hashlib.sha256(meaning((folder / name).read_text(encoding="utf-8"), name)).digest()
+    return {engine: b"".join(map(digest, names)) for engine, names in CODE.items()}
+
+
+def meaning(source: str, name: str) -> bytes:
+    """Python or C without its words: comments, docstrings and layout train no other bits."""
+    if not name.endswith(".py"):
+        return " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL).split()).encode()
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree).encode()
 
 
 _CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
 
 
-def key(what: dict, arrays: Mapping[str, np.ndarray | int], cell: str) -> str:
+def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: str) -> str:
     """Names a result by what it depends on: settings, arrays, the code, its libraries, a cell of the user's.
 
     Of a cell of the user's all modules of its package count, but not what those import from elsewhere.
     """
-    digest = hashlib.sha256(json.dumps([what, versions()], sort_keys=True, default=repr).encode())
-    digest.update(code(cell))
+    digest = hashlib.sha256(json.dumps([what, versions(engine)], sort_keys=True, default=repr).encode())
+    digest.update(code(engine, cell))
     for name, value in sorted(arrays.items()):
         array = np.asarray(value)
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()[:32]
 
 
-def versions() -> dict[str, str]:
-    """Of the libraries that training uses."""
-    return {name: importlib.metadata.version(name) for name in VERSIONS}
+def versions(engine: str) -> dict[str, str]:
+    """Of the libraries that training by this engine uses."""
+    return {name: importlib.metadata.version(name) for name in VERSIONS[engine]}
 
 
-def code(cell: str) -> bytes:
-    """Tells code apart: of training, and of a cell of the user's."""
-    return _CODE + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0]))
+def code(engine: str, cell: str) -> bytes:
+    """Tells code apart: of training by this engine, and of a cell of the user's."""
+    return _CODE[engine] + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0]))
 
 
 @functools.cache  # once, for the same reason

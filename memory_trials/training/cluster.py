@@ -193,7 +193,7 @@ def _surroundings(engine: str, cell: str) -> dict[str, str]:
     """What bits depend on, besides the job; with native not on the processor."""
     named = lambda content: hashlib.sha256(content).hexdigest()[:16]
     processor = {} if engine == "native" else {"processor": named(native.processor().encode())}
-    return {**processor, "code": named(cache.code(cell)), **cache.versions()}
+    return {**processor, "code": named(cache.code(engine, cell)), **cache.versions(engine)}
 
 
 def _train(name: str, content: list, batch: TrialBatch, checks: np.ndarray, seconds: float, tell: float):

@@ -30,7 +30,7 @@ class TrainingJob:
 
     @property
     def checks(self) -> np.ndarray:
-        """[C] int64: the epochs after which the trials are asked."""
+        """[C] int64: the epochs after which the trials are evaluated."""
         epochs = self.training.epochs
         return np.unique(np.append(np.arange(self.eval_interval, epochs + 1, self.eval_interval), epochs))
 
@@ -66,12 +66,12 @@ def make_program(job: TrainingJob, engine: str, size: int) -> Program:
 def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
     """Names the results of this job by what they depend on."""
     what = {
-        "engine": native.identity() if engine == "native" else f"xla{'_gpu' * on_gpu}, {native.processor()}",
+        "engine": engine if engine == "native" else f"xla{'_gpu' * on_gpu}, {native.processor()}",
         "model": job.model.model_dump(),
         "training": job.training.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
         "eval_interval": job.eval_interval,
     }
-    return cache.key(what, vars(job.table), job.model.cell)
+    return cache.key(what, vars(job.table), engine, job.model.cell)
 
 
 def shard_size(trials: int, largest: int, threads: int) -> int:

@@ -256,7 +256,8 @@ for seed in range(30):
 
 
 def test_the_code_that_counts_is_of_what_training_imports():
-    assert {f"memory_trials/{name}" for name in cache.CODE} < imported(ROOT / "memory_trials/training/trainer.py")
+    counts = {f"memory_trials/{name}" for names in cache.CODE.values() for name in names}
+    assert counts < imported(ROOT / "memory_trials/training/trainer.py")
 
 
 def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(monkeypatch, tmp_path):
@@ -302,9 +303,8 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
         cache._package.cache_clear()
         found.append(key_of(**own))
     changes = [
-        (cache, "_CODE", b"other"),
+        (cache, "_CODE", {"native": b"other"}),
         (cache.importlib.metadata, "version", lambda name: "0"),
-        (native, "identity", lambda: "native-other"),
     ]
     for change in changes:
         with monkeypatch.context() as patch:
@@ -320,25 +320,38 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
     assert len(set(found)) == len(found)
 
 
-def test_each_library_and_each_file_of_code_counts(monkeypatch):
+def test_the_words_of_code_do_not_count():
+    python = 'def f(x):\n    """Words."""\n    return x + 1  # why\n'
+    assert cache.meaning(python, "a.py") == cache.meaning("def f(x): return (x + 1)", "a.py")
+    assert cache.meaning(python, "a.py") != cache.meaning(python.replace("x + 1", "x + 2"), "a.py")
+    c = "/* words */ int f(int x) {\n    return x + 1; // why\n}"
+    assert cache.meaning(c, "a.c") == cache.meaning("int f(int x) { return x + 1; }", "a.c")
+    assert cache.meaning(c, "a.c") != cache.meaning(c.replace("+ 1", "+ 2"), "a.c")
+
+
+@pytest.mark.parametrize("engine", cache.CODE)
+def test_each_library_and_each_file_of_code_counts(engine, monkeypatch):
     real = cache.importlib.metadata.version
-    keys = {cache.key({}, {}, "lstm")}
-    for name in cache.VERSIONS:
+    keys = {cache.key({}, {}, engine, "lstm")}
+    for name in ("numpy", "keras", "tensorflow"):
         monkeypatch.setattr(
             cache.importlib.metadata, "version", lambda asked, own=name: real(asked) + "x" * (asked == own)
         )
-        keys.add(cache.key({}, {}, "lstm"))
-    assert len(keys) == 1 + len(cache.VERSIONS)
-    whole = Path.read_bytes
-    codes = {cache._read_code()}
-    for name in cache.CODE:
+        keys.add(cache.key({}, {}, engine, "lstm"))
+    assert len(keys) == 1 + len(cache.VERSIONS[engine])
+    whole = Path.read_text
+    codes = {cache._read_code()[engine]}
+    for name in sorted({name for names in cache.CODE.values() for name in names}):
+        more = "\nint more;" if name.endswith(".c") else "\nmore = 1"
         monkeypatch.setattr(
             Path,
-            "read_bytes",
-            lambda path, own=name: whole(path) + b" " * path.as_posix().endswith(f"memory_trials/{own}"),
+            "read_text",
+            lambda path, own=name, more=more, **how: (
+                whole(path, **how) + more * path.as_posix().endswith(f"memory_trials/{own}")
+            ),
         )
-        codes.add(cache._read_code())
-    assert len(codes) == 1 + len(cache.CODE)
+        codes.add(cache._read_code()[engine])
+    assert len(codes) == 1 + len(cache.CODE[engine])
 
 
 @given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 5), st.lists(st.integers(1, 70), min_size=1))
@@ -384,4 +397,4 @@ def test_a_mistake_in_one_shard_ends_the_others_and_keeps_what_is_finished(store
 
 @pytest.mark.parametrize("cell", ["os.system", "sys.exit", "docs.Cell"])  # frozen, built in, a folder without modules
 def test_code_of_a_cell_that_is_in_no_file_is_told_apart_all_the_same(cell):
-    assert cache.code(cell) == cache.code("lstm")
+    assert cache.code("xla", cell) == cache.code("xla", "lstm")
