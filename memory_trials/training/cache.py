@@ -58,17 +58,37 @@ def _read_code() -> dict[str, bytes]:
 
 
 def meaning(source: str, name: str) -> bytes:
-    """Python or C without its words: comments, docstrings and layout train no other bits."""
+    """Python or C without its words: comments, docstrings, layout and annotations train no other bits."""
     if not name.endswith(".py"):
         return " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL).split()).encode()
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return ast.dump(tree).encode()
+    return ast.dump(_WithoutWords().visit(ast.parse(source))).encode()
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Takes docstrings, annotations and what is imported for them out of Python."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = node.body[ast.get_docstring(node, clean=False) is not None :]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.ClassDef):  # what is annotated there is a field, by its name and default
+            node.body = [
+                ast.Tuple([line.target, line.value]) if isinstance(line, ast.AnnAssign) else line for line in node.body
+            ]
+        return super().generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
+        return ast.Assign([node.target], node.value) if node.value else None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if node.module in ("__future__", "typing", "jaxtyping") else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 _CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
