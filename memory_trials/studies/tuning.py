@@ -80,13 +80,13 @@ def _measured(
     required_margin = settings.evaluation.margin
     first = _train(some, table, store)
     parameters = sum(array[0].size for array in first.weights.values())
-    successes, trials = int(first.known(required_margin)[:, -1].sum()), look_after
+    successes, trials = int(first.learned_by(required_margin)[:, -1].sum()), look_after
     rest = settings.training.trials - look_after
     if rest > 0 and statistics.success_rate(successes, trials, settings.evaluation.confidence)[2] >= level:
         others = {"trials": rest, "first_seed": settings.training.first_seed + look_after}
         further = settings.model_copy(update={"training": settings.training.model_copy(update=others)})
         second = _train(further, table, store)
-        successes, trials = successes + int(second.known(required_margin)[:, -1].sum()), settings.training.trials
+        successes, trials = successes + int(second.learned_by(required_margin)[:, -1].sum()), settings.training.trials
     return successes / trials, trials, parameters
 
 
