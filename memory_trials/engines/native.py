@@ -35,7 +35,7 @@ SOURCE = Path(__file__).with_name("native.c")
 # No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
 # IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
 FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
-# for this very processor, where the compiler knows how
+# for this very processor, where the compiler can
 TUNINGS = (["-march=native"], ["-mcpu=native"], [])
 
 CHECKSUM = 32  # bytes
@@ -238,8 +238,8 @@ def identity() -> str:
 @functools.cache
 def build() -> str:
     """Names the compiled library, which runs on processors like this one."""
-    parts = (identity(), repr(TUNINGS), processor())
-    return f"native-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
+    content = "|".join((identity(), repr(TUNINGS), processor()))
+    return f"native-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
 def _path_in(folder: Path) -> Path:

@@ -95,7 +95,7 @@ def answers(
 
 
 def memory_bits(outputs: Float[np.ndarray, "T K M"], right: Int[np.ndarray, " K"]) -> Float[np.ndarray, "T K"]:
-    """How much of what must be remembered is known, in bits, from the outputs of the M candidates.
+    """How much of what must be remembered is remembered, in bits, from the outputs of the M candidates.
 
     At a step where several symbols may follow, the outputs of these candidates, normalised among each other, give the
     right one the probability q, and memory is log2(number of candidates) + log2 q: all of it (1 bit for two candidates)

@@ -87,12 +87,15 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
     verdicts = _verdicts(said, table, required_margin)
     learned = verdicts.learned
     memory, margin = said.memory(table), said.margin(table.eval_mask)
-    known = trained.learned_by(required_margin)
-    epochs_to_learn = statistics.first_learned(trained.checks, known)
+    learned_at_checks = trained.learned_by(required_margin)
+    epochs_to_learn = statistics.first_learned(trained.checks, learned_at_checks)
     losses = trained.losses.astype(np.float64)
     epochs = losses.shape[1]
     metrics = statistics.summary(verdicts, losses[:, -1], epochs_to_learn, epochs, confidence)
-    metrics |= {"verdict_changes": statistics.changes_of_verdict(known), "memory_whole": whole_memory(table)}
+    metrics |= {
+        "verdict_changes": statistics.changes_of_verdict(learned_at_checks),
+        "memory_whole": whole_memory(table),
+    }
     metrics |= statistics.memory_summary(memory, learned, margin, confidence)
     metrics |= statistics.chance(*said.signal_and_bias(table))
     metrics |= _evaluated_otherwise(settings, problem, table, trained)
@@ -107,7 +110,7 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
     every_epoch = np.arange(1, epochs + 1)
     curves = {
         "loss": (every_epoch, *statistics.loss_curves(losses).T),
-        "learned": (trained.checks, *statistics.share_learned(known, confidence).T),
+        "learned": (trained.checks, *statistics.share_learned(learned_at_checks, confidence).T),
         "remembered": (trained.checks, *statistics.memory_curves(trained.memory).T),
         "time_to_learn": statistics.time_to_learn(epochs_to_learn, epochs, confidence)[0].T,
     }

@@ -41,8 +41,8 @@ def search(study: design.Study, start: design.Arm, store: cache.Store) -> None:
         proposal.set_user_attr("changes", changes)
         proposal.set_user_attr("trials", used)
         proposed.tell(proposal, [math.log(parameters), math.log(updates)])  # half of either is worth the same
-        place = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
-        print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
+        proposal_name = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
+        print(f"{proposal_name}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
     # which no other one beats in both goals, among those that learn reliably; of equals the first
     front = {tuple(trial.values): trial for trial in reversed(proposed.best_trials)}
     folder = start.files.trained.parent

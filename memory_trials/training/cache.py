@@ -2,7 +2,7 @@
 
 A folder of files outside DVC's outputs, each written whole or not at all, checksummed, and named by a key: the hash of
 all that a trial's result depends on, but for its seed. So nothing in it can be out of date, a killed run goes on where
-its last checkpoint ended, and of an arm that is asked for more trials only the new ones are trained. A file that is
+its last checkpoint ended, and of an arm with more trials than before only the new ones are trained. A file that is
 damaged or gone is as one that never was, and a folder that cannot be written to costs a note: nothing here makes
 training fail.
 """
@@ -131,13 +131,15 @@ def rows(batch: TrialBatch, which: np.ndarray) -> TrialBatch:
 
 
 def joined(batches: list[TrialBatch]) -> TrialBatch:
-    """The trials of all parts, in the order of their seeds."""
+    """The trials of all batches, in the order of their seeds."""
     order = np.argsort(np.concatenate([batch["seeds"] for batch in batches]))
-    return {name: np.ascontiguousarray(np.concatenate([p[name] for p in batches])[order]) for name in batches[0]}
+    return {
+        name: np.ascontiguousarray(np.concatenate([batch[name] for batch in batches])[order]) for name in batches[0]
+    }
 
 
 def without(seeds: np.ndarray, batches: list[TrialBatch]) -> np.ndarray:
-    """The seeds that are in none of the parts."""
+    """The seeds that are in none of the batches."""
     return np.setdiff1d(seeds, np.concatenate([batch["seeds"] for batch in batches])) if batches else seeds
 
 
@@ -173,7 +175,7 @@ class Store:
                     yield path, batch
 
     def write(self, kind: str, key: str, batch: TrialBatch) -> None:
-        """Keep a part. Where it cannot be written, a note is all that comes of it, and of those after it."""
+        """Keep a batch. Where it cannot be written, a note is all that comes of it, and of those after it."""
         if not self.writes:
             return
         size = sum(array.nbytes + 1024 for array in batch.values()) + BLOCK  # with the zip's own words, at most
@@ -221,7 +223,7 @@ class Entry:
         self._lock, self._written = threading.Lock(), time.monotonic()
 
     def finished(self, seeds: np.ndarray) -> list[TrialBatch]:
-        """What is kept of these trials; no trial is in two parts."""
+        """What is kept of these trials; no trial is in two batches."""
         return _of(self.store.read(TRIALS, self.key), seeds)
 
     def begun(self, seeds: np.ndarray) -> list[TrialBatch]:
@@ -259,7 +261,7 @@ class Entry:
 
 
 def _of(stored: Iterable[tuple[Path, TrialBatch]], seeds: np.ndarray) -> list[TrialBatch]:
-    """Of each file the trials that are asked for and in no earlier one."""
+    """Of each file the trials that are wanted and in no earlier one."""
     found: list[TrialBatch] = []
     for path, batch in stored:
         wanted = np.isin(batch["seeds"], seeds)
