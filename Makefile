@@ -10,7 +10,7 @@ REV ?= HEAD~1
 
 # `make study NAME=cells` runs one study
 NAME ?=
-# `make predict SEQ="3 0 1 2" STEPS=10` asks the best trial; by the environment, so that any symbol may be asked
+# `make predict SEQ="3 0 1 2" STEPS=10` predicts by the best trial; by the environment, so that any symbol may be given
 SEQ ?=
 STEPS ?= 1
 export SEQ STEPS

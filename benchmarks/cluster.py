@@ -3,7 +3,7 @@
 python -m benchmarks.cluster        (after `make ray`; make bench does not run it)
 
 An LSTM of 20 units, full back-propagation through sequences of 100 steps, in shards of 25 trials. One and two workers
-take turns in the same Ray (a shard that asks for both CPUs leaves room for one); medians of the rounds. What this
+take turns in the same Ray (a shard that takes both CPUs leaves room for one); medians of the rounds. What this
 process computes is counted apart, since it is what all shards share: drawing weights, sending, receiving, joining. The
 model of many workers is made of these figures; see docs/cluster.md for what it assumes.
 """

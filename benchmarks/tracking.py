@@ -108,7 +108,7 @@ def main() -> None:
         os.chdir(folder)
         Path("params.yaml").write_text(params)
         load_settings()
-        whole, part = trained_arm(TRIALS), trained_arm(FEWER)
+        whole, fewer = trained_arm(TRIALS), trained_arm(FEWER)
         from mlflow import MlflowClient
 
         for name in ("direct", "server"):
@@ -124,10 +124,10 @@ def main() -> None:
             measure("server_and_database", TRIALS, publisher.publish, [whole], TrackingSettings(uri=server))
             del os.environ[tracker.BACKEND]
             rest = TrackingSettings(uri=server, experiment="by REST")
-            measure("server", FEWER, publisher.publish, [part], rest)
-            measure("mlflow_client_sqlite", FEWER, by_client, part, sqlite)
-            measure("mlflow_client_server", FEWER, by_client, part, server)
-            figures["server_cpu_ms"] = by_request(part, server, group)
+            measure("server", FEWER, publisher.publish, [fewer], rest)
+            measure("mlflow_client_sqlite", FEWER, by_client, fewer, sqlite)
+            measure("mlflow_client_server", FEWER, by_client, fewer, server)
+            figures["server_cpu_ms"] = by_request(fewer, server, group)
         os.chdir(HERE.parent)
     note("tracking", figures)
     print(json.dumps(figures, indent=2))

@@ -39,9 +39,9 @@ def seconds(function, *arguments) -> float:
 def run_trials(program, size: int, weights: list[np.ndarray], checks: np.ndarray) -> None:
     """Train all trials from these weights, in shards of this size, on all cores."""
     rows = [slice(first, first + size) for first in range(0, len(weights[0]), size)]
-    parts = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
+    shards = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
     run = lambda batch, report: run_shard(program, batch, checks, report=report)
-    side_by_side(run, parts, CORES, progress=lambda *_: None)
+    side_by_side(run, shards, CORES, progress=lambda *_: None)
 
 
 class Keras:
@@ -72,8 +72,8 @@ class Keras:
 def note(name: str, figures: dict) -> None:
     """Into results.json, beside what other benchmarks have measured."""
     path = HERE / "results.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    files.write_json(path, known | {name: figures})
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    files.write_json(path, earlier | {name: figures})
 
 
 def jax(trials: int) -> float:

@@ -1,10 +1,44 @@
 """How often does a recurrent network learn to remember? Many trials, one honest rate.
 
 Data flows one way: params -> problem -> table of updates -> trials -> verdicts -> metrics, figures, runs.
-docs/architecture.md is its map; each module's first lines tell its one job.
+docs/architecture.md is its map; each module's first lines tell its one job. `API` is what Python code of your own may
+count on; docs/questions.md ("From Python") has an example.
 """
 
+import pkgutil
 import sys
+from typing import Any
+
+API = {
+    "Settings": "settings:Settings",
+    "load_settings": "settings:load_settings",
+    "Problem": "tasks.problems:Problem",
+    "make_problem": "tasks.problems:make_problem",
+    "UpdateTable": "tasks.encoding:UpdateTable",
+    "make_table": "tasks.encoding:make_table",
+    "TrainingJob": "training.job:TrainingJob",
+    "train": "training.trainer:train",
+    "Trained": "training.trained:Trained",
+    "outcome": "evaluation.results:outcome",
+    "Outcome": "evaluation.results:Outcome",
+    "Predictor": "serving.predictor:Predictor",
+    "best_predictor": "serving.predictor:best_predictor",
+    "read_predictor": "serving.predictor:read",
+    "predict": "serving.predictor:predict",
+    "UserError": "errors:UserError",
+}
+__all__ = list(API)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and nothing before (PEP 562): the command starts without NumPy."""
+    if name not in API:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return pkgutil.resolve_name(f"{__name__}.{API[name]}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *API])
 
 
 def _missing(kind, error, traceback) -> None:

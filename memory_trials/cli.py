@@ -1,4 +1,4 @@
-"""The command `memory-trials`, also `python -m memory_trials`: everything a user asks for. `make` calls it.
+"""The command `memory-trials`, also `python -m memory_trials`: everything a user runs. `make` calls it.
 
 What a command needs takes up to seconds to import, so each imports its own: the help is there at once.
 """
@@ -33,7 +33,7 @@ def commands() -> None:
     \b
     memory-trials repro               # trains 100 trials, prints the answer
     memory-trials report              # everything in one page
-    memory-trials predict 3 0 1 2     # asks the best trial
+    memory-trials predict 3 0 1 2     # by the best trial
     """
 
 
@@ -122,7 +122,7 @@ def report() -> None:
     help="A file that the stage evaluate wrote.",
 )  # fmt: skip
 def predict(symbols: tuple[str, ...], steps: int, model: Path) -> None:
-    """Ask the best trial what comes next.
+    """Predict what comes next, by the best trial.
 
     It answers with each symbol's probability. SYMBOLS are separated by spaces or commas, or given as a JSON array;
     after --, any may begin with a dash.
@@ -225,7 +225,7 @@ def verify(share: float | None, seed: int | None) -> None:
 def reachable(study: str | None) -> None:
     """Warn where MLflow does not answer.
 
-    It ends nothing; the pipeline asks before it trains.
+    It ends nothing; the pipeline checks before it trains.
 
     \b
     memory-trials reachable

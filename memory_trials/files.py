@@ -27,10 +27,10 @@ def repository() -> Path:
     """Where what outlasts a run belongs: this folder, or of DVC's temporary copies (`dvc exp run --temp`, the queue)
     the repository that they were made from."""
     here = Path.cwd()
-    parts = here.parts
-    for index in range(len(parts) - 2):
-        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
-            return Path(*parts[:index])
+    folders = here.parts
+    for index in range(len(folders) - 2):
+        if folders[index : index + 3] == (".dvc", "tmp", "exps"):
+            return Path(*folders[:index])
     return here
 
 
@@ -42,7 +42,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         _sweep(path)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             try:
-                with contextlib.suppress(OSError):  # some file systems know no locks
+                with contextlib.suppress(OSError):  # some file systems have no locks
                     fcntl.flock(file, fcntl.LOCK_EX)
                 file.write(content)
                 file.flush()
@@ -68,7 +68,7 @@ def _sweep(path: Path) -> None:
 
 def _keep_names(folder: Path) -> None:
     """That a file was renamed is kept by its folder, which a power cut may take back until it is on the disk too."""
-    with contextlib.suppress(OSError):  # some file systems know no such thing
+    with contextlib.suppress(OSError):  # some file systems have no such thing
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -34,7 +34,7 @@ def _known_cell(cell: Any) -> Any:
     """A built-in name or a dotted path whose first package exists; importing it is left to the train stage."""
     if not isinstance(cell, str) or cell in BUILT_IN_CELLS:
         return cell
-    if "." not in cell or not all(part.isidentifier() for part in cell.split(".")):
+    if "." not in cell or not all(name.isidentifier() for name in cell.split(".")):
         raise ValueError(
             f"no such cell; the built-in cells are {', '.join(BUILT_IN_CELLS)}, "
             "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
@@ -220,7 +220,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _check_plain(content: dict, path: Path) -> None:
-    """`UserError` for what JSON could not hold: dates, sets, bytes, what is a part of itself, and the gigabytes that a
+    """`UserError` for what JSON could not hold: dates, sets, bytes, what holds itself, and the gigabytes that a
     few lines of aliases unfold to."""
     waiting, values = [(content, 0)], 0
     while waiting:
@@ -266,14 +266,14 @@ def _first_mistake(error: ValidationError, model: type[Section]) -> str:
     first = mistakes[0]
     # pydantic adds the names of union members to the location; a path of keys and indices is what users know
     location: list[str] = []
-    section, known = model, model
-    for part in first["loc"]:
-        if isinstance(part, int):
-            location.append(f"[{part}]")
-        elif known is not None and part != known.__name__:
-            section, fields = known, known.model_fields
-            known = _section(fields[part].annotation) if part in fields else None
-            location.append(part if part.isprintable() and len(part) < 60 else brief(part))
+    section, inner = model, model
+    for step in first["loc"]:
+        if isinstance(step, int):
+            location.append(f"[{step}]")
+        elif inner is not None and step != inner.__name__:
+            section, fields = inner, inner.model_fields
+            inner = _section(fields[step].annotation) if step in fields else None
+            location.append(step if step.isprintable() and len(step) < 60 else brief(step))
     field = ".".join(location).replace(".[", "[")
     same_place = [m for m in mistakes if m["loc"][: len(location)] == first["loc"][: len(location)]]
     if first["type"] == "extra_forbidden" and field in RENAMED:

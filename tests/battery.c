@@ -36,12 +36,12 @@ static void train_case(void) {
     Task task;
     if (fread(&task, sizeof(int32_t), 14, stdin) != 14) exit(1); /* thirteen numbers and the learning rate */
     const size_t cells = (size_t)task.updates * task.steps * task.batch, flags = (size_t)task.updates * task.steps;
-    const size_t asked = (size_t)task.sequences * task.length;
+    const size_t evaluated = (size_t)task.sequences * task.length;
     task.x = take(cells * task.features, 4), task.y = take(cells, 4);
     task.loss_mask = take(cells, 1), task.step_mask = take(cells, 1);
     task.reset = take(flags, 1), task.detach = take(flags, 1);
-    task.eval_x = take(asked * task.features, 4), task.eval_y = take(asked, 4), task.eval_mask = take(asked, 1);
-    task.eval_group = take(asked, 4), task.candidates = take((size_t)GROUPS * task.most, 4);
+    task.eval_x = take(evaluated * task.features, 4), task.eval_y = take(evaluated, 4), task.eval_mask = take(evaluated, 1);
+    task.eval_group = take(evaluated, 4), task.candidates = take((size_t)GROUPS * task.most, 4);
 
     const int64_t *numbers = take(3, sizeof(int64_t)), trials = numbers[0], count = numbers[1], shuffled = numbers[2];
     const int64_t *checks = take(count, sizeof(int64_t)), epochs = checks[count - 1];

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
 from memory_trials.engines import native
+from memory_trials.tasks.encoding import UpdateTable
 
 SOURCE = Path(__file__).with_name("battery.c")
 DIGEST = Path(__file__).with_name("battery.json")
@@ -35,7 +35,7 @@ class Case:
 
     name: str
     kinds: tuple[str, int, str, str, float]  # cell, units, output, optimizer, learning rate
-    table: SimpleNamespace
+    table: UpdateTable
     scale: float  # weights are multiples of scale / 128
     checks: tuple[int, ...]
     shuffled: bool = False
@@ -76,7 +76,9 @@ class Draws:
         return self.integers(0, 256, shape) < in_256
 
 
-def make_table(name: str, symbols: int, inputs: int, features: int, batch: int, steps: int, updates: int, reset: str):
+def make_table(
+    name: str, symbols: int, inputs: int, features: int, batch: int, steps: int, updates: int, reset: str
+) -> UpdateTable:
     draw = Draws(name)
     shape = (updates, steps, batch)
     resets = {
@@ -84,16 +86,17 @@ def make_table(name: str, symbols: int, inputs: int, features: int, batch: int, 
         "anywhere": draw.chances(256 // steps, shape[:2]),
     }  # fmt: skip
     step_mask = draw.chances(224, shape)
-    table = SimpleNamespace(
+    table = UpdateTable(
         inputs=inputs, symbols=symbols, x=draw.integers(-1, inputs, (*shape, features)).astype(np.int32),
         y=draw.integers(0, symbols, shape).astype(np.int32), step_mask=step_mask, loss_mask=step_mask & draw.chances(160, shape),
-        reset=resets[reset], detach=draw.chances(128 // steps, shape[:2]),
+        reset=resets[reset], detach=draw.chances(128 // steps, shape[:2]), block=np.arange(updates, dtype=np.int32),
         eval_x=draw.integers(-1, inputs, (3, 4, features)).astype(np.int32),
         eval_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), eval_mask=draw.chances(40, (3, 4)),
         candidates=draw.integers(0, symbols, (GROUPS, 3)).astype(np.int32),
+        eval_group=draw.integers(-1, GROUPS, (3, 4)).astype(np.int32), eval_position=np.zeros((3, 4, 2), np.int32),
     )  # fmt: skip
     table.candidates[1, -1] = -1  # a smaller set
-    table.eval_group = np.where(table.eval_mask, draw.integers(-1, GROUPS, (3, 4)), -1).astype(np.int32)
+    table.eval_group[~table.eval_mask] = -1
     return table
 
 

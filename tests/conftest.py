@@ -11,9 +11,11 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from memory_trials.settings import Settings, load_settings
-from tests import stores
+from tests import shapes, stores
 
 ROOT = Path(__file__).resolve().parent.parent
+
+shapes.install()
 
 # machines that run tests are slow now and then, which is no finding
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,21 +3,28 @@
 Two engines keep to it: `native` (a small program in C, for the built-in cells) and `xla` (any Keras cell).
 """
 
-from typing import Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from memory_trials.tasks.encoding import UpdateTable
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int, Shaped
 
+
+@runtime_checkable
 class State(Protocol):
     """Trials on their way: all that training needs to go on from where they are."""
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """By name, each [T, ...]: rows of them are some of the trials."""
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "T ..."]]:
+        """By name: rows of them are some of the trials."""
         ...
 
 
+@runtime_checkable
 class Program(Protocol):
     """A model, how it is trained, and on which table. Nothing in it changes, so threads may run it side by side.
 
@@ -28,24 +35,24 @@ class Program(Protocol):
     names: list[str]
     capacity: int
 
-    def start(self, weights: list[np.ndarray]) -> State:
-        """Trials before their first epoch, from their initial weights, each [T, ...] in the order of `names`."""
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
+        """Trials before their first epoch, from their initial weights in the order of `names`."""
         ...
 
-    def resume(self, arrays: dict[str, np.ndarray]) -> State:
+    def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
         """Trials from the arrays of a state, or from some rows of them."""
         ...
 
     def run(
-        self, state: State, checks: np.ndarray, order: np.ndarray | None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Train checks[-1] epochs, evaluating the trials after each of the checks; the state moves on.
+        self, state: State, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None
+    ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
+        """Train E = checks[-1] epochs, evaluating the trials after each of the checks; the state moves on.
 
-        order: None, or the order in which each trial takes the updates of each epoch [T, checks[-1], U]. Returns
-        losses [T, checks[-1]], and learned, margin and memory [T, len(checks)] as in `trained.Trained`.
+        order: None, or the order in which each trial takes the updates of each epoch. Returns losses, and learned,
+        margin and memory, as in `trained.Trained`.
         """
         ...
 
-    def weights(self, state: State) -> list[np.ndarray]:
+    def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
         """The trained weights, as `start` takes them."""
         ...

@@ -27,7 +27,7 @@
      what they flush. Gradients that have faded on their way back through time are set to zero below FADED.
    - A NaN is stored as the one positive quiet NaN, since processors differ in its sign.
 
-   Matrix products and optimizers are written with GCC's vector type (clang knows it too), because no compiler keeps
+   Matrix products and optimizers are written with GCC's vector type (clang has it too), because no compiler keeps
    such sums in registers by itself; all else is plain loops, mostly of BLOCK or 4 turns, which compilers turn into
    vectors. */
 
@@ -78,7 +78,7 @@ enum { LSTM, GRU, SIMPLE_RNN, MLP };
 enum { SIGMOID, SOFTMAX };
 enum { ADAM, RMSPROP, SGD };
 
-/* What native.Program knows; the same fields in the same order stand in native.py. */
+/* What native.Program passes; the same fields in the same order stand in native.py. */
 typedef struct {
     int32_t cell, output, optimizer;
     int32_t units, inputs, symbols;
@@ -793,7 +793,7 @@ static void activate(Trial *t) {
     }
 }
 
-/* Is the target the first of the largest outputs? Asked of the activations, since numbers far apart may become
+/* Is the target the first of the largest outputs? By the activations, since numbers far apart may become
    the same activation: as memory_trials/models/forward.py has it, and with NaN no. */
 static int is_right(const Trial *t, size_t target) {
     const float *outputs = t->costs;
@@ -833,7 +833,7 @@ static float bits_of(const Trial *t, const int32_t *candidates, size_t target) {
 }
 
 /* What the trial answers at every scored step of every sequence, each from a zero state. */
-static Finding judge(Trial *t) {
+static Finding evaluate(Trial *t) {
     const Task *task = t->task;
     const size_t spare = (size_t)(task->steps + 1) * task->batch; /* two slots behind those of training */
     Finding found = {1, INFINITY, 0.0f};
@@ -939,7 +939,7 @@ int32_t memory_trials_run(const Task *task, int64_t trials, float *parameters, f
             }
             losses[number * epochs + epoch] = canonical(loss / updates);
             if (epoch + 1 == checks[check]) {
-                const Finding found = judge(t);
+                const Finding found = evaluate(t);
                 const int64_t at = number * count + check++;
                 learned[at] = found.learned, margin[at] = canonical(found.margin), memory[at] = canonical(found.memory);
             }

@@ -7,6 +7,8 @@ sequence; native.c is compiled once in a few seconds, for all settings, and trai
 the processor's nearest cache. Its equations are those of `models.forward` and `engines.optimizers`.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import functools
@@ -19,16 +21,21 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_trials.errors import UserError
+from memory_trials.tasks.encoding import UpdateTable
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int, Int64, Shaped
 
 SOURCE = Path(__file__).with_name("native.c")
 # No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
 # IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
 FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
-# for this very processor, where the compiler knows how
+# for this very processor, where the compiler can
 TUNINGS = (["-march=native"], ["-mcpu=native"], [])
 
 CHECKSUM = 32  # bytes
@@ -65,16 +72,16 @@ class _Task(ctypes.Structure):
 class State:
     """T trials on their way; some of the trials, taken from every array, are a State too.
 
-    parameters [T, P]: each trial's weights one after another. slots [T, n, P]: the optimizer's.
-    states [T, B, n * units]: the cell's state in each row. steps [T]: optimizer steps taken.
+    parameters: each trial's P weights one after another. slots: the optimizer's. states: the cell's in each of B rows,
+    n * units. steps: optimizer steps taken.
     """
 
-    parameters: np.ndarray
-    slots: np.ndarray
-    states: np.ndarray
-    steps: np.ndarray
+    parameters: Float32[np.ndarray, "T P"]
+    slots: Float32[np.ndarray, "T slots P"]
+    states: Float32[np.ndarray, "T B states"]
+    steps: Int64[np.ndarray, " T"]
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "T ..."]]:
         return dict(vars(self))
 
 
@@ -83,11 +90,11 @@ class Program:
 
     capacity = 1000  # checks in one call at most: it keeps the arrays of a call small
 
-    def __init__(self, cell: str, units: int, output: str, optimizer: str, learning_rate: float, table):
+    def __init__(self, cell: str, units: int, output: str, optimizer: str, learning_rate: float, table: UpdateTable):
         self._library = _library()
         self.table = table
         self._arrays = {name: np.ascontiguousarray(getattr(table, name), kind) for name, kind in _ARRAYS.items()}
-        _check_table(table.inputs, table.symbols, **self._arrays)
+        _check_table(table)
         updates, steps, batch, features = table.x.shape
         sizes = (
             units,
@@ -112,8 +119,8 @@ class Program:
         self.names = [*(f"cell/{name}" for name in of_cell), "output/kernel", "output/bias"]
         self.shapes = [(table.inputs, gates), *recurrent, bias, (units, table.symbols), (table.symbols,)]
 
-    def start(self, weights: list[np.ndarray]) -> State:
-        """weights: kernel, recurrent kernel, bias, output kernel, output bias, each [T, ...]."""
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
+        """weights: kernel, recurrent kernel, bias, output kernel, output bias."""
         trials = len(weights[0])
         if [array.shape for array in weights] != [(trials, *shape) for shape in self.shapes]:
             raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {self.shapes}")
@@ -125,17 +132,17 @@ class Program:
             np.zeros(trials, np.int64),
         )
 
-    def resume(self, arrays: dict[str, np.ndarray]) -> State:
+    def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
         """From a state's arrays, or some trials of them."""
         return State(**arrays)
 
     def run(
-        self, state: State, checks: np.ndarray, order: np.ndarray | None = None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Train checks[-1] epochs, evaluating after each that `checks` names; `state` is changed in place.
+        self, state: State, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None = None
+    ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
+        """Train E = checks[-1] epochs, evaluating after each that `checks` names; `state` is changed in place.
 
-        order: None, or in which order each trial takes the updates in each epoch [T, checks[-1], updates].
-        Returns losses [T, checks[-1]], and learned, margin and memory [T, len(checks)] as in `trained.Trained`.
+        order: None, or in which order each trial takes the updates in each epoch.
+        Returns losses, and learned, margin and memory, as in `trained.Trained`.
         """
         checks = np.ascontiguousarray(checks, np.int64)
         if not len(checks) or checks[0] < 1 or (np.diff(checks) < 1).any():
@@ -161,44 +168,31 @@ class Program:
             raise MemoryError("not enough memory for the steps of an update")
         return losses, found
 
-    def weights(self, state: State) -> list[np.ndarray]:
+    def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
         """The trained weights, as `start` takes them."""
         ends = np.cumsum([np.prod(shape) for shape in self.shapes])
-        parts = np.split(state.parameters, ends[:-1], axis=1)
-        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes)]
+        flat = np.split(state.parameters, ends[:-1], axis=1)
+        return [array.reshape(-1, *shape) for array, shape in zip(flat, self.shapes)]
 
 
-def _check_table(
-    inputs: int,
-    symbols: int,
-    x,
-    y,
-    loss_mask,
-    step_mask,
-    reset,
-    detach,
-    eval_x,
-    eval_y,
-    eval_mask,
-    eval_group,
-    candidates,
-) -> None:
+def _check_table(table: UpdateTable) -> None:
     """C reads wherever an index points to, so a wrong table must not get there."""
     shapes_agree = (
-        x.shape[:3] == y.shape == loss_mask.shape == step_mask.shape
-        and x.shape[:2] == reset.shape == detach.shape
-        and eval_x.shape[:2] == eval_y.shape == eval_mask.shape == eval_group.shape
-        and x.shape[3] == eval_x.shape[2]
+        table.x.shape[:3] == table.y.shape == table.loss_mask.shape == table.step_mask.shape
+        and table.x.shape[:2] == table.reset.shape == table.detach.shape
+        and table.eval_x.shape[:2] == table.eval_y.shape == table.eval_mask.shape == table.eval_group.shape
+        and table.x.shape[3] == table.eval_x.shape[2]
     )
-    if not shapes_agree or not x.size:
+    if not shapes_agree or not table.x.size:
         raise ValueError("the table's arrays do not fit together")
     within = lambda array, first, end: not array.size or (array.min() >= first and array.max() < end)
-    targets = (y[loss_mask], eval_y[eval_mask])
-    if not all([within(a, -1, inputs) for a in (x, eval_x)] + [within(a, 0, symbols) for a in targets]):
+    targets = (table.y[table.loss_mask], table.eval_y[table.eval_mask])
+    is_right = [within(array, -1, table.inputs) for array in (table.x, table.eval_x)]
+    if not all(is_right + [within(array, 0, table.symbols) for array in targets]):
         raise ValueError("the table has an index outside its inputs or symbols")
-    if not (within(eval_group, -1, len(candidates)) and within(candidates, -1, symbols)):
+    if not (within(table.eval_group, -1, len(table.candidates)) and within(table.candidates, -1, table.symbols)):
         raise ValueError("the table has an index outside its candidates or symbols")
-    if (loss_mask & ~step_mask).any():
+    if (table.loss_mask & ~table.step_mask).any():
         raise ValueError("the table scores padding")
 
 
@@ -244,8 +238,8 @@ def identity() -> str:
 @functools.cache
 def build() -> str:
     """Names the compiled library, which runs on processors like this one."""
-    parts = (identity(), repr(TUNINGS), processor())
-    return f"native-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
+    content = "|".join((identity(), repr(TUNINGS), processor()))
+    return f"native-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
 def _path_in(folder: Path) -> Path:

@@ -6,7 +6,10 @@ and the optimizers work element by element, so one optimizer step serves all. Th
 quicker engine (`native`), with the same interface and, within rounding, the same results.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +19,9 @@ from memory_trials.models.backend import tf
 from memory_trials.models.cells import Model, predict
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable, one_hot
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int, Shaped
 
 FOUND = {"learned": tf.bool, "margin": tf.float32, "memory": tf.float32}  # what a check finds of each trial
 TINY = np.float32(1e-37)  # no output counts as less, so that memory is finite
@@ -31,8 +37,8 @@ class State:
     carry: tuple
     used: int
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Each weight, slot and state by its number, and the steps taken: [used, ...]."""
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "used ..."]]:
+        """Each weight, slot and state by its number, and the steps taken."""
         *tensors, steps = tf.nest.flatten(self.carry)
         numbered = {str(index): tensor.numpy()[: self.used] for index, tensor in enumerate(tensors)}
         return numbered | {"steps": np.full(self.used, steps.numpy())}
@@ -56,23 +62,25 @@ class Program:
         self.learning_rate = settings.learning_rate
         self._compiled = tf.function(self._run, jit_compile=True, autograph=False)
 
-    def run(self, state: State, checks: np.ndarray, order: None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Train checks[-1] epochs, judging after each of the checks: losses [T, E]; learned, margin, memory [T, C]."""
+    def run(
+        self, state: State, checks: Int[np.ndarray, " C"], order: None
+    ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
+        """Train E = checks[-1] epochs, evaluating after each of the checks: losses; learned, margin and memory."""
         state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
         of_each = {name: array.numpy()[: len(checks), : state.used].T for name, array in zip(FOUND, found)}
         return losses.numpy()[: checks[-1], : state.used].T, of_each
 
-    def weights(self, state: State) -> list[np.ndarray]:
+    def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
         return [w.numpy()[: state.used] for w in state.carry[0]]
 
-    def start(self, weights: list[np.ndarray]) -> State:
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
         trials, batch = len(weights[0]), self.table.x.shape[2]
         slots = [np.zeros_like(w) for w in weights for _ in range(self.slots)]
         states = [np.zeros((trials, batch, size), np.float32) for size in self.model.state_sizes]
         numbered = {str(index): array for index, array in enumerate([*weights, *slots, *states])}
         return self.resume(numbered | {"steps": np.zeros(trials, np.float32)})
 
-    def resume(self, arrays: dict[str, np.ndarray]) -> State:
+    def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
         """From a state's arrays, or some trials of them that have taken the same steps."""
         used, count = len(arrays["steps"]), len(self.model.variables)
         rows = np.minimum(np.arange(self.trials), used - 1)
@@ -81,10 +89,11 @@ class Program:
         of_each = [tuple(slots[index * self.slots : (index + 1) * self.slots]) for index in range(count)]
         return State((tensors[:count], of_each, states, tf.constant(arrays["steps"][0])), used)
 
-    def _run(self, carry: tuple, epochs: "tf.Tensor") -> tuple:
-        """Train for some epochs, judging after every `every`-th and after the last.
+    def _run(self, carry: tuple, epochs: tf.Tensor) -> tuple:
+        """Train for some epochs, evaluating after every `eval_interval`-th and after the last.
 
-        Returns carry, losses [capacity * every, T] and what was found [capacity, T]; only the first rows are filled.
+        Returns carry, losses [capacity * eval_interval, T] and what was found [capacity, T]; only the first rows
+        are filled.
         """
         updates = len(self.table.x)
 
@@ -109,7 +118,7 @@ class Program:
         _, _, carry, losses, found = tf.while_loop(lambda _, epoch, *__: epoch < epochs, check_body, start)
         return carry, losses.stack(), [array.stack() for array in found]
 
-    def _update(self, u: "tf.Tensor", carry: tuple) -> tuple:
+    def _update(self, u: tf.Tensor, carry: tuple) -> tuple:
         """One optimizer step for every trial: carry, loss [T] before the step."""
         weights, slots, states, steps = carry
         losses, gradients, states = self._losses_and_gradients(u, weights, states)
@@ -123,7 +132,7 @@ class Program:
         new_weights, new_slots, new_steps = new
         return (new_weights, new_slots, states, new_steps), losses
 
-    def _losses_and_gradients(self, u: "tf.Tensor", weights: list, states: list) -> tuple[tf.Tensor, list, list]:
+    def _losses_and_gradients(self, u: tf.Tensor, weights: list, states: list) -> tuple[tf.Tensor, list, list]:
         """Of update u: the losses [T], their gradients with respect to the weights, and the states after it.
 
         Back-propagation through time in three passes, so that only what must be done step by step is:
@@ -231,7 +240,7 @@ class Program:
         step_mask = tf.constant(self.table.step_mask)[u, step][:, tf.newaxis]
         return [tf.where(step_mask, new, old) for new, old in zip(new_states, states)]
 
-    def _evaluate(self, weights: list) -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+    def _evaluate(self, weights: list) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """With frozen weights and fresh state, of each trial [T]: is every scored step of every sequence right; the
         least lead of a right output over the best wrong one; memory in bits (see `predictions.memory_bits`)."""
         table = self.table

@@ -1,7 +1,10 @@
 """What trained trials answer, from their weights: whether they are right, by what lead, and how much they remember."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,40 +14,43 @@ from memory_trials.settings import FreeRunSettings, ModelSettings
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.problems import Problem
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int
+
 TINY = 1e-300  # no output counts as less, so that memory is finite
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What T trials answer at each wanted step of the K rows of L evaluation steps; every array is [T, K, L].
+    """What T trials answer at each wanted step of the K rows of L evaluation steps.
 
-    predicted int: the index of the symbol with the largest output (the first of equals), -1 where it is not wanted.
+    predicted: the index of the symbol with the largest output (the first of equals), -1 where it is not wanted.
     activation: that output, 0 where not wanted. The others are NaN where not wanted, or where an output is:
     lead: the right output minus the best wrong one. bits: as `memory_bits`, NaN too where no memory is needed;
     logit_lead: there, how far the right symbol leads the other candidates before the output layer's activation.
     """
 
-    predicted: np.ndarray
-    activation: np.ndarray
-    lead: np.ndarray
-    bits: np.ndarray
-    logit_lead: np.ndarray
+    predicted: Int[np.ndarray, "T K L"]
+    activation: Float64[np.ndarray, "T K L"]
+    lead: Float64[np.ndarray, "T K L"]
+    bits: Float64[np.ndarray, "T K L"]
+    logit_lead: Float64[np.ndarray, "T K L"]
 
-    def right(self, table: UpdateTable, margin: float) -> np.ndarray:
-        """[T, K, L] bool: the right symbol is predicted, and leads by at least so much."""
+    def right(self, table: UpdateTable, margin: float) -> Bool[np.ndarray, "T K L"]:
+        """Whether the right symbol is predicted, and leads by at least so much."""
         return (self.predicted == table.eval_y) & (self.lead >= margin)
 
-    def margin(self, scored: np.ndarray) -> np.ndarray:
-        """[T]: the least lead over the scored steps [K, L]; NaN where one of them is."""
+    def margin(self, scored: Bool[np.ndarray, "K L"]) -> Float64[np.ndarray, " T"]:
+        """The least lead over the scored steps; NaN where one of them is."""
         return self.lead[:, scored].min(axis=1)
 
-    def memory(self, table: UpdateTable) -> np.ndarray:
-        """[T] bits: the mean of `bits` over the steps that need memory; NaN where there is none."""
+    def memory(self, table: UpdateTable) -> Float64[np.ndarray, " T"]:
+        """In bits: the mean of `bits` over the steps that need memory; NaN where there is none."""
         needed = table.eval_group >= 0
         return self.bits[:, needed].mean(axis=1) if needed.any() else np.full(len(self.bits), np.nan)
 
-    def signal_and_bias(self, table: UpdateTable) -> tuple[np.ndarray, np.ndarray]:
-        """What decides whether a trial is right where memory is needed, each [T], in logits; NaN where nothing is.
+    def signal_and_bias(self, table: UpdateTable) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
+        """What decides whether a trial is right where memory is needed, in logits; NaN where nothing is.
 
         Signal: the mean lead of the right symbol over these steps, which only what is remembered can raise, since a
         preference for one symbol helps as much at one step as it hurts at the other. Bias: how far the worst of these
@@ -58,11 +64,16 @@ class Answers:
         return signal, signal - leads.min(axis=1)
 
 
-def answers(settings: ModelSettings, weights: dict[str, np.ndarray], table: UpdateTable, wanted: np.ndarray) -> Answers:
-    """What T trials answer. wanted [L] bool: the steps to look at.
+def answers(
+    settings: ModelSettings,
+    weights: dict[str, Float[np.ndarray, "T ..."]],
+    table: UpdateTable,
+    wanted: Bool[np.ndarray, " L"],
+) -> Answers:
+    """What T trials answer. weights: the model's variables by name. wanted: at which steps.
 
-    weights: the model's variables by name, each [T, ...]. The built-in cells are computed by `forward`;
-    a cell of the user's, or one with other activations, by Keras (seconds slower, for its import).
+    The built-in cells are computed by `forward`; a cell of the user's, or one with other activations, by Keras
+    (seconds slower, for its import).
     """
     shape = (len(weights["output/bias"]), *table.eval_y.shape)
     predicted, activation = np.full(shape, -1, np.int64), np.zeros(shape)
@@ -75,30 +86,30 @@ def answers(settings: ModelSettings, weights: dict[str, np.ndarray], table: Upda
         lead[:, :, step] = _lead(output, target)
         needing = rows[table.eval_group[:, step] >= 0]
         if len(needing):
-            sets = table.candidates[table.eval_group[needing, step]]  # [flows, M]
-            among = np.where(sets >= 0, output[:, needing[:, np.newaxis], sets], np.nan)  # [T, flows, M]
+            sets = table.candidates[table.eval_group[needing, step]]  # [rows, M]
+            among = np.where(sets >= 0, output[:, needing[:, np.newaxis], sets], np.nan)  # [T, rows, M]
             right = (sets == target[needing, np.newaxis]).argmax(axis=1)
             bits[:, needing, step] = memory_bits(among, right)
             logit_lead[:, needing, step] = _lead(_logits(among, settings.output), right)
     return Answers(predicted, activation, lead, bits, logit_lead)
 
 
-def memory_bits(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """How much of what must be remembered is known, in bits: [T, K] from the candidates' outputs [T, K, M].
+def memory_bits(outputs: Float[np.ndarray, "T K M"], right: Int[np.ndarray, " K"]) -> Float[np.ndarray, "T K"]:
+    """How much of what must be remembered is remembered, in bits, from the outputs of the M candidates.
 
     At a step where several symbols may follow, the outputs of these candidates, normalised among each other, give the
     right one the probability q, and memory is log2(number of candidates) + log2 q: all of it (1 bit for two candidates)
     is q = 1, 0 is guessing, and negative is worse than guessing. It is what the trial's answer tells about the symbol
     to be remembered, scored by its logarithm (Good 1952), relative to a uniform guess. Sigmoid and softmax are treated
-    alike. right [K]: which of the M candidates is right; NaN in outputs fills up smaller sets.
+    alike. right: which of the candidates is right; NaN in outputs fills up smaller sets.
     """
     own = np.take_along_axis(outputs, right[np.newaxis, :, np.newaxis], axis=-1)[..., 0]
     mean = np.nansum(outputs, axis=-1) / (~np.isnan(outputs)).sum(axis=-1).clip(1)
     return np.log2(np.maximum(own, TINY) / np.maximum(mean, TINY))
 
 
-def _lead(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """[T, K]: the right output minus the largest of the others, of outputs [T, K, M]; NaN where the right one is."""
+def _lead(outputs: Float[np.ndarray, "T K M"], right: Int[np.ndarray, " K"]) -> Float[np.ndarray, "T K"]:
+    """The right output minus the largest of the others; NaN where the right one is."""
     index = np.broadcast_to(right[np.newaxis, :, np.newaxis], (*outputs.shape[:2], 1))
     own = np.take_along_axis(outputs, index, axis=-1)[..., 0]
     others = np.array(outputs)
@@ -106,13 +117,15 @@ def _lead(outputs: np.ndarray, right: np.ndarray) -> np.ndarray:
     return own - np.fmax.reduce(others, axis=-1)
 
 
-def _logits(outputs: np.ndarray, activation: str) -> np.ndarray:
+def _logits(outputs: Float[np.ndarray, "T K M"], activation: str) -> Float[np.ndarray, "T K M"]:
     """What the output layer had before its activation; with softmax but for a number that all outputs share."""
     log = np.log(np.maximum(outputs, TINY))
     return log if activation == "softmax" else log - np.log(np.maximum(1 - outputs, 1e-17))
 
 
-def _outputs(settings: ModelSettings, weights, table: UpdateTable, wanted) -> Iterator[tuple[int, np.ndarray]]:
+def _outputs(
+    settings: ModelSettings, weights, table: UpdateTable, wanted: Bool[np.ndarray, " L"]
+) -> Iterator[tuple[int, Float[np.ndarray, "T K symbols"]]]:
     if forward.supports(settings):
         return forward.outputs(settings, weights, table.eval_x, wanted)
     from memory_trials.models import cells
@@ -123,10 +136,10 @@ def _outputs(settings: ModelSettings, weights, table: UpdateTable, wanted) -> It
 
 
 def free_run(
-    settings: ModelSettings, weights: dict[str, np.ndarray], problem: Problem, run: FreeRunSettings
-) -> np.ndarray:
-    """What each of T trials says after the first `run.prefix` symbols of each evaluation sequence, when it is fed its
-    own predictions: indices [T, K, the longest sequence - prefix + run.beyond]. `UserError` where it cannot be."""
+    settings: ModelSettings, weights: dict[str, Float[np.ndarray, "T ..."]], problem: Problem, run: FreeRunSettings
+) -> Int[np.ndarray, "T K steps"]:
+    """The indices of what each trial says after the first `run.prefix` symbols of each evaluation sequence, when it is
+    fed its own predictions, for (the longest sequence - prefix + run.beyond) steps. `UserError` where it cannot be."""
     shortest, longest = min(map(len, problem.evaluation_sequences)), max(map(len, problem.evaluation_sequences))
     if run.prefix >= shortest:
         raise UserError(
@@ -141,11 +154,11 @@ def free_run(
     return forward.free_run(settings, weights, prefix, longest - run.prefix + run.beyond)
 
 
-def recited(following: np.ndarray, problem: Problem, prefix: int, learned: np.ndarray) -> dict[str, int]:
+def recited(
+    following: Int[np.ndarray, "T K steps"], problem: Problem, prefix: int, learned: Bool[np.ndarray, " T"]
+) -> dict[str, int]:
     """How many trials, of those that learned and of the others, recite the rest of every sequence when running freely;
-    and what those that learned say next, after the last symbol, over all their runs.
-
-    following [T, K, steps]: from `free_run`. learned [T] bool.
+    and what those that learned say next, after the last symbol, over all their runs. following: from `free_run`.
     """
     right = np.ones(len(following), bool)
     next_symbols = np.zeros(len(problem.alphabet), int)

@@ -5,10 +5,13 @@ made of; `write` and `read` take it to its files and back. Numbers are rounded, 
 does with the last ones cannot show.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,8 +26,11 @@ from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.problems import Problem, conflicts
 from memory_trials.training.trained import Trained
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
 METRICS, FIGURE = "metrics.json", "answer.png"
-LONG = 50  # steps; of longer flows only the scored ones are predicted
+LONG = 50  # steps; of longer rows only the scored ones are predicted
 DIGITS = 7  # significant ones of a number; a single-precision number has no more
 DECIMALS = 6  # of leads, memory and activations, which may be differences of almost equal numbers
 
@@ -54,8 +60,9 @@ class Outcome:
     """What is known of an arm. metrics: the content of metrics.json. The tables, named and typed as in `TABLES`:
 
     trials: a row for each. predictions: what each trial said at each step that is shown; confusion: at those that need
-    memory. loss, learned, remembered: over epochs, the loss, the share of trials that know every step with its
-    interval, and the memory in bits. time_to_learn: the Kaplan-Meier curve. free_run: only where it was asked for.
+    memory. loss, learned, remembered: over epochs, the loss, the share of trials that are right in every step with its
+    interval, and the memory in bits. time_to_learn: the Kaplan-Meier curve. free_run: only where the
+    settings ask for it.
     """
 
     metrics: dict[str, int | float | None]
@@ -80,12 +87,15 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
     verdicts = _verdicts(said, table, required_margin)
     learned = verdicts.learned
     memory, margin = said.memory(table), said.margin(table.eval_mask)
-    known = trained.known(required_margin)
-    epochs_to_learn = statistics.first_learned(trained.checks, known)
+    learned_at_checks = trained.learned_by(required_margin)
+    epochs_to_learn = statistics.first_learned(trained.checks, learned_at_checks)
     losses = trained.losses.astype(np.float64)
     epochs = losses.shape[1]
     metrics = statistics.summary(verdicts, losses[:, -1], epochs_to_learn, epochs, confidence)
-    metrics |= {"verdict_changes": statistics.changes_of_verdict(known), "memory_whole": whole_memory(table)}
+    metrics |= {
+        "verdict_changes": statistics.changes_of_verdict(learned_at_checks),
+        "memory_whole": whole_memory(table),
+    }
     metrics |= statistics.memory_summary(memory, learned, margin, confidence)
     metrics |= statistics.chance(*said.signal_and_bias(table))
     metrics |= _evaluated_otherwise(settings, problem, table, trained)
@@ -100,7 +110,7 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
     every_epoch = np.arange(1, epochs + 1)
     curves = {
         "loss": (every_epoch, *statistics.loss_curves(losses).T),
-        "learned": (trained.checks, *statistics.share_learned(known, confidence).T),
+        "learned": (trained.checks, *statistics.share_learned(learned_at_checks, confidence).T),
         "remembered": (trained.checks, *statistics.memory_curves(trained.memory).T),
         "time_to_learn": statistics.time_to_learn(epochs_to_learn, epochs, confidence)[0].T,
     }
@@ -121,8 +131,8 @@ def whole_memory(table: UpdateTable) -> float | None:
     return float(np.log2(counts).mean()) if len(counts) else None
 
 
-def shown_steps(table: UpdateTable) -> np.ndarray:
-    """[K, L] bool: the evaluation steps that predictions are made and kept of: all, of long rows only what counts."""
+def shown_steps(table: UpdateTable) -> Bool[np.ndarray, "K L"]:
+    """The evaluation steps that predictions are made and kept of: all, of long rows only what counts."""
     return table.eval_mask if table.eval_y.shape[1] > LONG else table.eval_position[:, :, 0] >= 0
 
 
@@ -132,8 +142,7 @@ def _verdicts(said: Answers, table: UpdateTable, margin: float) -> statistics.Ve
 
 def _evaluated_otherwise(settings: Settings, problem: Problem, table: UpdateTable, trained: Trained) -> dict:
     """Success rate and memory by the other way of evaluating, where it is another: from a fresh state before each
-    sequence
-    (afresh), or with the resets and batches of training (stateful)."""
+    sequence (afresh), or with the resets and batches of training (stateful)."""
     stateful = not settings.evaluation.stateful
     other = encoding.make_table(problem, settings.encoding, settings.training, stateful)
     names = [name for name in vars(table) if name.startswith("eval_")]
@@ -168,7 +177,7 @@ def _frame(name: str, columns) -> pd.DataFrame:
     return frame
 
 
-def _predictions(problem: Problem, table: UpdateTable, seeds: np.ndarray, said: Answers) -> pd.DataFrame:
+def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], said: Answers) -> pd.DataFrame:
     """What every trial said at each of `shown_steps`."""
     scored = [problem.scored(sequence) for sequence in problem.evaluation_sequences]
     rows = (
@@ -189,8 +198,10 @@ def _predictions(problem: Problem, table: UpdateTable, seeds: np.ndarray, said: 
     return _frame("predictions", zip(*rows))
 
 
-def _confusion(problem: Problem, table: UpdateTable, seeds: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """What each trial said at each of `problems.conflicts`; predicted [T, K, L]."""
+def _confusion(
+    problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], predicted: Int[np.ndarray, "T K L"]
+) -> pd.DataFrame:
+    """What each trial said at each of `problems.conflicts`."""
     needed = conflicts(problem)
     at = [tuple(position) in needed for position in table.eval_position.reshape(-1, 2).tolist()]
     rows = (
@@ -201,16 +212,20 @@ def _confusion(problem: Problem, table: UpdateTable, seeds: np.ndarray, predicte
     return _frame("confusion", zip(*rows))
 
 
-def _positions(table: UpdateTable, seeds: np.ndarray, shown: np.ndarray) -> Iterator[tuple[int, ...]]:
-    """Trial, seed, sequence, step, and where that is in the table (flow, time), of every shown [K, L] step."""
+def _positions(
+    table: UpdateTable, seeds: Int[np.ndarray, " T"], shown: Bool[np.ndarray, "K L"]
+) -> Iterator[tuple[int, ...]]:
+    """Trial, seed, sequence, step, and where that is in the table (row, time), of every shown step."""
     positions = sorted((*table.eval_position[row, t].tolist(), row, t) for row, t in np.argwhere(shown).tolist())
     for trial, seed in enumerate(seeds.tolist()):
         for index in positions:
             yield trial, seed, *index
 
 
-def _free_run(problem: Problem, seeds: np.ndarray, following: np.ndarray, prefix: int) -> pd.DataFrame:
-    """following [T, K, steps]: the indices of the symbols that each trial says after the prefix."""
+def _free_run(
+    problem: Problem, seeds: Int[np.ndarray, " T"], following: Int[np.ndarray, "T K steps"], prefix: int
+) -> pd.DataFrame:
+    """following: the indices of the symbols that each trial says after the prefix."""
     written = lambda symbols: " ".join(str(symbol) for symbol in symbols)
     rows = (
         (seed, k + 1, written(sequence[:prefix]), written(problem.alphabet[index] for index in following[trial, k]))

@@ -1,9 +1,14 @@
 """Rates, intervals, curves and comparisons over trials: NumPy, SciPy, statsmodels; no pictures, no files."""
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int
 
 MARGINS = (0.01, 0.1, 0.5)  # leads that a success rate is also told for
 
@@ -49,8 +54,8 @@ def wrongly_ranked(rate: float, other: float, seeds: int) -> tuple[float, float]
     return max(0.0, 1 - float(better @ np.cumsum(worse))), alike
 
 
-def quantile(values: np.ndarray, p: float, confidence: float) -> tuple[float, float | None, float | None]:
-    """A quantile of these values [N], and the interval that the binomial distribution gives for it (Conover 1999,
+def quantile(values: Float[np.ndarray, " N"], p: float, confidence: float) -> tuple[float, float | None, float | None]:
+    """A quantile of these values, and the interval that the binomial distribution gives for it (Conover 1999,
     section 3.2), None at an end for which there are too few values."""
     from scipy.stats import quantile_test
 
@@ -59,12 +64,14 @@ def quantile(values: np.ndarray, p: float, confidence: float) -> tuple[float, fl
     return float(np.quantile(values, p)), *ends
 
 
-def memory_summary(memory: np.ndarray, learned: np.ndarray, margin: np.ndarray, confidence: float) -> dict:
-    """How much is remembered, for metrics.json; all arrays [T].
+def memory_summary(
+    memory: Float[np.ndarray, " T"], learned: Bool[np.ndarray, " T"], margin: Float[np.ndarray, " T"], confidence: float
+) -> dict[str, float | int | None]:
+    """How much is remembered, for metrics.json.
 
     memory, in bits: its median, 10 % and 90 % quantile over all trials, each with its interval, and its median over
     those that learned; None where no step needs memory. margin: by what lead those that learned did (median), and how
-    many would have, had more of a lead been asked for. Where training diverged, nothing is remembered.
+    many would have, had more of a lead been required. Where training diverged, nothing is remembered.
     """
     result: dict[str, float | int | None] = {}
     needed = not np.isnan(memory).all()
@@ -74,24 +81,24 @@ def memory_summary(memory: np.ndarray, learned: np.ndarray, margin: np.ndarray, 
         result |= {f"memory_{name}{end}": number for end, number in zip(("", "_low", "_high"), numbers)}
     result["memory_learned_median"] = float(np.median(remembered[learned])) if needed and learned.any() else None
     result["margin_learned_median"] = float(np.median(margin[learned])) if learned.any() else None
-    return result | {f"successes_margin_{asked:g}": int((learned & (margin >= asked)).sum()) for asked in MARGINS}
+    return result | {f"successes_margin_{least:g}": int((learned & (margin >= least)).sum()) for least in MARGINS}
 
 
-def memory_curves(memory: np.ndarray) -> np.ndarray:
-    """memory [T, C] -> [C, 3]: at each check the median, the 10 % and the 90 % quantile over trials; a trial that
-    diverged remembers nothing. All NaN where no step needs memory."""
+def memory_curves(memory: Float[np.ndarray, "T C"]) -> Float64[np.ndarray, "C 3"]:
+    """At each check the median, the 10 % and the 90 % quantile over trials; a trial that diverged remembers nothing.
+    All NaN where no step needs memory."""
     if np.isnan(memory).all():
         return np.full((memory.shape[1], 3), np.nan)
     return np.quantile(np.nan_to_num(memory.astype(np.float64), nan=0.0), [0.5, 0.1, 0.9], axis=0).T
 
 
-def changes_of_verdict(learned: np.ndarray) -> float:
-    """learned [T, C] -> how often, in the mean over trials, one check finds another verdict than the one before."""
+def changes_of_verdict(learned: Bool[np.ndarray, "T C"]) -> float:
+    """How often, in the mean over trials, one check finds another verdict than the one before."""
     return float((learned[:, 1:] != learned[:, :-1]).sum(axis=1).mean())
 
 
-def chance(signal: np.ndarray, bias: np.ndarray) -> dict[str, float | None]:
-    """How much of a success rate is luck, for metrics.json; both [T], from `evaluation.Answers.signal_and_bias`.
+def chance(signal: Float[np.ndarray, " T"], bias: Float[np.ndarray, " T"]) -> dict[str, float | None]:
+    """How much of a success rate is luck, for metrics.json; from `predictions.Answers.signal_and_bias`.
 
     chance_rate: how often a signal exceeds a bias when each is taken from any trial, independently of the other: the
     rate that follows from their spreads alone. None where no step needs memory.
@@ -109,46 +116,45 @@ def chance(signal: np.ndarray, bias: np.ndarray) -> dict[str, float | None]:
 
 
 class Verdicts(NamedTuple):
-    """What T trials got right: learned [T] bool, every scored step; and the shares of the sequences that are right in
-    every scored step, and of these steps, each [T]."""
+    """What trials got right: learned, every scored step; and the shares of the sequences that are right in every scored
+    step, and of these steps."""
 
-    learned: np.ndarray
-    sequence_accuracy: np.ndarray
-    step_accuracy: np.ndarray
+    learned: Bool[np.ndarray, " T"]
+    sequence_accuracy: Float64[np.ndarray, " T"]
+    step_accuracy: Float64[np.ndarray, " T"]
 
 
-def verdicts(right: np.ndarray, scored: np.ndarray, sequence: np.ndarray) -> Verdicts:
-    """right [T, K, L] bool; scored [K, L] bool; sequence [K, L]: which sequence a step belongs to."""
+def verdicts(
+    right: Bool[np.ndarray, "T K L"], scored: Bool[np.ndarray, "K L"], sequence: Int[np.ndarray, "K L"]
+) -> Verdicts:
+    """Of what is right and what is scored. sequence: which one a step belongs to."""
     right = right[:, scored]  # [T, steps]
     of = sequence[scored]
     sequence_right = np.stack([right[:, of == number].all(axis=1) for number in np.unique(of)], axis=1)
     return Verdicts(sequence_right.all(axis=1), sequence_right.mean(axis=1), right.mean(axis=1))
 
 
-def first_learned(checks: np.ndarray, learned: np.ndarray) -> list[int | None]:
-    """For each trial the first checked epoch after which it had learned; None if it never had.
-
-    checks [C] int, ascending; learned [T, C] bool.
-    """
+def first_learned(checks: Int[np.ndarray, " C"], learned: Bool[np.ndarray, "T C"]) -> list[int | None]:
+    """For each trial the first checked epoch after which it had learned; None if it never had. checks: ascending."""
     return [int(checks[np.argmax(row)]) if row.any() else None for row in learned]
 
 
-def loss_curves(losses: np.ndarray) -> np.ndarray:
-    """losses [T, E] -> [E, 3]: in each epoch the median, the 10 % and the 90 % quantile over trials."""
+def loss_curves(losses: Float[np.ndarray, "T E"]) -> Float[np.ndarray, "E 3"]:
+    """In each epoch the median, the 10 % and the 90 % quantile over trials."""
     return np.quantile(losses, [0.5, 0.1, 0.9], axis=0).T
 
 
-def share_learned(learned: np.ndarray, confidence: float) -> np.ndarray:
-    """learned [T, C] -> [C, 3]: at each check the share of trials that know it then, and its interval."""
+def share_learned(learned: Bool[np.ndarray, "T C"], confidence: float) -> Float64[np.ndarray, "C 3"]:
+    """At each check the share of trials that are right in every step then, and its interval."""
     return np.array([success_rate(int(column.sum()), len(column), confidence) for column in learned.T])
 
 
 def time_to_learn(
     epochs_to_learn: list[int | None], epochs: int, confidence: float
-) -> tuple[np.ndarray, float | None, float | None, float | None]:
+) -> tuple[Float64[np.ndarray, "N 4"], float | None, float | None, float | None]:
     """Kaplan-Meier: a trial that never learned in these epochs is censored, not left out.
 
-    Returns the curve [N, 4] (epoch, share that has learned by then, low, high), and the median epoch with the
+    Returns the curve (epoch, share that has learned by then, low, high), and the median epoch with the
     ends of its interval, each None where the curve (or its band) does not reach one half.
     """
     from scipy.stats import CensoredData, ecdf
@@ -171,11 +177,11 @@ def time_to_learn(
     )
 
 
-def compare(learned: np.ndarray, others: list[np.ndarray]) -> list[float]:
+def compare(learned: Bool[np.ndarray, " T"], others: list[Bool[np.ndarray, " T"]]) -> list[float]:
     """Is the success rate of each other arm that of the first? p values, adjusted by Holm (1979) for their number.
 
-    learned [T] bool and each of the others [T]: trial by trial the same seeds, so the exact McNemar (1947) test is
-    the right one: it looks at the seeds that learned in one arm only.
+    Trial by trial the arms have the same seeds, so the exact McNemar (1947) test is the right one: it depends on the
+    seeds that learned in one arm only.
     """
     if not others:
         return []
@@ -190,9 +196,13 @@ def compare(learned: np.ndarray, others: list[np.ndarray]) -> list[float]:
 
 
 def summary(
-    verdicts: Verdicts, final_loss: np.ndarray, epochs_to_learn: list[int | None], epochs: int, confidence: float
+    verdicts: Verdicts,
+    final_loss: Float[np.ndarray, " T"],
+    epochs_to_learn: list[int | None],
+    epochs: int,
+    confidence: float,
 ) -> dict[str, int | float | None]:
-    """The content of metrics.json; all arrays [T].
+    """The content of metrics.json.
 
     median_epochs_to_learn: by Kaplan and Meier, so None where fewer than half ever learned. forgotten: how many
     had learned at some check, but not in the end.

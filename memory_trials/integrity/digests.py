@@ -34,7 +34,7 @@ def recorded(model: ModelSettings, changes: dict[str, Any], trained: Trained) ->
 
 
 def agree(kept: dict[str, Any], index: int, trained: Trained) -> bool:
-    """Whether the only trial that was trained is the one at this place in an arm's record."""
+    """Whether the only trial that was trained is the one at this index in an arm's record."""
     if "trials" in kept:
         return of_trials(trained)[0] == kept["trials"][LENGTH * index : LENGTH * (index + 1)]
     loss, expected = float(trained.losses[0, -1]), kept["losses"][index]

@@ -70,7 +70,7 @@ def _recorded(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def chosen(found: list[Record], share: float | None, seed: int) -> Iterator[tuple[Record, int]]:
-    """Records and places of trials, in random order: this share of all, or as many as there is time for, first one
+    """Records and indices of trials, in random order: this share of all, or as many as there is time for, first one
     trial of every arm, so that little time says something about each."""
     order = random.Random(seed)
     if share is not None:

@@ -4,11 +4,14 @@ A model here is a pair of Keras layers for *one* trial; `trainer` and `predictio
 Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)`.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, no_type_check
 
 import numpy as np
 
@@ -18,10 +21,14 @@ from memory_trials.models.backend import keras, tf
 from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
 from memory_trials.tasks.encoding import one_hot
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int
+
 DRAWS = 64  # integers drawn while layers are constructed; the built-in cells draw up to six
 
 
 @keras.saving.register_keras_serializable(package="memory_trials")
+@no_type_check  # Keras reads the signature of __init__, which a wrapper that checks would hide
 class MLPCell(keras.layers.Dense):
     """A hidden layer without memory, in a cell's clothes: h = tanh(x W + b), no state."""
 
@@ -37,8 +44,8 @@ class MLPCell(keras.layers.Dense):
 class Model:
     """A cell and its output layer, both built; `weights` of one trial are the cell's, then the layer's."""
 
-    cell: "keras.layers.Layer"
-    dense: "keras.layers.Layer"
+    cell: keras.layers.Layer
+    dense: keras.layers.Layer
     softmax: bool
     state_sizes: tuple[int, ...]
     unused: list[np.ndarray]  # non-trainable variables, such as the seed of a dropout that is not there
@@ -53,7 +60,7 @@ class Model:
         layers = (("cell", self.cell), ("output", self.dense))
         return [f"{name}/{v.path.partition('/')[2]}" for name, layer in layers for v in layer.trainable_variables]
 
-    def step(self, weights: list, x: "tf.Tensor", states: list) -> tuple["tf.Tensor", list]:
+    def step(self, weights: list, x: tf.Tensor, states: list) -> tuple[tf.Tensor, list]:
         """One time step of one trial: x [B, inputs], states [B, size] each -> output [B, units], new states."""
         count = len(self.cell.trainable_variables)
         # constants, not variables: a compiled program locks the variables it reads, and shards would run in turn
@@ -61,11 +68,11 @@ class Model:
         (output, states), _ = self.cell.stateless_call(weights[:count], unused, x, states)
         return output, list(states)
 
-    def readout(self, weights: list, output: "tf.Tensor") -> "tf.Tensor":
+    def readout(self, weights: list, output: tf.Tensor) -> tf.Tensor:
         """The cell's output [B, units] -> the output layer's activations [B, symbols]."""
         return self.dense.stateless_call(weights[len(self.cell.trainable_variables) :], [], output)[0]
 
-    def loss(self, y: "tf.Tensor", prediction: "tf.Tensor") -> "tf.Tensor":
+    def loss(self, y: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
         """Keras's own cross-entropy: y, prediction [B, symbols] -> [B]."""
         crossentropy = keras.losses.categorical_crossentropy if self.softmax else keras.losses.binary_crossentropy
         return crossentropy(y, prediction)
@@ -125,8 +132,10 @@ def _cell_class(name: str) -> type:
     return cell_class
 
 
-def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray]:
-    """The weights that Keras draws after `keras.utils.set_random_seed(seed)`: a list of [trials, ...] arrays.
+def initial_weights(
+    settings: ModelSettings, inputs: int, symbols: int, seeds: Int[np.ndarray, " T"]
+) -> list[Float32[np.ndarray, "T ..."]]:
+    """The weights that Keras draws after `keras.utils.set_random_seed(seed)`.
 
     `initializers` does the same without Keras, for what it supports. Building the layers anew for every seed takes
     Keras some 20 ms each. But all that a seed changes is the integer that each initializer received when it was
@@ -164,7 +173,9 @@ class _TracedSeed(keras.random.SeedGenerator):
         return tf.stack([self.seed, 0])
 
 
-def _traced_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray] | None:
+def _traced_weights(
+    settings: ModelSettings, inputs: int, symbols: int, seeds: Int[np.ndarray, " T"]
+) -> list[Float32[np.ndarray, "T ..."]] | None:
     """As `initial_weights`, all at once; None where the layers do not allow it."""
     template = 1 if seeds[-1] != 1 else 2  # another seed than the one the result is compared for
     try:
@@ -210,10 +221,10 @@ def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable
     return draw_all
 
 
-def predict(model: Model, weights: list, x: np.ndarray, inputs: int) -> "tf.Tensor":
+def predict(model: Model, weights: list, x: Int[np.ndarray, "K L F"], inputs: int) -> tf.Tensor:
     """Activations [T, K, L, symbols] of T trials for K sequences, each from a fresh state.
 
-    weights: the stacked variables of the model, each [T, ...]. x [K, L, F]: where the input vector,
+    weights: the stacked variables of the model, each [T, ...]. x: where the input vector,
     of length inputs, is 1.
     """
     if weights[0].shape[0] == 1:  # tf.vectorized_map loses the shape of a single trial

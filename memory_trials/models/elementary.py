@@ -6,11 +6,16 @@ an order that is written out. The functions are wrong by some units in the last 
 rounded to float32 is the right one but for about one in a hundred million. What is NaN stays NaN.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from math import factorial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
 
 # pi/2 and log(2) as sums of two doubles; a product of the first, which ends in zeros, with a small integer is exact
 HALF_PI = (float.fromhex("0x1.921fb544p+0"), float.fromhex("0x1.0b4611a626331p-34"))
@@ -29,7 +34,7 @@ SIN = [(-1) ** n / factorial(2 * n + 1) for n in range(8, 0, -1)]  # of x^2 to (
 COS = [(-1) ** n / factorial(2 * n) for n in range(9, 0, -1)]
 
 
-def log(x: np.ndarray) -> np.ndarray:
+def log(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     """Natural logarithm of positive, normal numbers, in double precision.
 
     x = 2^e m with m between sqrt(1/2) and sqrt(2); log m = 2 atanh((m - 1) / (m + 1)).
@@ -45,7 +50,7 @@ def log(x: np.ndarray) -> np.ndarray:
     return exponent * LOG_2[0] + (2 * s + (rest + exponent * LOG_2[1]))
 
 
-def sin_cos(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sin_cos(x: Float[np.ndarray, "*shape"]) -> tuple[Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"]]:
     """Sine and cosine of numbers from 0 to 2 pi, in double precision: of what a multiple of pi/2 leaves."""
     x = np.asarray(x, np.float64)
     quarter = np.rint(x * (2 / np.pi))
@@ -59,7 +64,7 @@ def sin_cos(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(odd, cos, sin) * sign, np.where(odd, -sin, cos) * sign
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
+def sigmoid(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     """1 / (1 + exp(-x))."""
     return _in_blocks(_sigmoid, x)
 
@@ -71,7 +76,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return below
 
 
-def tanh(x: np.ndarray) -> np.ndarray:
+def tanh(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     """(1 - exp(-2x)) / (1 + exp(-2x)); right to 3e-16."""
     return _in_blocks(_tanh, x)
 
@@ -84,14 +89,14 @@ def _tanh(x: np.ndarray) -> np.ndarray:
     return difference
 
 
-def softmax(x: np.ndarray) -> np.ndarray:
+def softmax(x: Float[np.ndarray, "*shape n"]) -> Float64[np.ndarray, "*shape n"]:
     """Over the last axis."""
     powers = _in_blocks(lambda x: np.divide(*_exp_as_ratio(x)), x - x.max(axis=-1, keepdims=True))
     return powers / total(powers)
 
 
-def total(x: np.ndarray) -> np.ndarray:
-    """[..., 1]: the sum over the last axis, of which the second half is added to the first until one number is left."""
+def total(x: Float64[np.ndarray, "*shape n"]) -> Float64[np.ndarray, "*shape 1"]:
+    """The sum over the last axis, of which the second half is added to the first until one number is left."""
     size = x.shape[-1]
     while size > 1:
         half = size // 2
@@ -103,16 +108,16 @@ def total(x: np.ndarray) -> np.ndarray:
 
 
 class Sliced(NamedTuple):
-    """A matrix [..., n, m] as `product` takes it: scale 4^-bits (2^bits high + low), where high and low are integers of
-    so many bits. low_high [..., 2n, m]: low, and high below it."""
+    """A matrix as `product` takes it: scale 4^-bits (2^bits high + low), where high and low are integers of so many
+    bits. low_high: low, and high below it."""
 
-    high: np.ndarray
-    low_high: np.ndarray
-    scale: np.ndarray
+    high: Float64[np.ndarray, "*shape n m"]
+    low_high: Float64[np.ndarray, "*shape 2*n m"]
+    scale: Float64[np.ndarray, "*shape 1 1"]
     bits: int
 
 
-def sliced(matrix: np.ndarray) -> Sliced:
+def sliced(matrix: Float[np.ndarray, "*shape n m"]) -> Sliced:
     """Of matrices of float32 or doubles, each by itself."""
     bits = (52 - (2 * matrix.shape[-2] - 1).bit_length()) // 2
     largest = np.maximum(matrix.max(axis=(-2, -1), keepdims=True), -matrix.min(axis=(-2, -1), keepdims=True))
@@ -121,8 +126,8 @@ def sliced(matrix: np.ndarray) -> Sliced:
     return Sliced(high, np.concatenate([low, high], axis=-2), scale, bits)
 
 
-def product(x: np.ndarray, matrix: Sliced) -> np.ndarray:
-    """x @ matrix for x [..., k, n] between -1 and 1, right to some 2^-46 of the matrix's largest number.
+def product(x: Float64[np.ndarray, "*shape k n"], matrix: Sliced) -> Float64[np.ndarray, "*shape k m"]:
+    """x @ matrix for x between -1 and 1, right to some 2^-46 of the matrix's largest number.
 
     BLAS adds in an order of its own, which is why its last bits differ. Where it multiplies and adds integers, and all
     sums are below 2^53, nothing is rounded, so no order makes a difference (Ozaki et al. 2012, "Error-free

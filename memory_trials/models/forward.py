@@ -1,18 +1,24 @@
 """What a trained model computes, written out from the equations in NumPy: no TensorFlow, any number of trials.
 
-This answers "how do I calculate the outputs from the model's weights?", judges trials independently of the
+This answers "how do I calculate the outputs from the model's weights?", evaluates trials independently of the
 framework that trained them, and starts in no time. A row of a Keras kernel belongs to an input, a column to
 a unit; a cell's gates stand side by side in the columns, in the order in which they are split below.
 
 All is computed in double precision, by operations whose bits are the same on every machine (`elementary`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_trials.models.elementary import product, sigmoid, sliced, softmax, tanh
 from memory_trials.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int, Int64
 
 # arguments of a Keras cell that change where training starts, but not what the trained cell computes
 _OF_NO_CONSEQUENCE = {"kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "seed"}
@@ -24,12 +30,15 @@ def supports(model: ModelSettings) -> bool:
 
 
 def outputs(
-    model: ModelSettings, weights: dict[str, np.ndarray], x: np.ndarray, wanted: np.ndarray | None = None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Each step's number and the output layer's activations [T, K, symbols] for K sequences, each from a zero state.
+    model: ModelSettings,
+    weights: dict[str, Float[np.ndarray, "T ..."]],
+    x: Int[np.ndarray, "K L F"],
+    wanted: Bool[np.ndarray, " L"] | None = None,
+) -> Iterator[tuple[int, Float64[np.ndarray, "T K symbols"]]]:
+    """Each step's number and the output layer's activations for K sequences, each from a zero state.
 
-    weights: for each variable of the model (cell/kernel, ..., output/bias) an array [T, ...] over T trials.
-    x [K, L, F]: the indices where the input vector is 1. wanted [L] bool: the steps to yield; None: all.
+    weights: the variables of T trials of the model, by name (cell/kernel, ..., output/bias).
+    x: the indices where the input vector is 1. wanted: the steps to yield; None: all.
     """
     state = _State(model, weights, len(x))
     for t in range(x.shape[1]):
@@ -38,10 +47,12 @@ def outputs(
             yield t, state.read_out()
 
 
-def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.ndarray, steps: int) -> np.ndarray:
-    """The symbols [T, K, steps] that follow when each prediction is fed back as the next input.
+def free_run(
+    model: ModelSettings, weights: dict[str, Float[np.ndarray, "T ..."]], prefix: Int[np.ndarray, "K P"], steps: int
+) -> Int64[np.ndarray, "T K {steps}"]:
+    """The indices of the symbols that follow when each prediction is fed back as the next input.
 
-    prefix [K, P]: the indices of the symbols that each of the K runs is shown first.
+    prefix: the indices of the symbols that each of the K runs is shown first.
     """
     state = _State(model, weights, len(prefix))
     following = np.empty((len(weights["output/bias"]), len(prefix), steps), np.int64)
@@ -56,7 +67,7 @@ def free_run(model: ModelSettings, weights: dict[str, np.ndarray], prefix: np.nd
 class _State:
     """T trials of a model, each working on K sequences, and what their cells hold so far."""
 
-    def __init__(self, model: ModelSettings, weights: dict[str, np.ndarray], sequences: int):
+    def __init__(self, model: ModelSettings, weights: dict[str, Float[np.ndarray, "T ..."]], sequences: int):
         self.kernel = weights["cell/kernel"]
         self.weights = {}
         for name in weights.keys() - {"cell/kernel"}:
@@ -66,8 +77,8 @@ class _State:
         zeros = np.zeros((len(self.kernel), sequences, model.units))
         self.h, self.c = zeros, zeros
 
-    def step(self, indices: np.ndarray) -> None:
-        """indices [K, F] or [T, K, F]: where the input vectors are 1."""
+    def step(self, indices: Int[np.ndarray, "*T K F"]) -> None:
+        """indices: where the input vectors are 1, in all trials or in each of them."""
         trials = np.arange(len(self.kernel))[:, np.newaxis]
         x = 0.0
         for feature in range(indices.shape[-1]):
@@ -75,8 +86,8 @@ class _State:
             x += np.where(index[..., np.newaxis] >= 0, self.kernel[trials, index], 0).astype(np.float64)
         self.h, self.c = self.equations(self.weights, x, self.h, self.c)
 
-    def read_out(self) -> np.ndarray:
-        """The output layer's activations [T, K, symbols]."""
+    def read_out(self) -> Float64[np.ndarray, "T K symbols"]:
+        """The output layer's activations."""
         return self.squash(product(self.h, self.weights["output/kernel"]) + self.weights["output/bias"])
 
 

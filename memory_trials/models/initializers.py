@@ -12,13 +12,19 @@ and those on integers, element by element, in an order that is written out; what
 takes the logarithm of, would come in another order, or from other instructions, on another processor.
 """
 
+from __future__ import annotations
+
 import random
 from math import prod, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_trials.models.elementary import log, sin_cos, total
 from memory_trials.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Float64, Int, UInt32, UInt64
 
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
 CONSTRUCTED = {  # in what order integers are received: by random initializers, and by a cell that is given no seed
@@ -27,7 +33,7 @@ CONSTRUCTED = {  # in what order integers are received: by random initializers, 
     "simple_rnn": ("cell", "kernel", "recurrent", "bias", "output"),
     "mlp": ("kernel", "bias", "output"),
 }
-OPTIONS = {  # of the built-in cells, that are known here
+OPTIONS = {  # of the built-in cells, that are supported here
     "lstm": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed", "unit_forget_bias"},
     "gru": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed"},
     "simple_rnn": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed"},
@@ -51,7 +57,7 @@ DISTRIBUTIONS = {
 RANDOM = {"orthogonal", *DISTRIBUTIONS}
 MATRICES = {"orthogonal", "identity"}  # have two dimensions
 NAMES = {name: name for name in ("zeros", "ones", "identity", *sorted(RANDOM))}
-NAMES |= {name.title().replace("_", ""): name for name in NAMES}  # Keras knows them by their classes, too
+NAMES |= {name.title().replace("_", ""): name for name in NAMES}  # Keras names them by their classes, too
 NAMES |= {"zero": "zeros", "one": "ones", "normal": "random_normal", "uniform": "random_uniform"}
 
 MULTIPLIERS, WEYL = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)  # Philox's
@@ -77,19 +83,21 @@ def supports(settings: ModelSettings) -> bool:
     )
 
 
-def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: np.ndarray) -> list[np.ndarray]:
-    """The weights of a model that `supports` knows, of T seeds: kernel, recurrent kernel (not of an mlp), bias, output
-    kernel, output bias, each [T, ...] float32."""
+def initial_weights(
+    settings: ModelSettings, inputs: int, symbols: int, seeds: Int[np.ndarray, " T"]
+) -> list[Float32[np.ndarray, "T ..."]]:
+    """The weights of a model that is supported, of T seeds: kernel, recurrent kernel (not of an mlp), bias, output
+    kernel, output bias."""
     cell, units, options = settings.cell, settings.units, settings.cell_options
     gates = GATES[cell] * units
     defaults = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
-    names = {part: NAMES[options.get(f"{part}_initializer", default)] for part, default in defaults.items()}
+    names = {variable: NAMES[options.get(f"{variable}_initializer", default)] for variable, default in defaults.items()}
     names["output"] = "glorot_uniform"
 
-    is_random = {part: name in RANDOM for part, name in names.items()} | {"cell": options.get("seed") is None}
-    receive = [part for part in CONSTRUCTED[cell] if is_random[part]]
+    is_random = {variable: name in RANDOM for variable, name in names.items()} | {"cell": options.get("seed") is None}
+    receive = [variable for variable in CONSTRUCTED[cell] if is_random[variable]]
     received = dict(zip(receive, np.array([integers(int(seed), len(receive)) for seed in seeds]).T))
-    drawn = lambda part, shape: draw(names[part], shape, received.get(part, seeds))
+    drawn = lambda variable, shape: draw(names[variable], shape, received.get(variable, seeds))
 
     weights = [drawn("kernel", (inputs, gates))]
     if cell != "mlp":
@@ -104,7 +112,9 @@ def initial_weights(settings: ModelSettings, inputs: int, symbols: int, seeds: n
     return weights
 
 
-def set_forget_bias(settings: ModelSettings, weights: list[np.ndarray], seeds: np.ndarray) -> None:
+def set_forget_bias(
+    settings: ModelSettings, weights: list[Float[np.ndarray, "T ..."]], seeds: Int[np.ndarray, " T"]
+) -> None:
     """What each unit's forgetting begins with, in place: Keras's own (None), a number, or drawn so that units keep for
     1 to T steps.
 
@@ -134,8 +144,8 @@ def integers(seed: int, count: int) -> list[int]:
     return [generator.randint(1, 10**9) for _ in range(count)]
 
 
-def draw(initializer: str, shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
-    """[T, *shape] float32: what one of `NAMES` draws from each of T seeds, which are integers of 31 bits."""
+def draw(initializer: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float32[np.ndarray, "T ..."]:
+    """[T, *shape]: what one of `NAMES` draws from each of T seeds, which are integers of 31 bits."""
     name = NAMES[initializer]
     if name in ("zeros", "ones"):
         return np.full((len(seeds), *shape), name == "ones", np.float32)
@@ -149,7 +159,7 @@ def draw(initializer: str, shape: tuple[int, ...], seeds: np.ndarray) -> np.ndar
     return drawn
 
 
-def _spread(name: str, shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
+def _spread(name: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float32[np.ndarray, "T ..."]:
     """[T, *shape] of one of `DISTRIBUTIONS`."""
     distribution, width = DISTRIBUTIONS[name]
     if isinstance(width, tuple):
@@ -165,7 +175,7 @@ def _spread(name: str, shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
     return drawn.reshape(-1, *shape)
 
 
-def _orthogonal(shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
+def _orthogonal(shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float64[np.ndarray, "T ..."]:
     """[T, *shape]: as a matrix whose columns are those of the last axis, it has orthonormal rows or, where there are
     fewer columns than rows, columns: the Q of a normal matrix, where the diagonal of R is positive."""
     rows, columns = prod(shape[:-1]), shape[-1]
@@ -174,8 +184,8 @@ def _orthogonal(shape: tuple[int, ...], seeds: np.ndarray) -> np.ndarray:
     return (vectors if rows < columns else vectors.swapaxes(1, 2)).reshape(-1, *shape)
 
 
-def _orthonormal(vectors: np.ndarray) -> np.ndarray:
-    """[T, n, m], n vectors of m numbers each, by the modified Gram-Schmidt process in double precision.
+def _orthonormal(vectors: Float[np.ndarray, "T n m"]) -> Float64[np.ndarray, "T n m"]:
+    """n vectors of m numbers each, by the modified Gram-Schmidt process in double precision.
 
     It loses the vectors' condition number of a double's 16 digits; random matrices leave enough for float32's 7.
     """
@@ -190,13 +200,13 @@ def _orthonormal(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def _normal(seeds: np.ndarray, count: int) -> np.ndarray:
-    """[T, count] float32 of mean 0 and variance 1."""
+def _normal(seeds: Int[np.ndarray, " T"], count: int) -> Float32[np.ndarray, "T {count}"]:
+    """Of mean 0 and variance 1."""
     return _box_muller(_words(seeds, count + count % 2))[:, :count]
 
 
-def _truncated(seeds: np.ndarray, count: int) -> np.ndarray:
-    """[T, count] float32: normal numbers, those between -2 and 2. Every four have a stretch of words of their own."""
+def _truncated(seeds: Int[np.ndarray, " T"], count: int) -> Float32[np.ndarray, "T {count}"]:
+    """Normal numbers, those between -2 and 2. Every four have a range of words of their own."""
     groups = -(-count // 4)
     first = np.arange(groups, dtype=np.uint64) * np.uint64(RESERVED)
     key, high = _streams(seeds)
@@ -216,43 +226,45 @@ def _truncated(seeds: np.ndarray, count: int) -> np.ndarray:
     return drawn.reshape(len(seeds), -1)[:, :count]
 
 
-def _box_muller(words: np.ndarray) -> np.ndarray:
-    """[..., 2n] words -> [..., 2n] normal float32, as TensorFlow's BoxMullerFloat: of each pair the sine first."""
+def _box_muller(words: UInt32[np.ndarray, "*shape n"]) -> Float32[np.ndarray, "*shape n"]:
+    """Normal numbers, as TensorFlow's BoxMullerFloat: of each pair the sine first."""
     uniform = _uniform(words)
     first, second = np.maximum(uniform[..., 0::2], np.float32(1e-7)), uniform[..., 1::2]
     radius = np.sqrt(np.float32(-2) * log(first).astype(np.float32))
     normal = np.empty_like(uniform)
     angle = (2 * np.pi * second.astype(np.float64)).astype(np.float32)
-    for place, number in enumerate(sin_cos(angle)):
-        normal[..., place::2] = number.astype(np.float32) * radius
+    for index, number in enumerate(sin_cos(angle)):
+        normal[..., index::2] = number.astype(np.float32) * radius
     return normal
 
 
-def _uniform(words: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1): a word's low 23 bits are the mantissa of a number in [1, 2), minus 1."""
+def _uniform(words: UInt32[np.ndarray, " ..."]) -> Float32[np.ndarray, " ..."]:
+    """In [0, 1): a word's low 23 bits are the mantissa of a number in [1, 2), minus 1."""
     return ((words & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
 
 
-def _words(seeds: np.ndarray, count: int) -> np.ndarray:
-    """[T, count] uint32: the beginning of the stream that belongs to each seed."""
+def _words(seeds: Int[np.ndarray, " T"], count: int) -> UInt32[np.ndarray, "T {count}"]:
+    """The beginning of the stream that belongs to each seed."""
     key, high = _streams(seeds[:, np.newaxis])
     words = _philox((np.arange(-(-count // 4), dtype=np.uint64), *high), key)
     return words.reshape(len(seeds), -1)[:, :count]
 
 
-def _streams(seeds: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _streams(seeds: Int[np.ndarray, " ..."]) -> tuple[tuple[UInt64[np.ndarray, " ..."], ...], ...]:
     """The key and the upper half of the counter of TensorFlow's stateless generator with the seed (s, 0), each two
-    words (in uint64) of the seeds' shape: what Philox makes of the counter (s, 0, 0, 0) and a key of TensorFlow's."""
+    words (in uint64): what Philox makes of the counter (s, 0, 0, 0) and a key of TensorFlow's."""
     zero = np.uint64(0)
     words = _philox((seeds.astype(np.uint64), zero, zero), (np.uint64(SCRAMBLE[0]), np.uint64(SCRAMBLE[1])))
     words = words.astype(np.uint64)
     return (words[..., 0], words[..., 1]), (words[..., 2], words[..., 3])
 
 
-def _philox(counter: tuple[np.ndarray, ...], key: tuple[np.ndarray, ...]) -> np.ndarray:
-    """[..., 4] uint32: the block of four words at a counter, by ten rounds of Philox 4x32.
+def _philox(
+    counter: tuple[UInt64[np.ndarray, " ..."] | np.uint64, ...], key: tuple[UInt64[np.ndarray, " ..."] | np.uint64, ...]
+) -> UInt32[np.ndarray, "... 4"]:
+    """The block of four words at a counter, by ten rounds of Philox 4x32.
 
-    counter: the lower half, and the two words of the upper half; key: two words. All are uint64, and broadcast.
+    counter: the lower half, and the two words of the upper half; key: two words. All broadcast.
     """
     word, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     a, b, c, d = np.broadcast_arrays(counter[0] & word, counter[0] >> half, *counter[1:], key[0])[:4]

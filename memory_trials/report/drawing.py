@@ -60,25 +60,25 @@ def _register_fonts() -> None:
     vl_convert.register_font_directory(str(FONTS))
 
 
-def _drawable(part: Any) -> Any:
-    """A part of a specification with six digits of each number, and text of characters that the font has.
+def _drawable(value: Any) -> Any:
+    """A value in a specification with six digits of each number, and text of characters that the font has.
 
     Others become their code point, U+65E5: each machine would take another font for them, or draw the same box for all.
     """
-    if isinstance(part, str):
-        return part if part.isascii() and part.isprintable() else "".join(map(_payloads, part))
-    if isinstance(part, float):
-        return float(f"{part:.6g}")
-    if isinstance(part, list):
-        return [_drawable(inner) for inner in part]
-    if isinstance(part, dict):
-        if isinstance(part.get("values"), str):  # data, as JSON
-            part = part | {"values": json.loads(part["values"])}
-        return {key: _drawable(inner) for key, inner in part.items()}
-    return part
+    if isinstance(value, str):
+        return value if value.isascii() and value.isprintable() else "".join(map(_printable, value))
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, list):
+        return [_drawable(inner) for inner in value]
+    if isinstance(value, dict):
+        if isinstance(value.get("values"), str):  # data, as JSON
+            value = value | {"values": json.loads(value["values"])}
+        return {key: _drawable(inner) for key, inner in value.items()}
+    return value
 
 
-def _payloads(char: str) -> str:
+def _printable(char: str) -> str:
     return char if char.isprintable() and (char.isascii() or ord(char) in _characters()) else f"U+{ord(char):04X}"
 
 

@@ -49,7 +49,7 @@ const Equations = (() => {
   }
 
   /* Where the input vector is 1 at each step: the symbol's place, and with a history the places of those before it,
-     each in a further stretch of the vector; nothing before the beginning. */
+     each in a further segment of the vector; nothing before the beginning. */
   function inputPlaces(specimen, symbols) {
     const size = specimen.alphabet.length;
     const places = symbols.map((symbol) => {

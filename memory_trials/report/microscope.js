@@ -55,20 +55,20 @@ const Microscope = (() => {
       }
       const unknown = words.find((word) => !known.has(word));
       if (unknown !== undefined) {
-        throw new RangeError(`${which}: there is no symbol ${unknown}; the trials know ${brief(specimen.alphabet)}.`);
+        throw new RangeError(`${which}: there is no symbol ${unknown}; the symbols are ${brief(specimen.alphabet)}.`);
       }
       return words.map((word) => known.get(word));
     };
     return { name, write, brief, read };
   }
 
-  /* The places that should be predicted: known where an evaluation sequence begins with these symbols. */
+  /* The indices that should be predicted, where an evaluation sequence begins with these symbols. */
   function targetPlaces(specimen, symbols) {
-    const begins = specimen.evaluation_sequences.filter((asked) => symbols.every((symbol, t) => asked[t] === symbol));
-    const asked = begins.find((sequence) => sequence.length === symbols.length + 1) ?? begins[0];
+    const begins = specimen.evaluation_sequences.filter((evaluated) => symbols.every((symbol, t) => evaluated[t] === symbol));
+    const evaluated = begins.find((sequence) => sequence.length === symbols.length + 1) ?? begins[0];
     return symbols.map((_, t) => {
-      const counts = asked && t + 1 < asked.length && (!specimen.last_only || t === asked.length - 2);
-      return counts ? specimen.alphabet.indexOf(asked[t + 1]) : null;
+      const counts = evaluated && t + 1 < evaluated.length && (!specimen.last_only || t === evaluated.length - 2);
+      return counts ? specimen.alphabet.indexOf(evaluated[t + 1]) : null;
     });
   }
 
@@ -89,7 +89,7 @@ const Microscope = (() => {
       return { text, right, target: symbol(target), has: activation(output[target]) };
     });
     const [one, two] = says;
-    const judged = ({ right, target, has }) =>
+    const verdictOf = ({ right, target, has }) =>
       right === null ? "not known" : right ? "right" : `wrong (${target} comes, which has ${has})`;
     let verdict = `A${one.text.slice(1)}, ${two.text}`;
     if (one.right && two.right) {
@@ -97,7 +97,7 @@ const Microscope = (() => {
     } else if (one.right === false && two.right === false) {
       verdict += `: both wrong (${one.target} and ${two.target} come, which have ${one.has} and ${two.has})`;
     } else if (one.right !== null || two.right !== null) {
-      verdict += `: the first is ${judged(one)}, the second ${judged(two)}`;
+      verdict += `: the first is ${verdictOf(one)}, the second ${verdictOf(two)}`;
     }
     const sentences = [verdict + "."];
 
@@ -135,14 +135,14 @@ const Microscope = (() => {
     const [p, q] = [first.targets.at(-1), second.targets.at(-1)];
     if (p !== null && q !== null && p !== q) {
       const [lean, other] = sequences.map(({ steps }) => steps.at(-1).z.output[p] - steps.at(-1).z.output[q]);
-      const judged = lean > 0 && other < 0
+      const outcome = lean > 0 && other < 0
         ? "as it should be" + (one.right && two.right ? "" : ", but another symbol has more")
         : !isLeft(Math.abs(lean - other)) ? "nothing is left that could tell them apart"
         : lean < other ? "what is left of the difference pushes the wrong way"
         : "what is left of the difference pushes the right way, but the trial leans to "
           + `${symbol(lean + other > 0 ? p : q)} by more`;
       sentences.push(`To tell them apart, z of ${symbol(p)} minus z of ${symbol(q)} must be above 0 after the first `
-        + `and below 0 after the second; it is ${signed(lean, 3)} and ${signed(other, 3)}: ${judged}.`);
+        + `and below 0 after the second; it is ${signed(lean, 3)} and ${signed(other, 3)}: ${outcome}.`);
     }
     return sentences;
   }
@@ -725,8 +725,8 @@ const Microscope = (() => {
         const symbols = words.read(inputs[k].value, `Sequence ${k + 1}`);
         inputs[k].removeAttribute("aria-invalid");
         mistake.textContent = "";
-        const asked = specimen.evaluation_sequences.findIndex((sequence) => inputsOf(sequence) === words.write(symbols));
-        sequenceSelects[k].value = asked < 0 ? "" : asked;
+        const evaluated = specimen.evaluation_sequences.findIndex((sequence) => inputsOf(sequence) === words.write(symbols));
+        sequenceSelects[k].value = evaluated < 0 ? "" : evaluated;
         if (words.write(symbols) === words.write(view.sequences[k].symbols)) return;
         const wasLast = view.step === longest() - 1;
         view.sequences[k] = compute(symbols);

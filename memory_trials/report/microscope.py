@@ -1,4 +1,4 @@
-"""What the report's memory microscope looks at: an arm's trained weights, for the page to compute every number from.
+"""What the report's memory microscope shows: an arm's trained weights, for the page to compute every number from.
 
 equations.js works out the equations of `forward` there, microscope.js shows them, microscope.css is how they look.
 """

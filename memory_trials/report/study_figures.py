@@ -115,9 +115,9 @@ def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
             rows.append(
                 {"pair": name, "seeds": seeds, "share": round(100 * (wrong + alike), 4), "wrong": round(100 * wrong, 4)}
             )
-    looks = [series_style("", i) for i in range(len(pairs))]
+    styles = [series_style("", i) for i in range(len(pairs))]
     legend = alt.Legend(orient="bottom", columns=1, title=None, symbolType="stroke", symbolSize=400, labelLimit=0)
-    scale = lambda place: alt.Scale(domain=pairs, range=[one[place] for one in looks])
+    scale = lambda index: alt.Scale(domain=pairs, range=[style[index] for style in styles])
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("seeds:Q", title="seeds of each", scale=alt.Scale(nice=False, domain=[1, most])),
         y=alt.Y("share:Q", title="ranked wrongly, or alike (%)", scale=alt.Scale(domain=[0, 100])),
@@ -134,7 +134,7 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     """The Kaplan-Meier curves of a study's arms, each from its time_to_learn.csv."""
     arms = [_rated(arm) for arm in summary["arms"]]
     by_cell = len({arm["cell"] for arm in arms}) == len(arms)
-    looks = {arm["arm"]: series_style(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
+    styles = {arm["arm"]: series_style(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
     rows = [
         {"arm": name} | row
         for name, folder in folders.items()
@@ -144,8 +144,11 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
         ]
     ]
     colour, dashes = (
-        {"scale": alt.Scale(domain=list(looks), range=[one[place] for one in looks.values()]), "sort": list(looks)}
-        for place in (0, 2)
+        {
+            "scale": alt.Scale(domain=list(styles), range=[style[index] for style in styles.values()]),
+            "sort": list(styles),
+        }
+        for index in (0, 2)
     )
     legend = alt.Legend(orient="bottom", columns=2, title=None, symbolType="stroke", symbolSize=400)
     base = alt.Chart(inline(rows)).encode(
@@ -193,10 +196,10 @@ def over_axis(summary: dict) -> alt.TopLevelMixin:
         cells.setdefault(line, set()).add(_rated(group[0])["cell"])
         rows += [_rated(arm) | {"x": arm["changes"][rule["key"]], "line": line} | _panel(arm, panels) for arm in group]
     by_cell = len({tuple(found) for found in cells.values()}) == len(cells) > 1  # so each line is a cell's
-    looks = {line: series_style(min(found) if by_cell else "", i) for i, (line, found) in enumerate(cells.items())}
+    styles = {line: series_style(min(found) if by_cell else "", i) for i, (line, found) in enumerate(cells.items())}
     reliable = sum(row["rate"] >= 100 * rule["level"] for row in rows)
     finding = f"{reliable} of {len(rows)} arms learn in at least {100 * rule['level']:g} % of trials"
-    return _lines(rows, looks, summary, finding, "")
+    return _lines(rows, styles, summary, finding, "")
 
 
 def best_over_axis(summary: dict) -> alt.TopLevelMixin:
@@ -207,11 +210,11 @@ def best_over_axis(summary: dict) -> alt.TopLevelMixin:
     for arm in summary["arms"]:
         line = word(arm["changes"][rule["per"]])
         row = _rated(arm) | {"x": arm["changes"][rule["key"]], "line": line} | _panel(arm, panels)
-        place = (row.get("column"), line, rank[row["arm"]])
-        if place not in best or row["rate"] > best[place]["rate"]:
-            best[place] = row
+        point = (row.get("column"), line, rank[row["arm"]])
+        if point not in best or row["rate"] > best[point]["rate"]:
+            best[point] = row
     rows = list(best.values())
-    looks = {line: series_style(line, i) for i, line in enumerate(dict.fromkeys(row["line"] for row in rows))}
+    styles = {line: series_style(line, i) for i, line in enumerate(dict.fromkeys(row["line"] for row in rows))}
     reached = [row for row in rows if row["rate"] >= 100 * rule["level"]]
     farthest = max(reached, key=lambda row: rank[row["arm"]], default=None)
     name = _last(rule["key"])
@@ -221,15 +224,15 @@ def best_over_axis(summary: dict) -> alt.TopLevelMixin:
         else f"No {name} is learned in at least {100 * rule['level']:g} % of trials"
     )
     subtitle = "the best recipe at each point, chosen by this very rate, which flatters it a little"
-    return _lines(rows, looks, summary, finding, subtitle)
+    return _lines(rows, styles, summary, finding, subtitle)
 
 
 def _panel(arm: dict, panels: dict[str, str | None]) -> dict[str, str]:
     """What the column and the row of panels are called in which the arm stands."""
-    return {place: f"{_last(key)} {word(arm['changes'][key])}" for place, key in panels.items() if key}
+    return {side: f"{_last(key)} {word(arm['changes'][key])}" for side, key in panels.items() if key}
 
 
-def _lines(rows: list[dict], looks: dict[str, tuple], summary: dict, finding: str, subtitle: str) -> alt.TopLevelMixin:
+def _lines(rows: list[dict], styles: dict[str, tuple], summary: dict, finding: str, subtitle: str) -> alt.TopLevelMixin:
     """rows: from _rated, with x and line, and column and row where there is a panel for each.
 
     x that are no numbers, such as sequence, stand side by side in their order.
@@ -241,7 +244,7 @@ def _lines(rows: list[dict], looks: dict[str, tuple], summary: dict, finding: st
         names = {rank[row["arm"]]: word(row["x"]) for row in rows}
         labels = f"{json.dumps(names)}[datum.value]"
         rows = [row | {"x": rank[row["arm"]]} for row in rows]
-    lines, values = list(looks), sorted({row["x"] for row in rows})
+    lines, values = list(styles), sorted({row["x"] for row in rows})
     log = 0 < 20 * values[0] < values[-1]
     for row in rows:  # side by side, where several lines share a point
         aside = lines.index(row["line"]) - (len(lines) - 1) / 2
@@ -257,13 +260,13 @@ def _lines(rows: list[dict], looks: dict[str, tuple], summary: dict, finding: st
         if len(lines) == 1
         else alt.Legend(orient="bottom", columns=3, title=None, symbolDash=[1, 0], symbolStrokeWidth=0)
     )
-    scale = lambda place: {"scale": alt.Scale(domain=lines, range=[one[place] for one in looks.values()]),
+    scale = lambda index: {"scale": alt.Scale(domain=lines, range=[style[index] for style in styles.values()]),
                            "legend": legend, "sort": lines}  # fmt: skip
     base = alt.Chart().encode(x=x, color=alt.Color("line:N", **scale(0)))
     y = alt.Y("low:Q", title=f"trials that learned (%), {_interval(summary)}", scale=alt.Scale(domain=[0, 100]))
     tooltip = ["arm:N", *([alt.Tooltip("x:Q", title=_last(key))] if labels == PLAIN else [])]
     tooltip += [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high")]
-    columns, panel_rows = (list(dict.fromkeys(row.get(place) for row in rows)) for place in ("column", "row"))
+    columns, panel_rows = (list(dict.fromkeys(row.get(side) for row in rows)) for side in ("column", "row"))
     chart = alt.layer(
         base.mark_rule(opacity=0.7).encode(y=y, y2="high:Q"),
         base.mark_line().encode(y="rate:Q", strokeDash=alt.StrokeDash("line:N", **scale(2))),
@@ -358,9 +361,9 @@ def _scales(cells: list[str]) -> tuple[dict, dict]:
     present = list(dict.fromkeys(cells))
     legend = alt.Legend(orient="bottom", title=None) if len(present) > 1 else None
     colour, shape = (
-        {"scale": alt.Scale(domain=present, range=[series_style(cell, i)[place] for i, cell in enumerate(present)]),
+        {"scale": alt.Scale(domain=present, range=[series_style(cell, i)[index] for i, cell in enumerate(present)]),
          "legend": legend, "sort": present}
-        for place in (0, 1)
+        for index in (0, 1)
     )  # fmt: skip
     return colour, shape
 

@@ -29,15 +29,15 @@ def table(predictions: pd.DataFrame, seed: int) -> str:
 
 def report(outcome: results.Outcome, folder: Path) -> str:
     """The whole report of an arm whose files are in this folder."""
-    parts = ["", how_often_and_how_much(outcome.metrics), ""]
+    lines = ["", how_often_and_how_much(outcome.metrics), ""]
     for words, seed in examples(outcome):
-        parts += [f"A trial that {words} (seed {seed}):", table(outcome.predictions, seed), ""]
-    parts += [
+        lines += [f"A trial that {words} (seed {seed}):", table(outcome.predictions, seed), ""]
+    lines += [
         f"Every trial: {folder / 'trials.csv'}; every prediction: {folder / 'predictions.csv'}; "
         f"picture: {folder / results.FIGURE}",
-        "Look inside: make report. Ask the best trial: make predict SEQ=... Compare runs: make ui, or dvc exp show",
+        "Look inside: make report. Predict: make predict SEQ=... Compare runs: make ui, or dvc exp show",
     ]
-    return "\n".join(parts)
+    return "\n".join(lines)
 
 
 def examples(outcome: results.Outcome) -> list[tuple[str, int]]:
@@ -59,22 +59,22 @@ Rates are with their Wilson interval. p compares an arm with the first one on th
 adjusted by Holm for the number of arms); an answer calls arms different where p is below 1 minus the confidence.
 *Epochs to learn* is the Kaplan-Meier median; *forgot* counts trials that had learned at some check, but not in the end.
 
-**How much.** A trial can be right by a hair, so *memory* tells how much it knows. Where several symbols may follow, the
-outputs of these candidates, divided by their sum, are read as probabilities; memory is the logarithm (base 2) of the
-right one's, relative to guessing: 0 bits is guessing, 1 bit all there is to remember of two sequences, and negative is
-worse than guessing. It is the median over trials, with its interval. *Lead 0.1* is the share of trials that learned
-with every right output ahead of all wrong ones by at least 0.1. *Afresh* and *as trained*: how many learned by the
-other way of asking, where there are two: from a state of zero, or with training's resets and batches.
+**How much.** A trial can be right by a hair, so *memory* tells how much it remembers. Where several symbols may
+follow, the outputs of these candidates, divided by their sum, are read as probabilities; memory is the logarithm (base
+2) of the right one's, relative to guessing: 0 bits is guessing, 1 bit all there is to remember of two sequences, and
+negative is worse than guessing. It is the median over trials, with its interval. *Lead 0.1* is the share of trials that
+learned with every right output ahead of all wrong ones by at least 0.1. *Afresh* and *stateful*: how many learned by
+the other way of evaluating, where there are two: from a state of zero, or with training's resets and batches.
 """
 
 
 def results_page(summaries: list[dict], pictures: Path) -> str:
     """RESULTS.md: each study's question, answer and arms, from its summary."""
-    parts = [HEAD, *(f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries)]
+    lines = [HEAD, *(f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries)]
     for summary in summaries:
         name = summary["study"]
         head, *rows = study_table(summary)
-        parts += [
+        lines += [
             f"\n## {name}\n",
             f"**{summary['question']}** ({summary['source']})\n",
             f"{summary['answer']}\n",
@@ -84,8 +84,8 @@ def results_page(summaries: list[dict], pictures: Path) -> str:
             *(f"| {' | '.join(row)} |" for row in rows),
         ]
         if luck := summary.get("luck"):
-            parts += ["", *_luck_tables(luck)]
-    return "\n".join(parts) + "\n"
+            lines += ["", *_luck_tables(luck)]
+    return "\n".join(lines) + "\n"
 
 
 def _luck_tables(luck: dict) -> list[str]:

@@ -103,7 +103,7 @@ def read(path: str | Path) -> Predictor:
             if activations.shape != (len(predictor.alphabet),):
                 raise ValueError
     except (KeyError, TypeError, ValueError, IndexError):
-        raise UserError(f"{path} is damaged (its parts do not fit together): run dvc repro to make it anew") from None
+        raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew") from None
     return predictor
 
 
@@ -126,20 +126,20 @@ def written(symbols: Sequence[Symbol]) -> str:
 def predict(predictor: Predictor, symbols: Sequence[Symbol | str], steps: int = 1) -> list[tuple[Symbol, float]]:
     """What the trial says after these symbols, `steps` times, each time fed what it said; and how sure it is.
 
-    It starts from a state of zero. Symbols are known by their text: "3" is 3. The probability is the output layer's
+    It starts from a state of zero. Symbols are found by their text: "3" is 3. The probability is the output layer's
     activation: with softmax those of all symbols sum to 1; with sigmoid, trained on binary cross-entropy, each symbol
     has one of its own. `UserError` where a symbol is unknown, where there is none, or where there are too many.
     """
     index_of = {str(symbol): index for index, symbol in reversed(list(enumerate(predictor.alphabet)))}
     for symbol in symbols:
         if str(symbol) not in index_of:
-            known = ", ".join(map(str, predictor.alphabet[:20])) + (", ..." if len(predictor.alphabet) > 20 else "")
-            raise UserError(f"{str(symbol)[:60]!r} is no symbol that this memory knows; it knows {known}")
+            alphabet = ", ".join(map(str, predictor.alphabet[:20])) + (", ..." if len(predictor.alphabet) > 20 else "")
+            raise UserError(f"{str(symbol)[:60]!r} is no symbol of this predictor; its symbols are {alphabet}")
     history = predictor.encoding.history if predictor.encoding.history_as == "steps" else 1
     if not symbols:
         raise UserError(f"the sequence is empty: give at least one symbol, such as {predictor.alphabet[0]}")
     if len(symbols) < history:
-        raise UserError(f"the sequence is too short: this memory looks at {history} symbols, so give at least as many")
+        raise UserError(f"the sequence is too short: an input is {history} symbols, so give at least as many")
     if len(symbols) >= LONGEST:
         raise UserError(f"the sequence has {len(symbols)} symbols: allowed are 1 to {LONGEST - 1}")
     if not 1 <= steps <= LONGEST - len(symbols):
@@ -150,7 +150,7 @@ def predict(predictor: Predictor, symbols: Sequence[Symbol | str], steps: int = 
 
 
 def _follow(predictor: Predictor, indices: list[int], steps: int) -> Iterator[tuple[int, float]]:
-    """One run over all symbols. Each is seen with those before it, in further stretches of the input vector."""
+    """One run over all symbols. Each is seen with those before it, in further segments of the input vector."""
     given, history, size = len(indices), predictor.encoding.history, len(predictor.alphabet)
     x = np.full((1, given + steps - 1, history), NOTHING)
 
@@ -260,8 +260,8 @@ def _keras_weights(predictor: Predictor) -> bytes:
     }
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        for part, group in groups.items():
-            arrays = [array for name, array in predictor.weights.items() if name.startswith(f"{part}/")]
+        for layer, group in groups.items():
+            arrays = [array for name, array in predictor.weights.items() if name.startswith(f"{layer}/")]
             for number, array in enumerate(arrays):
                 file[f"{group}/{number}"] = array
     return buffer.getvalue()

@@ -3,7 +3,7 @@
     python -m memory_trials.serving.registry               (make track, after the runs)
     python -m memory_trials serve       (make serve: it answers over HTTP on this machine)
 
-A version holds memory.npz, model.keras and the code that asks them; no pickle. It is found by its content, so
+A version holds memory.npz, model.keras and the code that predicts with them; no pickle. It is found by its content, so
 registering again changes nothing, and what was cut short is completed.
 """
 
@@ -39,8 +39,8 @@ def register(arm: design.Arm, settings: TrackingSettings) -> None:
     From DVC's temporary copies of the repository too, but the alias stays with the repository's own result.
     """
     best, payload = predictor.read(arm.files.folder / predictor.MEMORY), publisher.RunPayload(arm)
-    parts = [files.read_bytes(arm.files.folder / name) for name in (predictor.MEMORY, predictor.KERAS_MODEL)]
-    content = hashlib.sha256(b"\0".join([VERSION.encode(), payload.fingerprint.encode(), *parts])).hexdigest()
+    contents = [files.read_bytes(arm.files.folder / name) for name in (predictor.MEMORY, predictor.KERAS_MODEL)]
+    content = hashlib.sha256(b"\0".join([VERSION.encode(), payload.fingerprint.encode(), *contents])).hexdigest()
     with store.opened(settings) as opened:
         new, version = store.repeated(_register, opened.client, arm, settings.experiment, payload, best, content)
     print(f"MLflow's registry {'now has' if new else 'has'} version {version} of {NAME}: {best}")
@@ -100,14 +100,16 @@ def _new_version(client, experiment: str, arm: design.Arm, payload, best: predic
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     try:
-        client.create_registered_model(NAME, description="What the best of many trials remembers: ask it what is next.")
+        client.create_registered_model(
+            NAME, description="What the best of many trials remembers: it predicts the next symbol."
+        )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     tags = {"content": content, "seed": str(best.seed), "learned": "yes" if best.learned else "no",
             "cell": best.model.cell, "success": payload.answer, "example": example}  # fmt: skip
     description = f"{str(best).capitalize()}. {payload.answer[0].upper()}{payload.answer[1:]}."
-    # the model by its place, since models:/<id> would be looked up in MLflow's global store, whichever client asks
+    # the model by its location, since models:/<id> would be searched in MLflow's global store, whichever client it is
     client.create_model_version(
         NAME, model.artifact_location, run.info.run_id, tags, description=description, model_id=model.model_id
     )
@@ -165,7 +167,7 @@ def serve() -> None:
                 ) from None
             raise
     request = json.dumps({"inputs": {"sequence": [example]}, "params": {"steps": 1}}, ensure_ascii=False)
-    print("MLflow serves the memory (Ctrl-C ends it); in half a minute, ask it from another terminal:")
+    print("MLflow serves the memory (Ctrl-C ends it); in half a minute, send it a request from another terminal:")
     print(
         f"curl -H 'Content-Type: application/json' http://{host}:{port}/invocations -d {shlex.quote(request)}",
         flush=True,

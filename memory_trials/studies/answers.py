@@ -69,7 +69,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def _are_prefixes(arms: list[Arm]) -> bool:
-    """Whether the arms differ in how many epochs they take and in nothing else: then the same trials are looked at
+    """Whether the arms differ in how many epochs they take and in nothing else: then the same trials are seen
     after more and more of one training."""
     without = [
         arm.settings.model_copy(update={"training": arm.settings.training.model_copy(update={"epochs": 1})})
@@ -79,7 +79,7 @@ def _are_prefixes(arms: list[Arm]) -> bool:
 
 
 def _over_epochs(outcome: Outcome) -> list[dict[str, float]]:
-    """At each check the share that know every step, with its interval, and the memory's quantiles."""
+    """At each check the share that are right in every step, with its interval, and the memory's quantiles."""
     memory = outcome.remembered.add_prefix("memory_").rename(columns={"memory_epoch": "epoch"})
     return outcome.learned.merge(memory, on="epoch").to_dict("records")
 
@@ -137,8 +137,8 @@ def _named(row: dict) -> str:
     return f"{row['name']} {percent(row['metrics']['success_rate'])}{f' ({remembered})' if remembered else ''}"
 
 
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _listed(sentences: list[str]) -> str:
+    return sentences[0] if len(sentences) == 1 else f"{', '.join(sentences[:-1])} and {sentences[-1]}"
 
 
 def compared(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
@@ -151,8 +151,8 @@ def compared(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         "less often": [r for r in others if differs(r) and r["metrics"]["success_rate"] < rate],
         "not shown to differ": [r for r in others if not differs(r)],
     }
-    parts = [f"{words}: {_listed([_named(row) for row in found])}" for words, found in kinds.items() if found]
-    return "; ".join([f"{first['name']} learns in {_rate(first)}", *parts]) + "."
+    sentences = [f"{words}: {_listed([_named(row) for row in found])}" for words, found in kinds.items() if found]
+    return "; ".join([f"{first['name']} learns in {_rate(first)}", *sentences]) + "."
 
 
 def _reliable(row: dict, rule: AnswerRule) -> bool:
@@ -160,7 +160,7 @@ def _reliable(row: dict, rule: AnswerRule) -> bool:
 
 
 def ranks(rows: list[dict], key: str) -> dict[str, int]:
-    """Of each arm, by its name: the place of its value of the key among all values, ascending; where they cannot be
+    """Of each arm, by its name: the index of its value of the key among all values, ascending; where they cannot be
     compared, such as 1 and sequence, as the study lists them."""
     values = {row["name"]: json.dumps(row["changes"][key]) for row in rows}
     distinct = list(dict.fromkeys(values.values()))
@@ -185,17 +185,17 @@ def groups(rows: list[dict], key: str) -> dict[str, list[dict]]:
 
 def _shared_name(group: list[dict], key: str) -> str:
     names = [shortened(row["name"], row, [key]).split() for row in group]
-    return " ".join(part for part in names[0] if all(part in name for name in names))
+    return " ".join(word for word in names[0] if all(word in name for name in names))
 
 
 def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """For which values of the key, in each group of arms, at least `level` of the trials learn."""
     name = rule.key.split(".")[-1]
-    parts = []
+    sentences = []
     for label, group in groups(rows, rule.key).items():
         values = [word(row["changes"][rule.key]) for row in group]
         good = [_reliable(row, rule) for row in group]
-        best = max(range(len(group)), key=lambda place: group[place]["metrics"]["success_rate"])
+        best = max(range(len(group)), key=lambda index: group[index]["metrics"]["success_rate"])
         if all(good):
             words = f"at every {name} from {values[0]} to {values[-1]}"
         elif not any(good):
@@ -208,8 +208,8 @@ def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
             words = f"up to {name} {values[above - 1]} (at {values[above]}: {_rate(group[above])})"
         else:
             words = f"at {name} {_listed([value for value, is_good in zip(values, good) if is_good])} only"
-        parts.append(f"{label}: {words}" if label else words)
-    return f"At least {percent(rule.level)} of trials learn " + "; ".join(parts) + "."
+        sentences.append(f"{label}: {words}" if label else words)
+    return f"At least {percent(rule.level)} of trials learn " + "; ".join(sentences) + "."
 
 
 def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
@@ -218,7 +218,7 @@ def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     by: dict[tuple, list[dict]] = {}
     for row in rows:
         by.setdefault(tuple(word(row["changes"][key]) for key in (rule.rows, rule.per) if key), []).append(row)
-    parts: dict[Any, list[str]] = {}
+    sentences: dict[Any, list[str]] = {}
     for (*outer, value), group in by.items():
         rate = lambda row: (row["metrics"]["success_rate"], rank[row["name"]])
         farthest = max((rank[row["name"]] for row in group if _reliable(row, rule)), default=None)
@@ -227,8 +227,8 @@ def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         else:
             best = max((row for row in group if rank[row["name"]] == farthest), key=rate)
             words = f"{value} {name} {word(best['changes'][rule.key])} ({_recipe(best, rule)})"
-        parts.setdefault(outer[0] if outer else None, []).append(words)
-    told = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in parts.items()]
+        sentences.setdefault(outer[0] if outer else None, []).append(words)
+    told = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in sentences.items()]
     return f"The longest that at least {percent(rule.level)} of trials learn, {'; '.join(told)}."
 
 
@@ -240,7 +240,7 @@ def _recipe(row: dict, rule: AnswerRule) -> str:
 def shortened(name: str, row: dict, keys: list[str | None]) -> str:
     """A name without the values of these keys, which the sentence or the panel around it says already."""
     said = {f"{key.split('.')[-1]}={word(row['changes'][key])}" for key in keys if key}
-    return " ".join(part for part in name.split() if part not in said).rstrip(",")
+    return " ".join(word for word in name.split() if word not in said).rstrip(",")
 
 
 def front(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
@@ -258,7 +258,7 @@ def front(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """What happens when each prediction is fed back, for trials that learned and for those that did not."""
-    parts = []
+    sentences = []
     for row in rows:
         numbers = row["metrics"]
         learned, unlearned = numbers["successes"], numbers["trials"] - numbers["successes"]
@@ -267,20 +267,20 @@ def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         after = _listed(
             [f"{symbol} ({percent(count / sum(said.values()))})" for symbol, count in commonest] or ["nothing"]
         )
-        parts.append(
+        sentences.append(
             f"{row['name']}: {numbers['free_run_learned_right']} of the {learned} trials that learned and "
             f"{numbers['free_run_unlearned_right']} of the {unlearned} others recite every sequence, "
             f"and after the last symbol the former say {after}"
         )
-    return "; ".join(parts) + "."
+    return "; ".join(sentences) + "."
 
 
 def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """What of each arm's rate is chance, how often a few seeds rank two arms wrongly, and how many seeds are enough."""
-    parts = []
+    sentences = []
     for row in rows:
         numbers = row["metrics"]
-        parts.append(
+        sentences.append(
             f"{row['name']} learns in {_rate(row)}, and would in {percent(numbers['chance_rate'])} if the signal of "
             "each trial met the bias of another one (medians, in logits: "
             f"{numbers['signal_median']:.2g} and {numbers['bias_median']:.2g})"
@@ -291,13 +291,13 @@ def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         hardest = max(told["pairs"], key=lambda pair: fails(pair["demonstrations"][-1]))
         shown = hardest["demonstrations"]
         seeds, failing = _listed([str(each["seeds"]) for each in shown]), _listed([percent(fails(e)) for e in shown])
-        parts.append(
+        sentences.append(
             f"with {seeds} seeds of each, a demonstration fails to show {hardest['better']} ahead of "
             f"{hardest['worse']} in {failing} of cases"
         )
     widths = [f"{each['seeds']:,} for {100 * each['width']:g}" for each in told["widths"]]
-    parts.append(f"seeds that {rows[0]['name']} needs for an interval so many points wide: {_listed(widths)}")
-    text = "; ".join(parts)
+    sentences.append(f"seeds that {rows[0]['name']} needs for an interval so many points wide: {_listed(widths)}")
+    text = "; ".join(sentences)
     return text[0].upper() + text[1:] + "."
 
 

@@ -191,13 +191,13 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
         raise UserError(f"{path}: studies.{name} has {count} arms: allowed are {MOST_ARMS}")
     arms: list[Arm] = []
     for group in groups:
-        together = [_keys(axis) for axis in group.grid or {} if "," in axis]
+        together = [_keys(names) for names in group.grid or {} if "," in names]
         for label, changes in _multiplied(group):
             place = f"{path}: studies.{name}, arm {brief(label)}"
             settings = validated(Settings, changed(defaults, study.set | changes, place), place)
             arm = make_arm(name, label, settings, changes, together)
-            axis = study.answer
-            for key in (axis.key, axis.per, axis.rows) if axis.rule in ("along", "reach") else ():
+            rule = study.answer
+            for key in (rule.key, rule.per, rule.rows) if rule.rule in ("along", "reach") else ():
                 if key and key not in changes:
                     raise UserError(f"{place}: it must set {key}, over which the answer is told")
             for other in arms:
@@ -300,8 +300,8 @@ def _multiplied(group: ArmGroup) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def _keys(axis: str) -> list[str]:
-    return [key.strip() for key in axis.split(",")]
+def _keys(names: str) -> list[str]:
+    return [key.strip() for key in names.split(",")]
 
 
 def word(value: Any) -> str:

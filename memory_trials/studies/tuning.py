@@ -41,8 +41,8 @@ def search(study: design.Study, start: design.Arm, store: cache.Store) -> None:
         proposal.set_user_attr("changes", changes)
         proposal.set_user_attr("trials", used)
         proposed.tell(proposal, [math.log(parameters), math.log(updates)])  # half of either is worth the same
-        place = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
-        print(f"{place}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
+        proposal_name = f"{start.study}, proposal {number + 1} of {space.proposals}: {_label(changes)}"
+        print(f"{proposal_name}: {parameters} parameters, {updates} updates, {100 * rate:.0f} % of {used}", flush=True)
     # which no other one beats in both goals, among those that learn reliably; of equals the first
     front = {tuple(trial.values): trial for trial in reversed(proposed.best_trials)}
     folder = start.files.trained.parent
@@ -80,13 +80,13 @@ def _measured(
     required_margin = settings.evaluation.margin
     first = _train(some, table, store)
     parameters = sum(array[0].size for array in first.weights.values())
-    successes, trials = int(first.known(required_margin)[:, -1].sum()), look_after
+    successes, trials = int(first.learned_by(required_margin)[:, -1].sum()), look_after
     rest = settings.training.trials - look_after
     if rest > 0 and statistics.success_rate(successes, trials, settings.evaluation.confidence)[2] >= level:
         others = {"trials": rest, "first_seed": settings.training.first_seed + look_after}
         further = settings.model_copy(update={"training": settings.training.model_copy(update=others)})
         second = _train(further, table, store)
-        successes, trials = successes + int(second.known(required_margin)[:, -1].sum()), settings.training.trials
+        successes, trials = successes + int(second.learned_by(required_margin)[:, -1].sum()), settings.training.trials
     return successes / trials, trials, parameters
 
 

@@ -5,8 +5,11 @@ state is set to zero, and where the gradient stops. Every way of training is ano
 loop stays the same.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,9 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import EncodingSettings, TrainingSettings
 from memory_trials.tasks.problems import Problem, candidates
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int, Int32
 
 FORMAT = "memory-trials table 3"
 NOTHING = -1
@@ -24,33 +30,32 @@ class UpdateTable:
     """What training sees (U updates of S steps, B rows side by side) and what is evaluated (K rows of L steps).
 
     inputs, symbols: lengths of the input and of the output vector.
-    x [U, S, B, F] int32: where the input vector is 1 (F indices, -1: nowhere). y [U, S, B] int32: the target's index.
-    loss_mask [U, S, B] bool: the steps whose loss counts.
-    step_mask [U, S, B] bool: false where a short sequence is padded; the state does not move there.
-    reset [U, S] bool: state set to zero before the step. detach [U, S] bool: the state goes on, the gradient does
-    not.
-    block [U] int32: updates of one block stay together when epochs are shuffled.
-    eval_x [K, L, F], eval_y [K, L] int32, eval_mask [K, L] bool: what *learned* is decided on, each row
-    from a state of zero. eval_position [K, L, 2] int32: which evaluation sequence and step that is, -1 where padded.
-    candidates [G, M] int32: sets of symbols that may follow one another, -1 at their ends. eval_group [K, L] int32:
-    which set that is at a scored step that needs memory, -1 elsewhere (see `problems.candidates`).
+    x: where the input vector is 1 (F indices, -1: nowhere). y: the target's index.
+    loss_mask: the steps whose loss counts.
+    step_mask: false where a short sequence is padded; the state does not move there.
+    reset: the state is set to zero before the step. detach: the state goes on, the gradient does not.
+    block: updates of one block stay together when epochs are shuffled.
+    eval_x, eval_y, eval_mask: what *learned* is decided on, each row from a state of zero. eval_position: which
+    evaluation sequence and step that is, -1 where padded.
+    candidates: sets of symbols that may follow one another, -1 at their ends. eval_group: which of the G sets that is
+    at a scored step that needs memory, -1 elsewhere (see `problems.candidates`).
     """
 
     inputs: int
     symbols: int
-    x: np.ndarray
-    y: np.ndarray
-    loss_mask: np.ndarray
-    step_mask: np.ndarray
-    reset: np.ndarray
-    detach: np.ndarray
-    block: np.ndarray
-    eval_x: np.ndarray
-    eval_y: np.ndarray
-    eval_mask: np.ndarray
-    eval_position: np.ndarray
-    eval_group: np.ndarray
-    candidates: np.ndarray
+    x: Int32[np.ndarray, "U S B F"]
+    y: Int32[np.ndarray, "U S B"]
+    loss_mask: Bool[np.ndarray, "U S B"]
+    step_mask: Bool[np.ndarray, "U S B"]
+    reset: Bool[np.ndarray, "U S"]
+    detach: Bool[np.ndarray, "U S"]
+    block: Int32[np.ndarray, " U"]
+    eval_x: Int32[np.ndarray, "K L F"]
+    eval_y: Int32[np.ndarray, "K L"]
+    eval_mask: Bool[np.ndarray, "K L"]
+    eval_position: Int32[np.ndarray, "K L 2"]
+    eval_group: Int32[np.ndarray, "K L"]
+    candidates: Int32[np.ndarray, "G M"]
 
     @property
     def updates(self) -> int:
@@ -58,23 +63,22 @@ class UpdateTable:
         return int(self.loss_mask.any(axis=(1, 2)).sum())
 
 
-def one_hot(indices: np.ndarray, size: int) -> np.ndarray:
-    """[..., F] integers -> [..., size] float32: the sum of F one-hot vectors; -1 adds nothing."""
+def one_hot(indices: Int[np.ndarray, "*shape F"], size: int) -> Float32[np.ndarray, "*shape {size}"]:
+    """The sum of F one-hot vectors; -1 adds nothing."""
     padded = np.eye(size + 1, size, dtype=np.float32)  # the last row, which -1 picks, is zero
     return padded[indices].sum(axis=-2)
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """Consecutive time steps: x [L, B, F], y, loss_mask, step_mask [L, B], position [L, B, 2]; starts [L]: a sample
-    begins."""
+    """Consecutive time steps, as in an `UpdateTable`. starts: a sample begins."""
 
-    x: np.ndarray
-    y: np.ndarray
-    loss_mask: np.ndarray
-    step_mask: np.ndarray
-    position: np.ndarray
-    starts: np.ndarray
+    x: Int32[np.ndarray, "L B F"]
+    y: Int32[np.ndarray, "L B"]
+    loss_mask: Bool[np.ndarray, "L B"]
+    step_mask: Bool[np.ndarray, "L B"]
+    position: Int32[np.ndarray, "L B 2"]
+    starts: Bool[np.ndarray, " L"]
 
 
 def make_table(problem: Problem, encoding: EncodingSettings, training: TrainingSettings, stateful: bool) -> UpdateTable:
@@ -112,10 +116,10 @@ def make_table(problem: Problem, encoding: EncodingSettings, training: TrainingS
             "never": np.zeros_like(block_start),
         }[training.reset]
         bounds = np.flatnonzero(window_starts) if training.update == "window" else [0]
-        for part in np.split(np.arange(len(steps.starts)), bounds[1:]):
-            updates.append(_part(steps, part))
-            reset.append(block_reset[part])
-            detach.append(window_starts[part])
+        for of_update in np.split(np.arange(len(steps.starts)), bounds[1:]):
+            updates.append(_rows(steps, of_update))
+            reset.append(block_reset[of_update])
+            detach.append(window_starts[of_update])
             block.append(number)
     if training.update == "epoch":
         updates, reset, detach, block = [_joined(updates)], [np.concatenate(reset)], [np.concatenate(detach)], [0]
@@ -137,7 +141,7 @@ def make_table(problem: Problem, encoding: EncodingSettings, training: TrainingS
 
 def _steps(problem: Problem, sequence: tuple, number: int, encoding: EncodingSettings) -> _Steps:
     """One sequence, B = 1. History as features: the present symbol's index, then the one before it in a further
-    stretch of the input vector, and so on; as steps: each symbol to predict has a run of time steps of its own."""
+    segment of the input vector, and so on; as steps: each symbol to predict has a run of time steps of its own."""
     indices = np.array([problem.index[symbol] for symbol in sequence], np.int32)
     loss_mask, history = np.array(problem.scored(sequence)), encoding.history
     count = len(indices) - 1
@@ -165,7 +169,7 @@ def _steps(problem: Problem, sequence: tuple, number: int, encoding: EncodingSet
     )
 
 
-def _part(steps: _Steps, which: np.ndarray) -> _Steps:
+def _rows(steps: _Steps, which: Int[np.ndarray, " n"]) -> _Steps:
     return _Steps(**{name: array[which] for name, array in vars(steps).items()})
 
 
@@ -183,11 +187,11 @@ def _padded(steps: _Steps, size: int, rows: int | None = None) -> _Steps:
     return _Steps(**padded)
 
 
-def _joined(parts: list[_Steps]) -> _Steps:
+def _joined(runs: list[_Steps]) -> _Steps:
     """One after the other in time."""
-    rows = max(part.y.shape[1] for part in parts)
-    parts = [_padded(part, len(part.starts), rows) for part in parts]
-    return _Steps(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+    rows = max(steps.y.shape[1] for steps in runs)
+    runs = [_padded(steps, len(steps.starts), rows) for steps in runs]
+    return _Steps(**{name: np.concatenate([getattr(steps, name) for steps in runs]) for name in vars(runs[0])})
 
 
 def _side_by_side(sequences: list[_Steps]) -> _Steps:
@@ -232,9 +236,9 @@ def _evaluation_arrays(
         evaluated = [_joined(evaluated)]
     if stateful and training.reset == "window":
         evaluated = [
-            _part(steps, part)
+            _rows(steps, of_window)
             for steps in evaluated
-            for part in np.split(np.arange(len(steps.starts)), _window_bounds(steps, training))
+            for of_window in np.split(np.arange(len(steps.starts)), _window_bounds(steps, training))
         ]
     size = max(len(steps.starts) for steps in evaluated)
     by_row = {
@@ -260,7 +264,7 @@ def _needing_memory(problem: Problem, rows: dict[str, np.ndarray]) -> dict[str, 
     return {"eval_group": group, "candidates": sets}
 
 
-def _window_bounds(steps: _Steps, training: TrainingSettings) -> np.ndarray:
+def _window_bounds(steps: _Steps, training: TrainingSettings) -> Int[np.ndarray, " n"]:
     if training.window == "sequence":
         return np.array([], int)
     samples_before = np.cumsum(steps.starts) - 1

@@ -8,9 +8,9 @@ publishing again changes nothing, a publication that was cut short is completed,
 from its cache or from a remote can be published at any time. Each study has a view, in MLflow's own sense: charts
 of its arms side by side, in the menu Views of the experiment's page, and under the links that `make ui` prints.
 
-A database is locked while one publishes. A server cannot be, so whoever publishes there looks again at the end: of
-two runs that stand for the same, the one that was begun first stays. It is the same one whoever looks, so that
-something always stays, and whoever looks last sees all there is.
+A database is locked while one publishes. A server cannot be, so whoever publishes there reads again at the end: of
+two runs that stand for the same, the one that was begun first stays. It is the same one whoever reads, so that
+something always stays, and whoever reads last sees all there is.
 """
 
 import getpass
@@ -97,8 +97,8 @@ def publish(arms: list[design.Arm], settings: TrackingSettings) -> None:
     """Publish the pipeline's arm or all arms of a study, each whole and once; `UserError` when the store cannot be
     reached."""
     with store.opened(settings) as opened:
-        known, what = store.repeated(_publish, opened, arms, settings.experiment)
-    state = "has this result already" if known else "now shows this result"
+        was_there, what = store.repeated(_publish, opened, arms, settings.experiment)
+    state = "has this result already" if was_there else "now shows this result"
     print(f"MLflow {state}: {what}, experiment {settings.experiment!r}")
 
 
@@ -106,15 +106,15 @@ def _publish(opened: store.Store, arms: list[design.Arm], name: str) -> tuple[bo
     """Whether all was there already, and what there is."""
     client = opened.client
     experiment = _experiment(client, name, local=not opened.server)
-    known, published, names = True, {}, {}
+    was_there, published, names = True, {}, {}
     for payload in _payloads(arms):  # one after the other: a study's weights together are hundreds of megabytes
-        known &= _publish_arm(opened, experiment, payload)
+        was_there &= _publish_arm(opened, experiment, payload)
         published[payload.fingerprint] = payload.parameters() | payload.sizes()
         names |= dict.fromkeys(name for name, _ in payload.numbers())
     _set_earlier_apart(client, experiment, arms[0].study, published)
     views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *names))
     one = f"run {payload.name!r} and its {len(payload.trials)} trials"
-    return known, one if len(arms) == 1 else f"{len(arms)} arms"
+    return was_there, one if len(arms) == 1 else f"{len(arms)} arms"
 
 
 def _spread(epochs: int, points: int) -> np.ndarray:
@@ -131,7 +131,7 @@ def _payloads(arms: list[design.Arm]) -> Iterator["RunPayload"]:
 
 
 class RunPayload:
-    """What an arm's artifacts say, as MLflow shall show it; block: its study's, where that is known."""
+    """What an arm's artifacts say, as MLflow shall show it; block: its study's, where there is one."""
 
     def __init__(self, arm: design.Arm, block: design.Study | None = None, colour: str = ""):
         self.arm, self.folder, self.study, self.block, self.colour = arm, arm.files.folder, arm.study, block, colour
@@ -145,7 +145,7 @@ class RunPayload:
         self.epochs = _spread(epochs, STUDY_POINTS if in_study else POINTS)
         self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if in_study else POINTS)
         checks = len(learned)
-        self.checks = _spread(checks, STUDY_POINTS if in_study else POINTS) - 1  # their places
+        self.checks = _spread(checks, STUDY_POINTS if in_study else POINTS) - 1  # their indices
         self.trial_checks = _spread(checks, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
         self.learned = learned.iloc[self.checks]
         paths = (arm.files.trained, self.folder / results.METRICS, self.folder / "trials.csv")
@@ -199,15 +199,15 @@ class RunPayload:
 
     def description(self, experiment: str) -> str:
         """Markdown: the answer, the question, the numbers, and where the words are explained."""
-        numbers, parts = self.metrics, [f"**{self.answer[0].upper()}{self.answer[1:]}.**"]
+        numbers, paragraphs = self.metrics, [f"**{self.answer[0].upper()}{self.answer[1:]}.**"]
         if self.block:
             changed = (self.block.set | self.arm.changes).items()
             changes = ", ".join(f"`{key}: {_short(value)}`" for key, value in changed)
-            parts.append(
+            paragraphs.append(
                 f"The study *{self.study}* asks: **{self.block.question}** (from {self.block.source}). This arm is the "
                 f"tutorial's setting with {changes or 'nothing changed'}; RESULTS.md has the answer."
             )
-        parts.append(f"[Side by side with its peers]({views.link(experiment, self.study)})")
+        paragraphs.append(f"[Side by side with its peers]({views.link(experiment, self.study)})")
         median, *ends = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
         low, high = ("?" if end is None else f"{end:g}" for end in ends)
         rates = [f"{100 * numbers[f'success_rate{end}']:.1f} %" for end in ("", "_low", "_high")]
@@ -224,13 +224,13 @@ class RunPayload:
             "updates in training": f"{numbers.get('updates', 0):,}",
         }  # fmt: skip
         table = (f"| {name}&emsp; | {value} |" for name, value in rows.items())
-        parts.append("\n".join(["| | |", "|---|---|", *table]))
-        parts.append(
+        paragraphs.append("\n".join(["| | |", "|---|---|", *table]))
+        paragraphs.append(
             "*Learned* means that every scored step of every evaluation sequence is predicted right in the end. "
             "docs/results.md explains the words; the charts are under *Model metrics*, "
             "the picture and the files under *Artifacts*, the trials are this run's child runs."
         )
-        return "\n\n".join(parts)
+        return "\n\n".join(paragraphs)
 
 
 def _shown_name(key: str) -> str:
@@ -295,9 +295,9 @@ def _publish_arm(opened: store.Store, experiment: str, payload: RunPayload) -> b
     """One arm, whole and once; whether it was there already.
 
     While a publisher is at work, its mark is on the parent: where one was killed, also beside another one, a mark
-    stays, and the next one looks at everything again.
+    stays, and the next one checks everything again.
     """
-    client, mark, known = opened.client, f"{MARK}{uuid.uuid4().hex[:8]}", True
+    client, mark, was_there = opened.client, f"{MARK}{uuid.uuid4().hex[:8]}", True
     parent = _parent(opened, experiment, payload, mark)
     while parent.info.status != "FINISHED" or any(key.startswith(MARK) for key in parent.data.tags):
         parent_id, finished = parent.info.run_id, parent.info.status == "FINISHED"
@@ -305,7 +305,7 @@ def _publish_arm(opened: store.Store, experiment: str, payload: RunPayload) -> b
             client.set_tag(parent_id, mark, str(time.time()))
         if not finished:
             _log_arm(client, payload, parent)
-        known &= not _publish_children(opened, payload, parent) and finished
+        was_there &= not _publish_children(opened, payload, parent) and finished
         client.set_terminated(parent_id)
         parent = _parent(opened, experiment, payload, mark)
         if parent.info.run_id == parent_id:  # else another publisher's stays, and this one's is deleted
@@ -313,7 +313,7 @@ def _publish_arm(opened: store.Store, experiment: str, payload: RunPayload) -> b
                 if opened.alone or key == mark or time.time() - float(parent.data.tags[key]) > STALE:
                     client.delete_tag(parent_id, key)
             break
-    return known
+    return was_there
 
 
 def _parent(opened: store.Store, experiment: str, payload: RunPayload, mark: str):

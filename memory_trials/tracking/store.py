@@ -175,13 +175,13 @@ def add_runs(store: Store, parent: "Run", trials: list[dict[str, Any]]) -> None:
     """
     if store.engine is None:
         threads, add = THREADS, lambda trial: create_run(store.client, parent, trial)
-        parts = trials
+        batches = trials
     else:
         threads = 1 if store.engine.dialect.name == "sqlite" else THREADS
         add = lambda some: _insert_runs(store.engine, parent, some)
-        parts = [trials[start : start + AT_ONCE] for start in range(0, len(trials), AT_ONCE)]
+        batches = [trials[start : start + AT_ONCE] for start in range(0, len(trials), AT_ONCE)]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(add, parts))
+        list(pool.map(add, batches))
 
 
 def create_run(client: "MlflowClient", parent: "Run", trial: dict[str, Any]) -> None:
@@ -233,14 +233,14 @@ def _insert_runs(engine: "sqlalchemy.Engine", parent: "Run", trials: list[dict[s
     with engine.begin() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA busy_timeout = 20000")  # as MLflow has it
-        place = connection.scalar(select(models.SqlRun.artifact_uri).where(models.SqlRun.run_uuid == parent_id))
-        if place is None:
+        location = connection.scalar(select(models.SqlRun.artifact_uri).where(models.SqlRun.run_uuid == parent_id))
+        if location is None:
             raise UserError(f"{tracker.BACKEND} names another database than that of the MLflow server")
         runs, tags, params, metrics, latest = [], [], [], [], []
         for trial in trials:
             run_id = uuid.uuid4().hex
             runs.append({
-                "run_uuid": run_id, "name": trial["name"], "artifact_uri": place.replace(parent_id, run_id),
+                "run_uuid": run_id, "name": trial["name"], "artifact_uri": location.replace(parent_id, run_id),
                 "experiment_id": int(parent.info.experiment_id), "source_type": "UNKNOWN", "source_name": "",
                 "entry_point_name": "", "source_version": "", "user_id": user, "status": "FINISHED",
                 "start_time": now, "end_time": now, "lifecycle_stage": "active",

@@ -55,9 +55,9 @@ def away(uri: str, seconds: float = SECONDS) -> str | None:
         return None
     found: list[str | None] = []
 
-    def ask() -> None:
+    def probe() -> None:
         try:
-            found.append(_asked(parts, kind, seconds))
+            found.append(_answer(parts, kind, seconds))
         except TimeoutError:
             pass
         except socket.gaierror:
@@ -65,20 +65,20 @@ def away(uri: str, seconds: float = SECONDS) -> str | None:
         except OSError as error:
             found.append((error.strerror or type(error).__name__).lower())
 
-    asking = threading.Thread(target=ask, daemon=True)  # since looking up a name knows no time-out
-    asking.start()
-    asking.join(seconds)
+    thread = threading.Thread(target=probe, daemon=True)  # since resolving a name has no time-out
+    thread.start()
+    thread.join(seconds)
     return found[0] if found else f"no answer within {seconds} seconds"
 
 
-def _asked(parts: SplitResult, kind: str, seconds: float) -> str | None:
+def _answer(parts: SplitResult, kind: str, seconds: float) -> str | None:
     if kind not in ("http", "https"):
         with socket.create_connection((parts.hostname, parts.port or PORTS[kind]), timeout=seconds) as connection:
             if kind == "postgresql":
                 connection.sendall(struct.pack("!ii", 8, 80877103))  # "do you speak TLS?", answered by one letter
                 return None if connection.recv(1) in (b"S", b"N", b"E") else "this is no PostgreSQL server"
         return None
-    trusting = ssl.create_default_context()  # nothing is told here, and mlflow looks at the certificate itself
+    trusting = ssl.create_default_context()  # nothing is told here, and mlflow checks the certificate itself
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     host = parts.netloc.rpartition("@")[2]
     try:
@@ -116,9 +116,9 @@ def named(uri: str) -> str:
 def without_secrets(text: str, uri: str) -> str:
     """A library's words about this URI without what is secret in it, or in the environment, however it is written."""
     secrets = [os.environ.get(name, "") for name in SECRET_VARIABLES]
-    for place in (uri, os.environ.get(BACKEND, ""), os.environ.get("MLFLOW_REGISTRY_URI", "")):
-        text = text.replace(place, named(place)) if place else text
-        secrets += _secrets(place)
+    for secret in (uri, os.environ.get(BACKEND, ""), os.environ.get("MLFLOW_REGISTRY_URI", "")):
+        text = text.replace(secret, named(secret)) if secret else text
+        secrets += _secrets(secret)
     written = {
         form
         for secret in secrets

@@ -68,9 +68,8 @@ def write(
         lines("memory/median", "memory/p10", "memory/p90"),
         *bars("memory/final_median", "margin/median_of_learned"),
     ])  # fmt: skip
-    section("How soon, and for how long", 3, 340, [
-        lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten"),
-    ])  # fmt: skip
+    soon = [lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten")]
+    section("How soon, and for how long", 3, 340, soon)
     if drawn:
         section("Settings, sizes and success", 1, 400, [
             {"type": "PARALLEL", "selectedParams": [key for key in drawn if key not in SIZES], "showAllRuns": False,

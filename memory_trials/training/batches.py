@@ -3,10 +3,12 @@
 A trial's result does not depend on the batch it is in, nor on how its epochs are cut into calls.
 """
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from memory_trials.engines.interface import Program, State
 from memory_trials.training import cache
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.trained import FOUND
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int, Int32
 
 Progress = Callable[[int, int, bool], None]
 
@@ -32,8 +37,10 @@ class ChunkProgress(NamedTuple):
     over: bool = False
 
 
-def new_shard(program: Program, weights: list[np.ndarray], seeds: np.ndarray, shuffle: bool = False) -> TrialBatch:
-    """A shard before its first epoch, with these initial weights [T, ...]: what `run_shard` takes."""
+def new_shard(
+    program: Program, weights: list[Float32[np.ndarray, "T ..."]], seeds: Int[np.ndarray, " T"], shuffle: bool = False
+) -> TrialBatch:
+    """A shard before its first epoch, with these initial weights: what `run_shard` takes."""
     none = {name: np.empty((len(seeds), 0), kind) for name, kind in FOUND.items()}
     streams = [json.dumps(np.random.default_rng(seed).bit_generator.state) for seed in seeds] if shuffle else []
     return _checkpoint(
@@ -44,7 +51,7 @@ def new_shard(program: Program, weights: list[np.ndarray], seeds: np.ndarray, sh
 def run_shard(
     program: Program,
     batch: TrialBatch,
-    checks: np.ndarray,
+    checks: Int[np.ndarray, " C"],
     keep: Callable[[TrialBatch], None] = lambda batch: None,
     report: Progress = lambda epochs, learned, kept: None,
 ) -> TrialBatch:
@@ -61,7 +68,9 @@ def run_shard(
     return chunk.batch
 
 
-def chunks(program: Program, batch: TrialBatch, checks: np.ndarray, seconds: float) -> Iterator[ChunkProgress]:
+def chunks(
+    program: Program, batch: TrialBatch, checks: Int[np.ndarray, " C"], seconds: float
+) -> Iterator[ChunkProgress]:
     """What `run_shard` goes through: each call of the program, with a checkpoint every so many seconds; the last is
     over.
 
@@ -76,13 +85,15 @@ def chunks(program: Program, batch: TrialBatch, checks: np.ndarray, seconds: flo
     for text in batch.get("streams", []):
         streams.append(np.random.default_rng())
         streams[-1].bit_generator.state = json.loads(str(text))
-    knowing = int(batch["learned"][:, -1:].sum())
-    yield ChunkProgress(done * len(seeds), knowing, kept=True)
+    learned = int(batch["learned"][:, -1:].sum())
+    yield ChunkProgress(done * len(seeds), learned, kept=True)
     most, kept = 1, time.monotonic()
     while done < checks[-1]:
         call_checks, evaluated = _next_call(checks, done, most, program.capacity)
         order = (
-            np.stack([_orders(stream, program.table.block, call_checks[-1]) for stream in streams]) if streams else None
+            np.stack([_orders(stream, program.table.block, int(call_checks[-1])) for stream in streams])
+            if streams
+            else None
         )
         started = time.monotonic()
         losses, found = program.run(state, call_checks, order)
@@ -92,8 +103,8 @@ def chunks(program: Program, batch: TrialBatch, checks: np.ndarray, seconds: flo
         history["losses"].append(losses)
         for name in FOUND:
             history[name].append(found[name][:, :evaluated])
-        newly = int(found["learned"][:, -1].sum()) - knowing if evaluated else 0
-        done, knowing = done + int(call_checks[-1]), knowing + newly
+        newly = int(found["learned"][:, -1].sum()) - learned if evaluated else 0
+        done, learned = done + int(call_checks[-1]), learned + newly
         chunk = ChunkProgress(int(call_checks[-1]) * len(seeds), newly)
         if now - kept >= seconds and done < checks[-1]:
             kept = now
@@ -106,7 +117,9 @@ def chunks(program: Program, batch: TrialBatch, checks: np.ndarray, seconds: flo
     yield ChunkProgress(0, 0, batch={"seeds": seeds} | together() | weights, over=True)
 
 
-def _checkpoint(state: State, seeds: np.ndarray, done: int, history: TrialBatch, streams: list[str]) -> TrialBatch:
+def _checkpoint(
+    state: State, seeds: Int[np.ndarray, " T"], done: int, history: TrialBatch, streams: list[str]
+) -> TrialBatch:
     """A shard after `done` epochs; streams: where each trial's stream of orders is, where epochs are shuffled."""
     positions = {"streams": np.array(streams)} if streams else {}
     return (
@@ -117,7 +130,7 @@ def _checkpoint(state: State, seeds: np.ndarray, done: int, history: TrialBatch,
     )
 
 
-def _next_call(checks: np.ndarray, done: int, most: int, capacity: int) -> tuple[np.ndarray, int]:
+def _next_call(checks: Int[np.ndarray, " C"], done: int, most: int, capacity: int) -> tuple[Int[np.ndarray, " n"], int]:
     """After how many epochs the next call shall evaluate, the last being its end, and how many of these are checks.
 
     A call that comes to no check ends on its way to the next one, and one that begins there ends at it, since xla
@@ -132,10 +145,10 @@ def _next_call(checks: np.ndarray, done: int, most: int, capacity: int) -> tuple
     return call_checks, len(call_checks)
 
 
-def _orders(stream: np.random.Generator, block: np.ndarray, epochs: int) -> np.ndarray:
-    """[epochs, U] int32: the updates in a new order each epoch, those of one block staying together.
+def _orders(stream: np.random.Generator, block: Int[np.ndarray, " U"], epochs: int) -> Int32[np.ndarray, "{epochs} U"]:
+    """The updates in a new order each epoch, those of one block staying together.
 
-    block [U]: ascending from 0. The stream gives the same orders however epochs are cut into calls.
+    block: ascending from 0. The stream gives the same orders however epochs are cut into calls.
     """
     updates = [np.flatnonzero(block == b) for b in range(block[-1] + 1)]
     return np.array(

@@ -2,7 +2,7 @@
 
 A folder of files outside DVC's outputs, each written whole or not at all, checksummed, and named by a key: the hash of
 all that a trial's result depends on, but for its seed. So nothing in it can be out of date, a killed run goes on where
-its last checkpoint ended, and of an arm that is asked for more trials only the new ones are trained. A file that is
+its last checkpoint ended, and of an arm with more trials than before only the new ones are trained. A file that is
 damaged or gone is as one that never was, and a folder that cannot be written to costs a note: nothing here makes
 training fail.
 """
@@ -58,17 +58,37 @@ def _read_code() -> dict[str, bytes]:
 
 
 def meaning(source: str, name: str) -> bytes:
-    """Python or C without its words: comments, docstrings and layout train no other bits."""
+    """Python or C without its words: comments, docstrings, layout and annotations train no other bits."""
     if not name.endswith(".py"):
         return " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL).split()).encode()
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return ast.dump(tree).encode()
+    return ast.dump(_WithoutWords().visit(ast.parse(source))).encode()
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Takes docstrings, annotations and what is imported for them out of Python."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = node.body[ast.get_docstring(node, clean=False) is not None :]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.ClassDef):  # what is annotated there is a field, by its name and default
+            node.body = [
+                ast.Tuple([line.target, line.value]) if isinstance(line, ast.AnnAssign) else line for line in node.body
+            ]
+        return super().generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
+        return ast.Assign([node.target], node.value) if node.value else None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if node.module in ("__future__", "typing", "jaxtyping") else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 _CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
@@ -111,13 +131,15 @@ def rows(batch: TrialBatch, which: np.ndarray) -> TrialBatch:
 
 
 def joined(batches: list[TrialBatch]) -> TrialBatch:
-    """The trials of all parts, in the order of their seeds."""
+    """The trials of all batches, in the order of their seeds."""
     order = np.argsort(np.concatenate([batch["seeds"] for batch in batches]))
-    return {name: np.ascontiguousarray(np.concatenate([p[name] for p in batches])[order]) for name in batches[0]}
+    return {
+        name: np.ascontiguousarray(np.concatenate([batch[name] for batch in batches])[order]) for name in batches[0]
+    }
 
 
 def without(seeds: np.ndarray, batches: list[TrialBatch]) -> np.ndarray:
-    """The seeds that are in none of the parts."""
+    """The seeds that are in none of the batches."""
     return np.setdiff1d(seeds, np.concatenate([batch["seeds"] for batch in batches])) if batches else seeds
 
 
@@ -153,7 +175,7 @@ class Store:
                     yield path, batch
 
     def write(self, kind: str, key: str, batch: TrialBatch) -> None:
-        """Keep a part. Where it cannot be written, a note is all that comes of it, and of those after it."""
+        """Keep a batch. Where it cannot be written, a note is all that comes of it, and of those after it."""
         if not self.writes:
             return
         size = sum(array.nbytes + 1024 for array in batch.values()) + BLOCK  # with the zip's own words, at most
@@ -201,7 +223,7 @@ class Entry:
         self._lock, self._written = threading.Lock(), time.monotonic()
 
     def finished(self, seeds: np.ndarray) -> list[TrialBatch]:
-        """What is kept of these trials; no trial is in two parts."""
+        """What is kept of these trials; no trial is in two batches."""
         return _of(self.store.read(TRIALS, self.key), seeds)
 
     def begun(self, seeds: np.ndarray) -> list[TrialBatch]:
@@ -239,7 +261,7 @@ class Entry:
 
 
 def _of(stored: Iterable[tuple[Path, TrialBatch]], seeds: np.ndarray) -> list[TrialBatch]:
-    """Of each file the trials that are asked for and in no earlier one."""
+    """Of each file the trials that are wanted and in no earlier one."""
     found: list[TrialBatch] = []
     for path, batch in stored:
         wanted = np.isin(batch["seeds"], seeds)

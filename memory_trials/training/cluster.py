@@ -24,8 +24,8 @@ import numpy as np
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
 if not os.environ.get("RAY_ADDRESS"):
-    # Ray reads these when it is imported. As where it knows no clusters, all of it listens on 127.0.0.1 only; and who
-    # does not know the token may not speak to it. Ray would write a token of its own into the user's home.
+    # Ray reads these when it is imported. As where it has no clusters, all of it listens on 127.0.0.1 only; and whoever
+    # lacks the token may not speak to it. Ray would write a token of its own into the user's home.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -161,7 +161,7 @@ def _connect(compute: ComputeSettings) -> None:
 
 
 def _look_for(address: str) -> None:
-    """Ray itself would look for minutes."""
+    """Ray itself would search for minutes."""
     host, _, port = address.rpartition(":")
     if address.startswith("ray://") or not port.isdigit():
         raise ValueError("it must be host:port of the cluster's head, and this machine one of the cluster")

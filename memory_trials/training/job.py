@@ -43,7 +43,7 @@ class TrainingJob:
 
 
 def engine_of(job: TrainingJob) -> str:
-    """native for the cells it knows where a C compiler is, else xla (or where the settings ask for it)."""
+    """native for the cells it supports where a C compiler is, else xla (or where the settings say so)."""
     if job.training.engine == "auto" and forward.supports(job.model):
         if native.available():
             return "native"

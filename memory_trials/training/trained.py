@@ -1,12 +1,18 @@
 """What training leaves of an arm: the weights, losses and verdicts of every trial, and their file."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_trials import files
 from memory_trials.errors import UserError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int64
 
 FORMAT = "memory-trials trained 2"
 FOUND = {"learned": np.bool_, "margin": np.float32, "memory": np.float32}  # what a check finds of a trial
@@ -16,23 +22,23 @@ FOUND = {"learned": np.bool_, "margin": np.float32, "memory": np.float32}  # wha
 class Trained:
     """What training leaves behind, for T trials, E epochs and C checks.
 
-    seeds [T] int64. weights: the model's variables by name, in the model's order, each [T, ...] float32. losses [T, E]
-    float32: per epoch, the mean over its updates of the loss just before the update (what Keras's fit reports). checks
-    [C] int64: the epochs after which the trials were evaluated. What was found then, by the engine that trains, in
-    single precision: learned [T, C] bool, every scored step right; margin [T, C], the least lead of a right output over
-    the best wrong one; memory [T, C] in bits, as `predictions.memory_bits` defines it (NaN where no step needs memory).
+    weights: the model's variables by name, in the model's order. losses: per epoch, the mean over its updates of the
+    loss just before the update (what Keras's fit reports). checks: the epochs after which the trials were evaluated.
+    What was found then, by the engine that trains: learned, every scored step right; margin, the least lead of a right
+    output over the best wrong one; memory in bits, as `predictions.memory_bits` defines it (NaN where no step needs
+    memory).
     """
 
-    seeds: np.ndarray
-    weights: dict[str, np.ndarray]
-    losses: np.ndarray
-    checks: np.ndarray
-    learned: np.ndarray
-    margin: np.ndarray
-    memory: np.ndarray
+    seeds: Int64[np.ndarray, " T"]
+    weights: dict[str, Float32[np.ndarray, "T ..."]]
+    losses: Float32[np.ndarray, "T E"]
+    checks: Int64[np.ndarray, " C"]
+    learned: Bool[np.ndarray, "T C"]
+    margin: Float32[np.ndarray, "T C"]
+    memory: Float32[np.ndarray, "T C"]
 
-    def known(self, margin: float) -> np.ndarray:
-        """[T, C] bool: learned, and by at least this lead."""
+    def learned_by(self, margin: float) -> Bool[np.ndarray, "T C"]:
+        """Learned, and by at least this lead."""
         return self.learned & (self.margin >= margin)
 
 

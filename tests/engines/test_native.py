@@ -2,7 +2,6 @@
 
 import dataclasses
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from memory_trials.engines import native
 from memory_trials.engines.optimizers import OPTIMIZERS
 from memory_trials.errors import UserError
 from memory_trials.models.backend import tf
+from memory_trials.tasks.encoding import UpdateTable
 from tests import plain_keras, plain_numpy
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
@@ -18,26 +18,28 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 NAMES = ("kernel", "recurrent_kernel", "bias")
 
 
-def table(x, y, loss_mask=True, step_mask=True, reset=False, detach=False, symbols=5, inputs=5, judge=([[0]], [[0]], [[True]]),
+def table(x, y, loss_mask=True, step_mask=True, reset=False, detach=False, symbols=5, inputs=5, evaluation=([[0]], [[0]], [[True]]),
           group=None, candidates=((-1,),)):  # fmt: skip
     """x [U, S, B] or [U, S, B, F], y [U, S, B]; flags are broadcast."""
     x, y = np.array(x, np.int32), np.array(y, np.int32)
     x = x if x.ndim == 4 else x[..., np.newaxis]
     flags = lambda flag, shape: np.ascontiguousarray(np.broadcast_to(flag, shape), bool)
-    eval_x, eval_y, eval_mask = (np.array(array) for array in judge)
+    eval_x, eval_y, eval_mask = (np.array(array) for array in evaluation)
     eval_x = eval_x if eval_x.ndim == 3 else np.repeat(eval_x[..., np.newaxis], x.shape[3], axis=2)
-    return SimpleNamespace(
+    return UpdateTable(
         inputs=inputs, symbols=symbols, x=x, y=y, loss_mask=flags(loss_mask, y.shape), step_mask=flags(step_mask, y.shape),
         reset=flags(reset, y.shape[:2]), detach=flags(detach, y.shape[:2]),
         eval_x=eval_x.astype(np.int32), eval_y=eval_y.astype(np.int32), eval_mask=eval_mask.astype(bool),
-        eval_group=np.full(eval_y.shape, -1) if group is None else np.array(group), candidates=np.array(candidates),
+        eval_group=np.full(eval_y.shape, -1, np.int32) if group is None else np.array(group, np.int32),
+        candidates=np.array(candidates, np.int32), block=np.arange(len(x), dtype=np.int32),
+        eval_position=np.zeros((*eval_y.shape, 2), np.int32),
     )  # fmt: skip
 
 
 def tutorial():
     x, y = np.array([[3, 0, 1, 2], [4, 0, 1, 2]]), np.array([[0, 1, 2, 3], [0, 1, 2, 4]])
     first = np.arange(8)[:, np.newaxis] % 4 == 0
-    return table(x.reshape(8, 1, 1), y.reshape(8, 1, 1), reset=first, judge=(x, y, np.ones((2, 4))))
+    return table(x.reshape(8, 1, 1), y.reshape(8, 1, 1), reset=first, evaluation=(x, y, np.ones((2, 4))))
 
 
 def program(of_table, cell="lstm", units=20, output="sigmoid", optimizer="adam", learning_rate=0.001):
@@ -135,9 +137,8 @@ def test_gradients_are_those_of_tensorflow(cell, seed, output, units, symbols, s
     h = c = np.zeros((2, units), np.float32)
     expected_loss = 0.0
     for u in range(3):
-        single = SimpleNamespace(**vars(mixed))
-        for name in ("x", "y", "loss_mask", "step_mask", "reset", "detach"):
-            setattr(single, name, getattr(mixed, name)[u : u + 1])
+        names = ("x", "y", "loss_mask", "step_mask", "reset", "detach", "block")
+        single = dataclasses.replace(mixed, **{name: getattr(mixed, name)[u : u + 1] for name in names})
         one = program(single, cell, units, output, "sgd", rate)
         before = states[-1]
         after = native.State(*(array.copy() for array in vars(before).values()))
@@ -169,9 +170,9 @@ def test_steps_are_those_of_the_formulas(optimizer):
     states = state.states.copy()
     for number in range(1, 21):
         u = (number - 1) % 2
-        descended = shown.start(shown.weights(native.State(expected[np.newaxis].copy(), *([None] * 3))))
+        descended = shown.start(shown.weights(dataclasses.replace(state, parameters=expected[np.newaxis].copy())))
         descended.states[:] = states
-        program(single[u], "gru", 6, "softmax", "sgd", 1.0).run(descended, [1])
+        program(single[u], "gru", 6, "softmax", "sgd", 1.0).run(descended, np.array([1]))
         gradient, states = expected - descended.parameters[0], descended.states
         stepped, stepped_slots = step(
             tf.constant(float(number)),
@@ -181,7 +182,7 @@ def test_steps_are_those_of_the_formulas(optimizer):
             tuple(map(tf.constant, expected_slots)),
         )
         expected, expected_slots = stepped.numpy(), [slot.numpy() for slot in stepped_slots]
-    ours.run(state, [10])
+    ours.run(state, np.array([10]))
     assert state.steps[0] == 20
     bound = {"adam": 1e-4, "rmsprop": 1e-4, "sgd": 1e-6}[
         optimizer
@@ -195,10 +196,10 @@ def test_an_update_without_a_scored_step_moves_only_the_state():
     state = ours.start(random_weights(ours, 1))
     first = program(table([[[1]]], [[[0]]], loss_mask=False))
     moved = first.start(random_weights(ours, 1))
-    losses, _ = first.run(moved, [3])
+    losses, _ = first.run(moved, np.array([3]))
     assert not losses.any() and not moved.steps.any() and moved.states.any()
     assert np.array_equal(moved.parameters, state.parameters)
-    ours.run(state, [3])
+    ours.run(state, np.array([3]))
     assert state.steps[0] == 3
 
 
@@ -241,7 +242,7 @@ def test_judging_changes_nothing():
     ours = program(tutorial())
     often, once = (ours.start(random_weights(ours, 2)) for _ in range(2))
     losses, found = ours.run(often, np.arange(1, 21))
-    assert np.array_equal(losses, ours.run(once, [20])[0]) and parts(often) == parts(once)
+    assert np.array_equal(losses, ours.run(once, np.array([20]))[0]) and parts(often) == parts(once)
     assert all(array.shape == (2, 20) for array in found.values()) and found["learned"].dtype == bool
 
 
@@ -250,13 +251,12 @@ def test_updates_are_taken_in_the_order_given():
     ours = program(whole, learning_rate=0.01)
     order = np.array([[[4, 5, 6, 7, 0, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6, 7]]], np.int32)
     state = ours.start(random_weights(ours, 1))
-    losses, _ = ours.run(state, [2], order)
-    turned = SimpleNamespace(**vars(whole))
-    for name in ("x", "y", "loss_mask", "step_mask", "reset", "detach"):
-        setattr(turned, name, getattr(whole, name)[order[0, 0]])
+    losses, _ = ours.run(state, np.array([2]), order)
+    names = ("x", "y", "loss_mask", "step_mask", "reset", "detach")
+    turned = dataclasses.replace(whole, **{name: getattr(whole, name)[order[0, 0]] for name in names})
     expected = ours.start(random_weights(ours, 1))
-    first = program(turned, learning_rate=0.01).run(expected, [1])[0]
-    second = ours.run(expected, [1])[0]
+    first = program(turned, learning_rate=0.01).run(expected, np.array([1]))[0]
+    second = ours.run(expected, np.array([1]))[0]
     assert np.array_equal(losses, np.concatenate([first, second], axis=1)) and parts(state) == parts(expected)
 
 
@@ -268,11 +268,11 @@ def test_divergence_gives_nan_and_not_learned(cell, output, optimizer):
     ours = program(tutorial(), cell, output=output, optimizer=optimizer)
     weights = random_weights(ours, 3)
     healthy = ours.start(weights)
-    expected = ours.run(healthy, [3])[0]
+    expected = ours.run(healthy, np.array([3]))[0]
     weights[0][1, 0, 0] = np.nan  # of symbol 0, which every sequence shows
     weights[-1][1, :] = 100.0
     state = ours.start(weights)
-    losses, found = ours.run(state, [3])
+    losses, found = ours.run(state, np.array([3]))
     assert np.isnan(losses[1]).all() and not found["learned"][1].any()
     assert np.isnan(found["margin"][1]).all() and not np.isnan(found["margin"][[0, 2]]).any()
     assert np.array_equal(losses[[0, 2]], expected[[0, 2]])
@@ -280,7 +280,7 @@ def test_divergence_gives_nan_and_not_learned(cell, output, optimizer):
 
 def test_an_enormous_learning_rate_ends():
     ours = program(tutorial(), optimizer="sgd", learning_rate=1e38)
-    losses, found = ours.run(ours.start(random_weights(ours, 2)), [5])
+    losses, found = ours.run(ours.start(random_weights(ours, 2)), np.array([5]))
     assert not np.isfinite(losses[:, -1]).any() and not found["learned"].any()
 
 
@@ -288,7 +288,7 @@ def test_an_enormous_learning_rate_ends():
 @pytest.mark.parametrize("output", native.OUTPUTS)
 @pytest.mark.parametrize("scale", [0.5, 30.0])  # 30: many outputs are saturated, and equal
 def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
-    """Weights are asked what they would answer, and judged by targets that some of them hit."""
+    """Weights are asked what they would answer, and scored by targets that some of them hit."""
     random = np.random.default_rng(1)
     trials, sequences, steps, symbols = 40, 2, 3, 3
     x = random.integers(0, 5, (sequences, steps, 2))
@@ -301,7 +301,7 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
     sets = np.array([[0, 1, 2], [2, 0, -1]])
 
     def make(y):
-        return table([[[[0, 1]]]], [[[0]]], loss_mask=False, symbols=symbols, judge=(x, y, asked), group=group,
+        return table([[[[0, 1]]]], [[[0]]], loss_mask=False, symbols=symbols, evaluation=(x, y, asked), group=group,
                      candidates=sets)  # fmt: skip
 
     y = np.zeros((sequences, steps), int)
@@ -311,7 +311,7 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
     predicted, places = outputs.argmax(axis=-1), np.argwhere(asked).tolist()
     seen = set()
     for target in (y, predicted[0], predicted[7]):
-        found = program(make(target), cell, 9, output).run(ours.start(weights), [1])[1]
+        found = program(make(target), cell, 9, output).run(ours.start(weights), np.array([1]))[1]
         learned, margin, memory = (found[name][:, 0] for name in ("learned", "margin", "memory"))
         assert np.array_equal(learned, ((predicted == target) | ~asked).all(axis=(1, 2)))
         seen |= set(learned.tolist())
@@ -337,7 +337,7 @@ def test_weights_come_back_as_they_were_given():
         ours = program(table([[[0]]], [[[0]]], loss_mask=False), cell, 5)
         weights = random_weights(ours, 2)
         state = ours.start(weights)
-        ours.run(state, [1])
+        ours.run(state, np.array([1]))
         assert all(np.array_equal(a, b) for a, b in zip(ours.weights(state), weights))
 
 
@@ -348,7 +348,7 @@ def test_gradients_that_vanish_on_the_way_cost_nothing_and_change_nothing():
     ours = program(table(x, x, loss_mask=loss_mask), "simple_rnn", 8, optimizer="sgd", learning_rate=1.0)
     weights = random_weights(ours, 1, scale=0.2)
     state = ours.start(weights)
-    ours.run(state, [1])
+    ours.run(state, np.array([1]))
     zero = np.zeros((1, 8), np.float32)
     gradients = reference(ours.table, "simple_rnn", "sigmoid", [array[0] for array in weights], zero, zero)[1]
     for before, after, gradient in zip(weights, ours.weights(state), gradients):
@@ -356,8 +356,8 @@ def test_gradients_that_vanish_on_the_way_cost_nothing_and_change_nothing():
 
 
 @pytest.mark.parametrize("wrong", [
-    {"x": [[[5]]]}, {"y": [[[5]]]}, {"x": [[[-2]]]}, {"step_mask": False}, {"judge": ([[0]], [[7]], [[True]])},
-    {"judge": ([[9]], [[0]], [[True]])},
+    {"x": [[[5]]]}, {"y": [[[5]]]}, {"x": [[[-2]]]}, {"step_mask": False}, {"evaluation": ([[0]], [[7]], [[True]])},
+    {"evaluation": ([[9]], [[0]], [[True]])},
 ])  # fmt: skip
 def test_a_table_that_would_lead_outside_is_refused(wrong):
     with pytest.raises(ValueError, match="table"):
@@ -369,12 +369,13 @@ def test_wrong_calls_are_refused():
     state = ours.start(random_weights(ours, 2))
     for checks in ([], [0, 1], [2, 2]):
         with pytest.raises(ValueError, match="checks"):
-            ours.run(state, checks)
+            ours.run(state, np.array(checks, int))
     for order in (np.full((2, 1, 8), 8), np.zeros((1, 1, 8), int)):
         with pytest.raises(ValueError, match="order"):
-            ours.run(state, [1], order)
+            ours.run(state, np.array([1]), order)
+    state.steps = state.steps[:1]
     with pytest.raises(ValueError, match="state"):
-        ours.run(dataclasses.replace(state, steps=state.steps[:1]), [1])
+        ours.run(state, np.array([1]))
     with pytest.raises(ValueError, match="weights"):
         ours.start(random_weights(ours, 2)[1:])
 

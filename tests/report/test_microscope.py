@@ -180,7 +180,7 @@ def test_a_typed_sequence_is_computed_and_a_mistake_leaves_the_picture(tmp_path,
     said = page.evaluate(IN_THE_PAGE, [1, [1, 1, 2]])[-1]["output"]
     assert f"says {np.argmax(said)} ({max(said):.3f})" in verdict.inner_text()
     shown = page.locator(".bench").inner_html()
-    for text, sentence in (("1 9", "Sequence 1: there is no symbol 9; the trials know 0 1 2 3 4."),
+    for text, sentence in (("1 9", "Sequence 1: there is no symbol 9; the symbols are 0 1 2 3 4."),
                            (" ", "Sequence 1 is empty: type at least one symbol, such as 3 0 1 2."),
                            ("1 " * 2001, "Sequence 1 has 2001 symbols: 2000 are the most that are shown here.")):  # fmt: skip
         field.fill(text)

@@ -203,7 +203,7 @@ def test_symbols_of_a_text(text, symbols):
     ("symbols", "steps", "sentence"),
     [
         ([], 1, "the sequence is empty: give at least one symbol, such as 0"),
-        (["3", "7"], 1, "'7' is no symbol that this memory knows; it knows 0, 1, 2, 3, 4"),
+        (["3", "7"], 1, "'7' is no symbol of this predictor; its symbols are 0, 1, 2, 3, 4"),
         ([3], 0, "steps is 0: allowed are 1 to 99999"),
         ([3], 100_000, "steps is 100000: allowed are 1 to 99999"),
         ([3] * 100_000, 1, "the sequence has 100000 symbols: allowed are 1 to 99999"),
@@ -216,7 +216,7 @@ def test_mistakes_are_told(symbols, steps, sentence):
 
 
 def test_windows_need_their_symbols():
-    with pytest.raises(UserError, match="too short: this memory looks at 2 symbols"):
+    with pytest.raises(UserError, match="too short: an input is 2 symbols"):
         predictor.predict(make_predictor(history=2, history_as="steps"), [3])
 
 
@@ -239,7 +239,7 @@ def test_a_file_whose_parts_do_not_fit_is_told(change, tmp_path):
     ("arguments", "sentence"),
     [
         ([], "the sequence is empty"),
-        (["9"], "'9' is no symbol that this memory knows"),
+        (["9"], "'9' is no symbol of this predictor"),
         (["3", "--steps", "0"], "steps is 0: allowed are 1 to"),
         (["3", "--model", "none.npz"], "none.npz does not exist: run dvc repro"),
     ],

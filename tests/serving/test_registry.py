@@ -233,7 +233,7 @@ def test_it_answers_over_http(serving):
 @pytest.mark.parametrize(
     ("sequence", "params", "sentence"),
     [
-        ("3 7", {}, "'7' is no symbol that this memory knows; it knows 0, 1, 2, 3, 4"),
+        ("3 7", {}, "'7' is no symbol of this predictor; its symbols are 0, 1, 2, 3, 4"),
         ("", {}, "the sequence is empty: give at least one symbol, such as 0"),
         ("3", {"steps": 0}, "steps is 0: allowed are 1 to 99999"),
         ("3", {"steps": 10**6}, "steps is 1000000: allowed are 1 to 99999"),

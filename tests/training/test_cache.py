@@ -329,6 +329,27 @@ def test_the_words_of_code_do_not_count():
     assert cache.meaning(c, "a.c") != cache.meaning(c.replace("+ 1", "+ 2"), "a.c")
 
 
+def test_annotations_of_code_do_not_count():
+    plain = (
+        "import a\n@dataclass\nclass C:\n    x: A\n    y: A = 1\n\ndef f(x, *y, z=1, **w):\n    u = x\n    return u\n"
+    )
+    annotated = (
+        "from __future__ import annotations\nimport a\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from jaxtyping import Float\n"
+        '@dataclass\nclass C:\n    x: "Float[A, 2]"\n    y: B = 1\n\n'
+        'def f(x: int, *y: int, z: int = 1, **w: int) -> "Float[A, 2]":\n    u: int = x\n    v: int\n    return u\n'
+    )
+    assert cache.meaning(annotated, "a.py") == cache.meaning(plain, "a.py")
+    for old, new in (
+        ("    x: A\n", ""),
+        ("A = 1", "A = 2"),
+        ("y: A", "v: A"),
+        ("    y: A = 1", "    y = 1"),
+        ("u = x", "u = 1"),
+    ):
+        assert cache.meaning(plain.replace(old, new), "a.py") != cache.meaning(plain, "a.py"), (old, new)
+
+
 @pytest.mark.parametrize("engine", cache.CODE)
 def test_each_library_and_each_file_of_code_counts(engine, monkeypatch):
     real = cache.importlib.metadata.version

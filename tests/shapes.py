@@ -1,0 +1,38 @@
+"""Checks shapes and types at every call of the packages that work on arrays: jaxtyping, with beartype.
+
+Annotations name jaxtyping's types for type checkers alone (importing it would cost every process 40 ms, and whatever
+serves a model a library more), so here they are given to all modules.
+"""
+
+import builtins
+import functools
+import random
+from collections.abc import Callable
+
+import jaxtyping
+from beartype import BeartypeConf, beartype
+
+PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "tasks", "training", "engines")]
+TYPES = ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "UInt32", "UInt64")
+
+
+def install() -> None:
+    """Before any of the packages is imported."""
+    for name in TYPES:
+        setattr(builtins, name, getattr(jaxtyping, name))
+    jaxtyping.install_import_hook(PACKAGES, "tests.shapes.checked")
+
+
+def checked(function: Callable) -> Callable:
+    """A function without a body, which jaxtyping calls for its annotations' sake alone, as one that checks them."""
+    check = beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, too
+
+    @functools.wraps(function)
+    def of_any_item(*args, **kwargs):
+        state = random.getstate()  # beartype picks an item of a list by it, and Keras a seed
+        try:
+            return check(*args, **kwargs)
+        finally:
+            random.setstate(state)
+
+    return of_any_item
