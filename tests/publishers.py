@@ -78,7 +78,7 @@ def check_once(uri: str, settings: TrackingSettings, arms: list[design.Arm]) -> 
         assert len(client.get_metric_history(parent.info.run_id, "loss/median")) == len(payload.epochs)
         assert len(client.list_artifacts(parent.info.run_id)) >= 4
         children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-        assert sorted(run.data.params["seed"] for run in children) == sorted(row["seed"] for row in payload.trials)
+        assert sorted(run.data.params["seed"] for run in children) == sorted(map(str, payload.trials["seed"]))
         for run in children:
             assert len(client.get_metric_history(run.info.run_id, "loss")) == len(payload.trial_epochs)
         expected += 1 + len(children)
