@@ -14,11 +14,17 @@ from memory_trials.serving import predictor
 from memory_trials.studies import answers, design
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
-from stages import chosen
+from stages import beside, chosen
 
 
 def main() -> None:
     arms = chosen()
+    with beside("publish"):  # it can change no result
+        leave(arms)
+
+
+def leave(arms: list[design.Arm]) -> None:
+    """All outputs of the stage, for the pipeline's arm or all arms of a study."""
     study = arms[0].study
     if study == design.PIPELINE:
         outcome = evaluate(arms[0])
