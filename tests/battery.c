@@ -38,7 +38,8 @@ static void train_case(void) {
     const size_t cells = (size_t)task.updates * task.steps * task.batch, flags = (size_t)task.updates * task.steps;
     const size_t asked = (size_t)task.sequences * task.length;
     task.x = take(cells * task.features, 4), task.y = take(cells, 4);
-    task.scored = take(cells, 1), task.valid = take(cells, 1), task.reset = take(flags, 1), task.cut = take(flags, 1);
+    task.loss_mask = take(cells, 1), task.step_mask = take(cells, 1);
+    task.reset = take(flags, 1), task.detach = take(flags, 1);
     task.eval_x = take(asked * task.features, 4), task.eval_y = take(asked, 4), task.eval_mask = take(asked, 1);
     task.eval_group = take(asked, 4), task.candidates = take((size_t)GROUPS * task.most, 4);
 

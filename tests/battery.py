@@ -83,11 +83,11 @@ def make_table(name: str, symbols: int, inputs: int, features: int, batch: int, 
         "never": np.zeros(shape[:2], bool), "first": np.arange(steps) + np.zeros((updates, 1), int) == 0,
         "anywhere": draw.chances(256 // steps, shape[:2]),
     }  # fmt: skip
-    valid = draw.chances(224, shape)
+    step_mask = draw.chances(224, shape)
     table = SimpleNamespace(
         inputs=inputs, symbols=symbols, x=draw.integers(-1, inputs, (*shape, features)).astype(np.int32),
-        y=draw.integers(0, symbols, shape).astype(np.int32), valid=valid, scored=valid & draw.chances(160, shape),
-        reset=resets[reset], cut=draw.chances(128 // steps, shape[:2]),
+        y=draw.integers(0, symbols, shape).astype(np.int32), step_mask=step_mask, loss_mask=step_mask & draw.chances(160, shape),
+        reset=resets[reset], detach=draw.chances(128 // steps, shape[:2]),
         eval_x=draw.integers(-1, inputs, (3, 4, features)).astype(np.int32),
         eval_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), eval_mask=draw.chances(40, (3, 4)),
         candidates=draw.integers(0, symbols, (GROUPS, 3)).astype(np.int32),

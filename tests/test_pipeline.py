@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -155,7 +156,9 @@ def test_repro_answers_and_leaves_what_it_says(reproduced):
     metrics = json.loads((reproduced / "data/tutorial/metrics.json").read_text())
     assert metrics["trials"] == 4 and 0 <= metrics["success_rate_low"] <= metrics["success_rate"]
     rows = (reproduced / "data/tutorial/trials.csv").read_text().splitlines()
-    assert rows[0] == "seed,learned,sequence_accuracy,step_accuracy,final_loss,first_learned_epoch" and len(rows) == 5
+    assert (
+        rows[0].startswith("seed,learned,sequence_accuracy,") and rows[0].endswith(",margin,memory") and len(rows) == 5
+    )
     assert (reproduced / "data/tutorial/answer.png").read_bytes().startswith(b"\x89PNG")
     assert len((reproduced / "data/tutorial/predictions.csv").read_text().splitlines()) == 1 + 4 * 8
 
@@ -205,7 +208,7 @@ def test_built_in_cells_are_trained_and_evaluated_without_tensorflow(reproduced,
     run(reproduced, "make", "clean-cache")
     said = run(reproduced, "python", "-X", "importtime", "-m", f"stages.{stage}")
     modules = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
-    assert "memory_trials.evaluation.results" in modules and "trials are kept" not in said
+    assert "memory_trials.files" in modules and "trials are kept" not in said
     assert not modules & {"tensorflow", "keras", "memory_trials.models.backend"}
 
 
@@ -311,7 +314,7 @@ def test_the_check_passes_fresh_results_and_fails_stale_or_poor_ones(reproduced)
     run(reproduced, "git", "add", "-A")
     run(reproduced, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "result")
     check = ("python", "-m", "memory_trials", "check")
-    assert "| success_rate |" in run(reproduced, *check, "HEAD")
+    assert re.search(r"\| success_rate +\|", run(reproduced, *check, "HEAD"))
     clone = reproduced.parent / "clone"
     run(reproduced.parent, "git", "clone", "-q", str(reproduced), str(clone))
     assert "is in step" in run(clone, *check)

@@ -192,7 +192,7 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
         )
 
     monkeypatch.setattr(cluster, "_train", tells)
-    job = cluster.send((None, ModelSettings()), ComputeSettings(backend="ray"))
+    job = cluster.send(TrainingJob(ModelSettings(), None, 1, None), "xla", 1, ComputeSettings(backend="ray"))
     batch = {"seeds": np.arange(1), "done": np.zeros(1), "learned": np.zeros((1, 0))}
     found = cluster.run_shard(job, batch, np.array([1]), None, lambda *_: None)["files"]
     assert [file.rpartition("/working_dir_files/")[2].partition("/")[2] for file in found] == [
@@ -233,10 +233,10 @@ def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_pa
 
 def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "versions", lambda: {"numpy": "0"})
+        patch.setattr(cache, "versions", lambda engine: {"numpy": "0"})
         with pytest.raises(UserError, match=r"has numpy [\d.]+, not 0: install requirements.txt"):
             trained()
-    monkeypatch.setattr(cache, "_CODE", b"other")
+    monkeypatch.setattr(cache, "_CODE", {"native": b"other"})
     with pytest.raises(UserError, match="has another version of the code of memory_trials"):
         trained()
 
