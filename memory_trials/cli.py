@@ -220,29 +220,6 @@ def verify(share: float | None, seed: int | None) -> None:
     verify.check_against_digests(share, seed)
 
 
-@commands.command()
-@click.argument("study", required=False)
-def reachable(study: str | None) -> None:
-    """Warn where MLflow does not answer.
-
-    It ends nothing; the pipeline checks before it trains.
-
-    \b
-    memory-trials reachable
-    memory-trials reachable cells
-    """
-    from memory_trials.settings import load_settings
-    from memory_trials.tracking import tracker
-
-    if study:
-        from memory_trials.studies import design
-
-        settings = design.study_arms(study)[1][0].settings
-    else:
-        settings = load_settings()
-    tracker.warn_if_away(settings.tracking)
-
-
 def _print_answer(folder: Path, whole: bool) -> None:
     from memory_trials import files
     from memory_trials.evaluation import results

@@ -3,7 +3,10 @@
 Without an argument a stage works on the one arm of params.yaml; with the name of a study, on each of its arms.
 """
 
+import contextlib
+import subprocess
 import sys
+from collections.abc import Iterator
 
 from memory_trials.studies import design
 
@@ -12,3 +15,24 @@ def chosen() -> list[design.Arm]:
     """The arms to work on: those of the study that the command line names, or the pipeline's own one. Of a study that
     searches for its arms, the one that the search starts from."""
     return design.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [design.pipeline_arm()]
+
+
+COMPLETE = "complete\n"
+
+
+@contextlib.contextmanager
+def beside(module: str) -> Iterator[None]:
+    """Another module of stages, for the same arms, in a process that gets ready (`complete`) while this block runs, and
+    goes to work when the block is complete; where it fails, nothing comes of it."""
+    command = [sys.executable, "-m", f"stages.{module}", *sys.argv[1:]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:  # which ends by closing its stdin
+        yield
+        sys.stdout.flush()
+        process.communicate(COMPLETE)
+    if process.returncode:
+        sys.exit(process.returncode)
+
+
+def complete() -> bool:
+    """In the process beside: wait for the block to end; whether it is complete."""
+    return sys.stdin.readline() == COMPLETE

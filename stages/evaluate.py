@@ -14,11 +14,17 @@ from memory_trials.serving import predictor
 from memory_trials.studies import answers, design
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
-from stages import chosen
+from stages import beside, chosen
 
 
 def main() -> None:
     arms = chosen()
+    with beside("publish"):  # it can change no result
+        leave(arms)
+
+
+def leave(arms: list[design.Arm]) -> None:
+    """All outputs of the stage, for the pipeline's arm or all arms of a study."""
     study = arms[0].study
     if study == design.PIPELINE:
         outcome = evaluate(arms[0])
@@ -32,7 +38,7 @@ def main() -> None:
     design.keep_only([arm.files.folder for arm in arms])
     block = design.load_studies()[1][study]
     summary = answers.summarize(study, block, arms, outcomes)
-    style.write(design.PICTURES / f"{study}.png", study_figures.study(summary))
+    style.write(study_figures.study(summary), design.PICTURES / f"{study}.png")
     files.write_json(design.SUMMARIES / f"{study}.json", summary)
     files.write_json(design.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
     print(f"{block.question}\n{summary['answer']}")
@@ -60,8 +66,8 @@ def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     """The arm's charts as one picture; the pipeline's also as SVG."""
     charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
-    for name in (results.FIGURE, style.SCALABLE)[: 2 if arm.study == design.PIPELINE else 1]:
-        style.write(arm.files.folder / name, figure)
+    names = (results.FIGURE, style.SCALABLE)[: 2 if arm.study == design.PIPELINE else 1]
+    style.write(figure, *(arm.files.folder / name for name in names))
 
 
 def digest(arm: design.Arm) -> dict:

@@ -9,6 +9,7 @@ from memory_trials.errors import exit_on_user_error
 from memory_trials.progress import Progress
 from memory_trials.studies import design
 from memory_trials.tasks import encoding
+from memory_trials.tracking import tracker
 from memory_trials.training import cache, trainer
 from memory_trials.training.job import TrainingJob, shard_count
 from memory_trials.training.trained import write_trained
@@ -17,6 +18,7 @@ from stages import chosen
 
 def main() -> None:
     arms = chosen()
+    tracker.warn_if_away(arms[0].settings.tracking)
     compute = arms[0].settings.compute
     store = cache.Store(files.repository() / cache.FOLDER, compute.cache_megabytes)
     if search := design.search_of(arms[0].study):

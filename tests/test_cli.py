@@ -79,5 +79,4 @@ def test_make_and_the_pipelines_call_commands_that_there_are():
         "track",
         "check",
         "verify",
-        "reachable",
     } == {word for _, word in called}

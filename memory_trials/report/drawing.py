@@ -31,9 +31,9 @@ def svg(specification: dict) -> str:
     return re.sub(r'(?<= transform=")[^"]*', lambda found: re.sub(r"-?\d+\.\d+", _thousandths, found[0]), drawn)
 
 
-def png(specification: dict) -> bytes:
-    """A Vega-Lite specification, drawn as PNG: what its SVG shows."""
-    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(svg(specification), scale=SCALE)))
+def png(drawn: str) -> bytes:
+    """What an SVG of `svg` shows, as PNG."""
+    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(drawn, scale=SCALE)))
     return encode_png(np.asarray(picture.convert("RGB")))
 
 

@@ -49,11 +49,11 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
     points = [
         {"epoch": row["epoch"]} | {key: share(row[f"memory_{key}"]) for key in ("median", "p10", "p90")} for row in rows
     ]
-    base = alt.Chart(inline(points)).encode(x="epoch:Q")
-    band = base.mark_area(opacity=0.15, color=MEMORY).encode(y="p10:Q", y2="p90:Q")
-    line = base.mark_line(color=MEMORY, strokeDash=[6, 3]).encode(y="median:Q")
+    base = alt.Chart(inline(points)).encode(x=alt.X("epoch:Q"))
+    band = base.mark_area(opacity=0.15, color=MEMORY).encode(y=alt.Y("p10:Q"), y2=alt.Y2("p90:Q"))
+    line = base.mark_line(color=MEMORY, strokeDash=[6, 3]).encode(y=alt.Y("median:Q"))
     tooltip = [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")]
-    pointed = base.mark_point(opacity=0, size=60).encode(y="median:Q", tooltip=tooltip)
+    pointed = base.mark_point(opacity=0, size=60).encode(y=alt.Y("median:Q"), tooltip=tooltip)
     subtitle = [
         subtitle,
         f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials",
@@ -77,13 +77,16 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
             sort=list(counts),
             axis=alt.Axis(labelAngle=0),
         ),
-        tooltip=["asked:N", "trials:Q", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high"))],
+        tooltip=[
+            *map(alt.Tooltip, ("asked:N", "trials:Q")),
+            *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high")),
+        ],
     )
     y = alt.Y("rate:Q", title="trials that learned (%)", scale=alt.Scale(domain=[0, 100]))
     bars = base.mark_bar(color=colour, opacity=0.3, size=34).encode(y=y)
-    rules = base.mark_rule(color=colour, strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q")
+    rules = base.mark_rule(color=colour, strokeWidth=2).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     points = base.mark_point(color=colour, filled=True, size=60, opacity=1).encode(y=y)
-    text = base.mark_text(align="left", dx=7, dy=-6, fontSize=12).encode(y=y, text="label:N")
+    text = base.mark_text(align="left", dx=7, dy=-6, fontSize=12).encode(y=y, text=alt.Text("label:N"))
     finding = f"{counts['0']} of {metrics['trials']} trials learned, {counts['0.1']} by a lead of 0.1"
     return titled(
         alt.layer(bars, rules, points, text), finding, "the right output minus the best wrong one, in every step"
@@ -111,16 +114,18 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
         .mark_rect(stroke="#fff", strokeWidth=0.5)
         .encode(
             x=alt.X("from:Q", title="memory (bits)", scale=alt.Scale(domain=[low, 1.05 * whole], nice=False)),
-            x2="to:Q",
+            x2=alt.X2("to:Q"),
             y=alt.Y("start:Q", title="trials", scale=alt.Scale(domain=[0, 1.1 * max(bar["end"] for bar in bars)])),
-            y2="end:Q",
+            y2=alt.Y2("end:Q"),
             color=alt.Color("verdict:N", legend=None, scale=colours),
-            tooltip=["verdict:N", "trials:Q", "from:Q", "to:Q"],
+            tooltip=[*map(alt.Tooltip, ("verdict:N", "trials:Q", "from:Q", "to:Q"))],
         )
     )
     ends = alt.Chart(inline([{"at": 0.0, "what": "guessing"}, {"at": whole, "what": "all"}]))
-    rules = ends.mark_rule(color="#555", strokeDash=[3, 3]).encode(x="at:Q")
-    text = ends.mark_text(color="#555", dy=-6, baseline="bottom").encode(x="at:Q", y=alt.value(0), text="what:N")
+    rules = ends.mark_rule(color="#555", strokeDash=[3, 3]).encode(x=alt.X("at:Q"))
+    text = ends.mark_text(color="#555", dy=-6, baseline="bottom").encode(
+        x=alt.X("at:Q"), y=alt.value(0), text=alt.Text("what:N")
+    )
     finding = f"Half of the trials remember {answers.bits(metrics['memory_median'], whole)} or more"
     return titled(alt.layer(drawn, rules, text), finding, "dark: learned; light: not")
 
@@ -164,17 +169,17 @@ def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool],
         .mark_line(strokeWidth=0.6, color="#777")  # opacity would take twice the time of the whole chart
         .encode(
             x=x,
-            y="loss:Q",
-            detail="trial:N",
+            y=alt.Y("loss:Q"),
+            detail=alt.Detail("trial:N"),
             strokeDash=alt.StrokeDash(
                 "learned:N", scale=alt.Scale(domain=["learned", "not learned"], range=[[1, 0], [3, 3]]), legend=None
             ),
         )
     )
-    band = base.mark_area(opacity=0.25, color=colour).encode(y=y, y2="p90:Q")
-    line = base.mark_line(color=colour).encode(y="median:Q")
+    band = base.mark_area(opacity=0.25, color=colour).encode(y=y, y2=alt.Y2("p90:Q"))
+    line = base.mark_line(color=colour).encode(y=alt.Y("median:Q"))
     pointed = base.mark_point(opacity=0, size=60).encode(
-        y="median:Q",
+        y=alt.Y("median:Q"),
         tooltip=[alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")],
     )
     subtitle = f"thick: median; band: 10 % to 90 % of trials; thin: {min(SINGLE, len(losses))} trials"
@@ -217,11 +222,14 @@ def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.Laye
     shade = alt.Scale(domain=[0, 100], range=["#ffffff", series_style(cell)[0]], interpolate="rgb")
     boxes = base.mark_rect(stroke="#ccc").encode(
         color=alt.Color("share:Q", legend=None, scale=shade),
-        tooltip=["target:N", "predicted:N", "trials:Q", alt.Tooltip("share:Q", title="%", format=".1f")],
+        tooltip=[
+            *map(alt.Tooltip, ("target:N", "predicted:N", "trials:Q")),
+            alt.Tooltip("share:Q", title="%", format=".1f"),
+        ],
     )
     frames = base.transform_filter("datum.right").mark_rect(filled=False, stroke="#000", strokeWidth=2)
     text = base.mark_text(fontSize=13).encode(
-        text="trials:Q", color=alt.condition("datum.share > 55", alt.value("#fff"), alt.value("#000"))
+        text=alt.Text("trials:Q"), color=alt.condition("datum.share > 55", alt.value("#fff"), alt.value("#000"))
     )
     subtitle = "how many trials; framed: right" + (
         f"; the {most} commonest of {len(asked)}" if len(asked) > most else ""

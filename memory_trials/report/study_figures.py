@@ -51,8 +51,8 @@ def forest(summary: dict) -> alt.LayerChart:
     """One row an arm: its success rate and interval; the first arm's as a line to compare with."""
     rows = [_rated(arm) for arm in summary["arms"]]
     chart = _forest(rows, ("low", "rate", "high"), f"trials that learned (%), {_interval(summary)}", [0, 100])
-    first = alt.Chart(inline(rows[:1])).mark_rule(color="#888", strokeDash=[2, 3]).encode(x="rate:Q")
-    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="label:N")
+    first = alt.Chart(inline(rows[:1])).mark_rule(color="#888", strokeDash=[2, 3]).encode(x=alt.X("rate:Q"))
+    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("label:N"))
     finding = f"Most often, in {max(row['rate'] for row in rows):.0f} %: {_first(rows, 'rate', max)}"
     return titled(alt.layer(first, chart, text), finding, f"dotted: {rows[0]['arm']}", height=22 * len(rows))
 
@@ -76,7 +76,7 @@ def time_forest(summary: dict) -> alt.LayerChart:
         rows, ("median_low", "median", "median_high"), f"epochs until half have ever learned, {_interval(summary)}",
         None if wide else [0, max(known)], "log" if wide else "linear",
     )  # fmt: skip
-    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="time:N")
+    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("time:N"))
     learning = [row for row in rows if row["median"] is not None]
     finding = f"Soonest, by epoch {min(row['median'] for row in learning):g}: {_first(learning, 'median', min)}"
     subtitle = "median of the Kaplan-Meier curve of the time to learn"
@@ -100,7 +100,7 @@ def memory_forest(summary: dict) -> alt.LayerChart:
         row["memory_high"] = row["memory_high"] if row["memory_high"] is not None else 100.0
     title = f"memory (% of all there is to remember), median, {_interval(summary)}"
     chart = _forest(rows, ("memory_low", "memory", "memory_high"), title, [max(-100.0, lowest), 100])
-    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text="amount:N")
+    text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("amount:N"))
     finding = f"Most is remembered, {max(row['memory'] for row in known):.0f} %, by {_first(known, 'memory', max)}"
     return titled(alt.layer(chart, text), finding, "0 is guessing", height=22 * len(rows))
 
@@ -122,7 +122,10 @@ def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
         x=alt.X("seeds:Q", title="seeds of each", scale=alt.Scale(nice=False, domain=[1, most])),
         y=alt.Y("share:Q", title="ranked wrongly, or alike (%)", scale=alt.Scale(domain=[0, 100])),
         color=alt.Color("pair:N", scale=scale(0), legend=legend, sort=pairs),
-        tooltip=["pair:N", "seeds:Q", *(alt.Tooltip(f"{key}:Q", format=".3~g") for key in ("share", "wrong"))],
+        tooltip=[
+            *map(alt.Tooltip, ("pair:N", "seeds:Q")),
+            *(alt.Tooltip(f"{key}:Q", format=".3~g") for key in ("share", "wrong")),
+        ],
     )
     line = base.mark_line().encode(strokeDash=alt.StrokeDash("pair:N", scale=scale(2), legend=legend, sort=pairs))
     misled = max(row["share"] for row in rows if row["seeds"] == 1)
@@ -155,7 +158,7 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
         x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),
         y=alt.Y("share:Q", title="trials that ever knew every step (%)", scale=alt.Scale(domain=[0, 100])),
         color=alt.Color("arm:N", legend=legend, **colour),
-        tooltip=["arm:N", "epoch:Q", alt.Tooltip("share:Q", format=".4~g")],
+        tooltip=[*map(alt.Tooltip, ("arm:N", "epoch:Q")), alt.Tooltip("share:Q", format=".4~g")],
     )
     line = base.mark_line(interpolate="step-after").encode(strokeDash=alt.StrokeDash("arm:N", legend=legend, **dashes))
     points = base.mark_point(opacity=0, size=60)
@@ -170,11 +173,18 @@ def _forest(rows: list[dict], keys: tuple[str, str, str], title: str, domain, sc
     x = alt.X(f"{low}:Q", title=title, scale=alt.Scale(type=scale, **({"domain": domain} if domain else {})))
     base = _rows_of(rows).transform_filter(f"datum['{middle}'] !== null")
     colour, shape = _scales([row["cell"] for row in rows])
-    tooltip = ["arm:N", "cell:N", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in (middle, low, high)), "p:N"]
+    tooltip = [
+        *map(alt.Tooltip, ("arm:N", "cell:N")),
+        *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in (middle, low, high)),
+        alt.Tooltip("p:N"),
+    ]
     return alt.layer(
-        base.mark_rule(strokeWidth=2).encode(x=x, x2=f"{high}:Q", color=alt.Color("cell:N", **colour)),
+        base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2(f"{high}:Q"), color=alt.Color("cell:N", **colour)),
         base.mark_point(filled=True, size=70, opacity=1).encode(
-            x=f"{middle}:Q", color=alt.Color("cell:N", **colour), shape=alt.Shape("cell:N", **shape), tooltip=tooltip
+            x=alt.X(f"{middle}:Q"),
+            color=alt.Color("cell:N", **colour),
+            shape=alt.Shape("cell:N", **shape),
+            tooltip=tooltip,
         ),
     )
 
@@ -264,14 +274,14 @@ def _lines(rows: list[dict], styles: dict[str, tuple], summary: dict, finding: s
                            "legend": legend, "sort": lines}  # fmt: skip
     base = alt.Chart().encode(x=x, color=alt.Color("line:N", **scale(0)))
     y = alt.Y("low:Q", title=f"trials that learned (%), {_interval(summary)}", scale=alt.Scale(domain=[0, 100]))
-    tooltip = ["arm:N", *([alt.Tooltip("x:Q", title=_last(key))] if labels == PLAIN else [])]
+    tooltip = [alt.Tooltip("arm:N"), *([alt.Tooltip("x:Q", title=_last(key))] if labels == PLAIN else [])]
     tooltip += [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("rate", "low", "high")]
     columns, panel_rows = (list(dict.fromkeys(row.get(side) for row in rows)) for side in ("column", "row"))
     chart = alt.layer(
-        base.mark_rule(opacity=0.7).encode(y=y, y2="high:Q"),
-        base.mark_line().encode(y="rate:Q", strokeDash=alt.StrokeDash("line:N", **scale(2))),
+        base.mark_rule(opacity=0.7).encode(y=y, y2=alt.Y2("high:Q")),
+        base.mark_line().encode(y=alt.Y("rate:Q"), strokeDash=alt.StrokeDash("line:N", **scale(2))),
         base.mark_point(filled=True, size=55, opacity=1).encode(
-            y="rate:Q", shape=alt.Shape("line:N", **scale(1)), tooltip=tooltip
+            y=alt.Y("rate:Q"), shape=alt.Shape("line:N", **scale(1)), tooltip=tooltip
         ),
         data=inline(rows),
     )
@@ -308,10 +318,12 @@ def front(summary: dict) -> alt.LayerChart:
         fill=alt.condition(
             f"datum.rate >= {100 * level}", alt.value(series_style(rows[0]["cell"])[0]), alt.value("#fff")
         ),
-        tooltip=["arm:N", "parameters:Q", "updates:Q", *(f"{key}:Q" for key in ("rate", "low", "high"))],
+        tooltip=[alt.Tooltip(key) for key in ("arm:N", "parameters:Q", "updates:Q", "rate:Q", "low:Q", "high:Q")],
     )
     text = [  # in turn above and below, since neighbours may be close
-        base.transform_filter(f"datum.below === {below}").mark_text(align="left", dx=9, dy=dy).encode(text="label:N")
+        base.transform_filter(f"datum.below === {below}")
+        .mark_text(align="left", dx=9, dy=dy)
+        .encode(text=alt.Text("label:N"))
         for below, dy in ((0, -7), (1, 9))
     ]
     good = [row for row in rows if row["rate"] >= 100 * level]
@@ -336,14 +348,14 @@ def said_next(summary: dict) -> alt.LayerChart:
     base = _rows_of(rows)
     bars = base.mark_bar(stroke="#fff").encode(
         x=alt.X("start:Q", title="share of what is said next (%)", scale=alt.Scale(domain=[0, 100])),
-        x2="end:Q",
+        x2=alt.X2("end:Q"),
         color=alt.Color("symbol:N", legend=None, scale=alt.Scale(domain=symbols, range=(fills * 9)[: len(symbols)])),
-        tooltip=["arm:N", "symbol:N", alt.Tooltip("share:Q", title="%", format=".1f")],
+        tooltip=[*map(alt.Tooltip, ("arm:N", "symbol:N")), alt.Tooltip("share:Q", title="%", format=".1f")],
     )
     light = [symbol for symbol, fill in zip(symbols, fills * 9) if fill in fills[1::2]]
     text = base.mark_text().encode(
-        x="at:Q",
-        text="label:N",
+        x=alt.X("at:Q"),
+        text=alt.Text("label:N"),
         color=alt.condition(alt.FieldOneOfPredicate("symbol", light), alt.value("#000"), alt.value("#fff")),
     )
     most = max(rows, key=lambda row: row["share"])

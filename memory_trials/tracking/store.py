@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
 from memory_trials.tracking import tracker
@@ -108,18 +109,20 @@ def _alone(uri: str) -> Iterator["sqlalchemy.Engine"]:
 
 
 def _make_database(path: Path) -> None:
-    """MLflow's tables in a new SQLite file, which is there whole or not at all: MLflow makes them in fifty steps, and
-    where it was killed between two, or the disk was full, it can neither go on nor begin again."""
+    """MLflow's tables in a new SQLite file, which is there whole or not at all.
+
+    MLflow makes them in fifty steps, and where it was killed between two, or the disk was full, it can neither go on
+    nor begin again. In memory they take a second; in a file, where a disk is waited for after each, three to five.
+    """
     import sqlalchemy
     from mlflow.store.db import utils
 
-    new = path.with_name(f"{path.name}.new")
-    for left in (new, new.with_name(f"{new.name}-journal")):
-        left.unlink(missing_ok=True)
-    engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=str(new)), poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.StaticPool)
     utils._initialize_tables(engine)
+    with contextlib.closing(engine.raw_connection()) as connection:
+        content = connection.driver_connection.serialize()
     engine.dispose()
-    os.replace(new, path)
+    files.write_bytes(path, content)
 
 
 def repeated(publish: Callable[..., Any], *arguments: Any) -> Any:

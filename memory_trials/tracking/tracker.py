@@ -1,7 +1,5 @@
 """Where runs are tracked: its URI, whether anything answers there, and how to name it without its secrets.
 
-    python -m memory_trials reachable [study]     (dvc.yaml: before training starts, which goes on either way)
-
 Nothing here imports mlflow, which takes seconds.
 """
 

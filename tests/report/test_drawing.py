@@ -44,8 +44,8 @@ def chart(share: float = 100 / 3, symbol: str = "über", title: str = "αβγ, n
 
 
 def digests(specification: dict) -> list[str]:
-    drawn = (drawing.svg(specification).encode(), drawing.png(specification))
-    return [hashlib.sha256(content).hexdigest() for content in drawn]
+    drawn = drawing.svg(specification)
+    return [hashlib.sha256(content).hexdigest() for content in (drawn.encode(), drawing.png(drawn))]
 
 
 # of chart(): emulated processors without AVX, with AVX2, and ARM give the same; a new vl-convert or deflate may not

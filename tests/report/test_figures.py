@@ -44,7 +44,7 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, suc
     chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
     chart.to_dict()  # valid Vega-Lite, which is not checked where pictures are made
     for name in ("one.png", "two.png", "one.svg", "two.svg"):
-        style.write(folder / name, chart)
+        style.write(chart, folder / name)
     assert (folder / "one.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "one.png").read_bytes() == (folder / "two.png").read_bytes()
     assert (folder / "one.svg").read_bytes() == (folder / "two.svg").read_bytes()

@@ -12,12 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_trials.cli import commands
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
 from memory_trials.tracking import tracker
 from tests import stores
-from tests.conftest import ROOT
 
 
 @contextlib.contextmanager
@@ -95,18 +93,14 @@ def test_what_says_nothing_is_away_in_time(scheme, where):
         assert tracker.away(f"{scheme}://{place}/x", seconds=0.4) == "no answer within 0.4 seconds"
 
 
-def test_it_is_said_before_training_in_one_sentence(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
+def test_it_is_said_before_training_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{(port := stores.free_port())}")
-    for arguments in ([], ["cells"]):
-        commands.main(["reachable", *arguments], standalone_mode=False)
-        assert capsys.readouterr().err == (
-            f"warning: MLflow cannot be reached at http://***@127.0.0.1:{port}: connection refused; training goes on "
-            "all the same, and the results are kept: publish them later with make track\n"
-        )
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("problem: {sequences: [[1, 2]]}\ntracking: {enabled: false}\n")
-    commands.main(["reachable"], standalone_mode=False)
+    tracker.warn_if_away(TrackingSettings())
+    assert capsys.readouterr().err == (
+        f"warning: MLflow cannot be reached at http://***@127.0.0.1:{port}: connection refused; training goes on "
+        "all the same, and the results are kept: publish them later with make track\n"
+    )
+    tracker.warn_if_away(TrackingSettings(enabled=False))
     assert capsys.readouterr().err == ""
 
 
