@@ -40,35 +40,52 @@ predict: setup
 serve: setup
 	@python -m memory_trials serve
 
-test: setup
+test: .venv/test-installed
 	@python -m pytest -n 2 --dist loadfile
 
 # everything that can go wrong, made to go wrong; `python -m tests.torture kills disk` takes some parts
-torture: setup
+torture: .venv/test-installed
 	@python -m tests.torture
 
 setup: .venv/installed
-# pip compiles what it installs to bytecode, which is what makes every later start quick (uv, for one, does not).
+
+# uv installs in half the time that pip takes, and tells how far it is; where only pip knows whence packages come
+# (pip.conf), pip does. Either way by hashes, and compiled to bytecode, which is what makes every later start quick.
+define install
+@$(BIN)/uv pip install $$([ -t 2 ] || echo --quiet) --python .venv --compile-bytecode --require-hashes -r $(1) || { \
+	echo "uv cannot install $(1), so pip does"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); }
+endef
+
 .venv/installed: requirements.txt
-	@echo "setting up .venv (once, a few minutes) ..."
+	@echo "setting up .venv (once, about a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@awk '/^uv==/,/[^\\]$$/' requirements.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
+	$(call install,requirements.txt)
 # the command `memory-trials`, which runs what stands here
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
+# native.c for this processor, as training would do at its first start; where there is no compiler, training says so
+	@$(BIN)/python -m memory_trials.engines.native
 	@touch $@
 
 # what compute.backend: ray needs besides
 ray: .venv/ray-installed
 .venv/ray-installed: requirements-ray.txt .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.txt
+	$(call install,requirements-ray.txt)
+	@touch $@
+
+# what tests and lint need besides
+.venv/test-installed: requirements-test.txt .venv/installed
+	@echo "installing what tests and lint need (once, seconds) ..."
+	$(call install,requirements-test.txt)
 	@touch $@
 
 # DVC's data remotes on S3 and over SSH
 remotes: setup
-	@python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-remotes.txt
+	$(call install,requirements-remotes.txt)
 
-lint: setup
+lint: .venv/test-installed
 	@ruff check .
 	@ruff format --check .
 	@lint-imports --no-logo
@@ -97,9 +114,9 @@ bench: setup .venv-bench/installed
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
-# needs uv on the PATH
-lock:
+lock: setup
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-test.in -o requirements-test.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-ray.in -o requirements-ray.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-remotes.in -o requirements-remotes.txt
 	cd benchmarks && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt

@@ -326,3 +326,8 @@ def _compile(path: Path) -> None:
         raise UserError(f"{compiler[0]} cannot compile {SOURCE.name}: {said.strip()}")
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":  # when the environment is set up
+    if _compiler() is not None:
+        _library()
