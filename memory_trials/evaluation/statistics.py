@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+METRICS = "metrics.json"  # the file that `summary` begins
 MARGINS = (0.01, 0.1, 0.5)  # leads that a success rate is also told for
 
 
