@@ -81,8 +81,9 @@ def study(name: str) -> None:
     from memory_trials.studies import design
 
     print(design.described(name), flush=True)
-    dvc("repro", f"studies/dvc.yaml:evaluate@{name}")
-    dvc("repro", "--single-item", "studies/dvc.yaml:results")
+    stages = [f"{stage}@{name}" for stage in ("generate_data", "encode", "train", "evaluate")]
+    # one by one in this order, since RESULTS.md depends on all studies, which shall not run
+    dvc("repro", "--single-item", *(f"studies/dvc.yaml:{stage}" for stage in (*stages, "results")))
 
 
 @commands.command()
@@ -222,15 +223,17 @@ def verify(share: float | None, seed: int | None) -> None:
 
 def _print_answer(folder: Path, whole: bool) -> None:
     from memory_trials import files
-    from memory_trials.evaluation import results
-    from memory_trials.report import wording
+    from memory_trials.evaluation import statistics
     from memory_trials.studies import answers
 
     files.check_recorded()
     if whole:
+        from memory_trials.evaluation import results
+        from memory_trials.report import wording
+
         print(wording.report(results.read(folder), folder).strip())
     else:
-        print(answers.how_often_and_how_much(files.read_json(folder / results.METRICS)))
+        print(answers.how_often_and_how_much(files.read_json(folder / statistics.METRICS)))
 
 
 def dvc(*arguments: str) -> None:

@@ -33,12 +33,14 @@ def leave(arms: list[design.Arm]) -> None:
         print(wording.report(outcome, arms[0].files.folder))
         return
     arms = design.found_arms(arms)
+    block = design.load_studies()[1][study]
+    import scipy.stats  # noqa: F401  once, before the processes are forked that need it
+
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         outcomes = list(pool.map(evaluate, arms))
-    design.keep_only([arm.files.folder for arm in arms])
-    block = design.load_studies()[1][study]
-    summary = answers.summarize(study, block, arms, outcomes)
-    style.write(study_figures.study(summary), design.PICTURES / f"{study}.png")
+        design.keep_only([arm.files.folder for arm in arms])
+        summary = answers.summarize(study, block, arms, outcomes)
+        pool.submit(draw_study, summary).result()  # where what draws is warm
     files.write_json(design.SUMMARIES / f"{study}.json", summary)
     files.write_json(design.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
     print(f"{block.question}\n{summary['answer']}")
@@ -68,6 +70,11 @@ def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
     names = (results.FIGURE, style.SCALABLE)[: 2 if arm.study == design.PIPELINE else 1]
     style.write(figure, *(arm.files.folder / name for name in names))
+
+
+def draw_study(summary: dict) -> None:
+    """A study's charts as one picture."""
+    style.write(study_figures.study(summary), design.PICTURES / f"{summary['study']}.png")
 
 
 def digest(arm: design.Arm) -> dict:

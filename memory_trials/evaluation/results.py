@@ -20,6 +20,7 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions, statistics
 from memory_trials.evaluation.predictions import Answers
+from memory_trials.evaluation.statistics import METRICS
 from memory_trials.settings import Settings
 from memory_trials.tasks import encoding
 from memory_trials.tasks.encoding import UpdateTable
@@ -29,7 +30,7 @@ from memory_trials.training.trained import Trained
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-METRICS, FIGURE = "metrics.json", "answer.png"
+FIGURE = "answer.png"
 LONG = 50  # steps; of longer rows only the scored ones are predicted
 DIGITS = 7  # significant ones of a number; a single-precision number has no more
 DECIMALS = 6  # of leads, memory and activations, which may be differences of almost equal numbers

@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int
 
+METRICS = "metrics.json"  # the file that `summary` begins
 MARGINS = (0.01, 0.1, 0.5)  # leads that a success rate is also told for
 
 

@@ -5,22 +5,24 @@ import contextlib
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from memory_trials import files
 from memory_trials.errors import UserError, brief
 from memory_trials.evaluation import statistics
-from memory_trials.evaluation.results import Outcome
 from memory_trials.studies.design import AnswerRule, Arm, Study, word
+
+if TYPE_CHECKING:  # pandas takes half a second to import
+    from memory_trials.evaluation.results import Outcome
 
 VERSION = 2
 DEMONSTRATIONS = (1, 3, 10)  # seeds of each setting that a demonstration may show
 WIDTHS = (0.4, 0.2, 0.1, 0.05)  # of an interval
 
 
-def summarize(name: str, study: Study, arms: list[Arm], outcomes: list[Outcome]) -> dict[str, Any]:
+def summarize(name: str, study: Study, arms: list[Arm], outcomes: "list[Outcome]") -> dict[str, Any]:
     """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
 
     Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
@@ -78,7 +80,7 @@ def _are_prefixes(arms: list[Arm]) -> bool:
     return len(arms) > 1 and all(settings == without[0] for settings in without)
 
 
-def _over_epochs(outcome: Outcome) -> list[dict[str, float]]:
+def _over_epochs(outcome: "Outcome") -> list[dict[str, float]]:
     """At each check the share that are right in every step, with its interval, and the memory's quantiles."""
     memory = outcome.remembered.add_prefix("memory_").rename(columns={"memory_epoch": "epoch"})
     return outcome.learned.merge(memory, on="epoch").to_dict("records")
