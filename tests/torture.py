@@ -10,8 +10,6 @@ What did not really happen (a kill that came after the end, an input that turned
 import argparse
 import collections
 import contextlib
-import hashlib
-import json
 import multiprocessing
 import os
 import random
@@ -22,186 +20,40 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import yaml
-
 from tests import faults, kills
-from tests.conftest import ROOT, change_params, make_repository
+from tests.clones import (
+    SHARED,
+    STAGES,
+    Row,
+    Skipped,
+    check_runs,
+    check_same,
+    check_whole,
+    complete,
+    copy,
+    environment,
+    left_over,
+    make_base,
+    make_reference,
+    md5,
+    must,
+    outputs,
+    refused,
+    run,
+    said,
+    stage,
+    start,
+)
+from tests.conftest import ROOT
 from tests.faults import Wrong
+from tests.unwritable import part_disk, part_rights
 
-TRIALS, EPOCHS, UNITS = 40, 300, 80  # a second or two of training, so that kills meet each stage
-STAGES = ("generate_data", "encode", "train", "evaluate")
 WORKERS = 2
-SHARED = "TORTURE_SHARED"  # a folder with a repository and its results, of which parts take copies
 BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")  # DVC's words for: somebody else is at work
-
-Row = tuple[str, str, str]  # fault, how often tried, how it ended
-
-
-class Skipped(Exception):
-    """A part cannot be tried here; the message says why."""
-
-
-# a clone of the repository, and what must be in it in the end
-
-
-def environment(**more: str) -> dict[str, str]:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_TRACKING")}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return inherited | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | more
-
-
-def start(folder: Path, *command: str, more: dict | None = None, **options) -> subprocess.Popen:
-    """In a group of processes of its own, so that all of it can be killed; what it says goes into said.log."""
-    with open(folder.parent / f"{folder.name}.log", "w") as said:
-        return subprocess.Popen(
-            command, cwd=folder, env=environment(**(more or {})), stdin=subprocess.DEVNULL,
-            stdout=said, stderr=subprocess.STDOUT, start_new_session=True, **options,
-        )  # fmt: skip
-
-
-def said(folder: Path) -> str:
-    return (folder.parent / f"{folder.name}.log").read_text(errors="replace")
-
-
-def run(
-    folder: Path, *command: str, more: dict | None = None, timeout: int = 600, **options
-) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command, cwd=folder, env=environment(**(more or {})), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=timeout, **options,
-    )  # fmt: skip
-
-
-def stage(name: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"stages.{name}", *arguments)
-
-
-def must(done: subprocess.CompletedProcess) -> str:
-    if done.returncode or "Traceback" in done.stdout + done.stderr:
-        raise Wrong(f"{' '.join(done.args[-3:])} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
-    return done.stdout + done.stderr
-
-
-def refused(done: subprocess.CompletedProcess, *names: str) -> str:
-    """It ended with one sentence."""
-    if done.returncode != 1:
-        raise Wrong(f"{' '.join(done.args[-3:])} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
-    return faults.check_sentence(done.stderr, *names)
-
-
-def make_base(place: Path) -> Path:
-    """A repository with no results, and the library compiled: what each try begins with."""
-    base = place / "base"
-    if SHARED in os.environ:
-        if not (Path(os.environ[SHARED]) / "base").exists():
-            make_reference(_new_base(Path(os.environ[SHARED])), Path(os.environ[SHARED], "reference"))
-        return copy(Path(os.environ[SHARED]) / "base", base)
-    return _new_base(place)
-
-
-def _new_base(place: Path) -> Path:
-    base = place / "base"
-    base.mkdir()
-    make_repository(base, TRIALS, EPOCHS)
-    change_params(base, f"epochs: {EPOCHS}", "epochs: 1")
-    change_params(base, "units: 20", f"units: {UNITS}")
-    for name in STAGES[:3]:
-        must(run(base, *stage(name)))
-    for name in ("sequences.json", "table.npz", "trained.npz"):
-        (base / "data/tutorial" / name).unlink()
-    change_params(base, "epochs: 1\n", f"epochs: {EPOCHS}\n")
-    return base
-
-
-def copy(base: Path, folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(base, folder, symlinks=True)
-    return folder
-
-
-def make_reference(base: Path, folder: Path) -> tuple[dict[str, str], float]:
-    """What an undisturbed `dvc repro` leaves, and how many seconds it takes."""
-    shared = Path(os.environ.get(SHARED, folder.parent)) / "reference"
-    if shared != folder and shared.exists():
-        copy(shared, folder)
-    else:
-        copy(base, folder)
-        began = time.monotonic()
-        must(run(folder, "dvc", "repro"))
-        (folder / ".git/seconds").write_text(str(time.monotonic() - began))
-    return outputs(folder), float((folder / ".git/seconds").read_text())
-
-
-def outputs(folder: Path) -> dict[str, str]:
-    """The results by the md5 that dvc.lock records, each of which must be that of the file."""
-    recorded = {}
-    for made in yaml.safe_load((folder / "dvc.lock").read_text())["stages"].values():
-        for out in made["outs"]:
-            recorded[out["path"]] = out["md5"]
-            if md5(folder / out["path"]) != out["md5"]:
-                raise Wrong(f"{out['path']} is not as dvc.lock records it")
-    return recorded
-
-
-def md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes()).hexdigest()
-
-
-def left_over(folder: Path) -> list[str]:
-    return [path.name for path in (folder / "data/tutorial").glob(".*") if path.name != ".gitignore"]
-
-
-def check_whole(folder: Path, *allowed: dict[str, str]) -> None:
-    """Each output that is there is one of those that it may be."""
-    for name in {name for each in allowed for name in each}:
-        path = folder / name
-        if path.exists() and md5(path) not in {each.get(name) for each in allowed}:
-            raise Wrong(f"{name} is half-written")
-
-
-def check_runs(folder: Path) -> None:
-    """MLflow has each run of the result once, whole."""
-    code = "from tests import torture; torture.check_runs_here()"
-    must(run(folder, sys.executable, "-c", code))
-
-
-def check_runs_here() -> None:
-    from memory_trials.studies import design
-    from tests import publishers
-
-    arm = design.pipeline_arm()
-    publishers.check_once(f"sqlite:///{Path.cwd() / 'mlflow.db'}", arm.settings.tracking, [arm])
-
-
-def mend(folder: Path) -> str:
-    """What docs/reliability.md tells users to do where DVC says that a file of its own is not valid."""
-    words = ""
-    for name, reads in (("dvc.lock", yaml.safe_load), (".dvc/tmp/rwlock", json.loads)):
-        path = folder / name
-        try:
-            whole = not path.exists() or isinstance(reads(path.read_text()), dict)
-        except ValueError:
-            whole = False
-        except yaml.YAMLError:
-            whole = False
-        if not whole:
-            path.unlink()
-            words += f"{name} was cut\n"
-    return words
-
-
-def complete(folder: Path, reference: dict[str, str]) -> str:
-    """`dvc repro` is what must mend everything: the right bytes, and each run once. What it said."""
-    mended = mend(folder)
-    words = mended + must(run(folder, "dvc", "repro"))
-    if outputs(folder) != reference:
-        raise Wrong(f"other bytes: {sorted(set(outputs(folder).items()) ^ set(reference.items()))}")
-    check_runs(folder)
-    return words
 
 
 # a. kills
@@ -313,202 +165,6 @@ def part_training(place: Path, seed: int, count: int = 5) -> list[Row]:
         rows.append((f"`kill -9` of training that writes checkpoints all the time: {way}", str(number),
                      f"{ended} of {ended} resumed with equal bytes"))  # fmt: skip
     return rows
-
-
-# b. full disk
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A disk of its own for a folder, with what was in it."""
-    content = folder.with_name(f"{folder.name}.content")
-    if folder.exists():
-        shutil.copytree(folder, content, symlinks=True)
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
-    try:
-        if content.exists():
-            shutil.copytree(content, folder, symlinks=True, dirs_exist_ok=True)
-            shutil.rmtree(content)
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder: Path, leave: int) -> Path:
-    """Use up a disk but for so many bytes."""
-    path = folder / "filler"
-    free = os.statvfs(folder)
-    with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(4096, free.f_bavail * free.f_frsize - leave))
-    return path
-
-
-def part_disk(place: Path, seed: int) -> list[Row]:
-    if os.environ.get("TORTURE_MOUNTS") != "1":
-        return _with_mounts("disk", seed)
-    base = make_base(place)
-    reference, _ = make_reference(base, place / "reference")
-    fresh = copy(base, place / "full")
-    rows, data = [], fresh / "data"
-    full = collections.Counter()
-    total = {"generate_data": 1, "encode": 2, "train": 2, "evaluate": 4}
-    with small_disk(data, "40m"):
-        for name in STAGES:
-            made = [path for path in _outs(name) if path in reference]
-            size = sum((place / "reference" / path).stat().st_size for path in made)
-            for before in ("nothing", "an earlier result"):
-                for share in [k / total[name] for k in range(total[name])]:
-                    for path in made:
-                        with contextlib.suppress(FileNotFoundError):
-                            (fresh / path).unlink()
-                        if before != "nothing":
-                            shutil.copy(place / "reference" / path, fresh / path)
-                    filler = fill(data, int(share * size) // 4096 * 4096)
-                    done = run(fresh, *stage(name))
-                    if done.returncode == 0 and before != "nothing":  # each file that is replaced makes room again
-                        check_same(fresh, reference, made)
-                    else:
-                        refused(done, "No space left on device")
-                        full[name] += 1
-                    check_whole(fresh, reference)
-                    if left_over(fresh):
-                        raise Wrong(f"left over: {left_over(fresh)}")
-                    if before != "nothing" and not all((fresh / path).exists() for path in made):
-                        raise Wrong(f"{name} took an earlier result away")
-                    filler.unlink()
-            must(run(fresh, *stage(name)))
-            check_same(fresh, reference, made)
-    spread = ", ".join(f"{name} {full[name]}" for name in STAGES)
-    rows.append((
-        "disk full while a stage writes to data/", f"{sum(full.values())} ({spread})",
-        "each ended in one sentence, every output whole, the earlier or absent; with room again, equal bytes",
-    ))  # fmt: skip
-    rows.append(_full_shards(base, place / "shards", reference))
-    rows.append(_full_store(place / "reference", place / "small", reference))
-    rows.append(_full_clone(base, place / "whole", reference))
-    rows.append(_full_library(place / "reference", place / "caches", reference))
-    return rows
-
-
-def _with_mounts(part: str, seed: int) -> list[Row]:
-    """The part in a namespace of its own, in which anybody may mount and which ends with it."""
-    options = ["-m"] if os.getuid() == 0 else ["-rm"]
-    allowed = shutil.which("unshare") and subprocess.run(
-        ["unshare", *options, "sh", "-c", "mount -t tmpfs none /mnt"], capture_output=True
-    )
-    if not allowed or allowed.returncode:
-        raise Skipped("needs root, or user namespaces (unshare -rm), to mount a small disk")
-    command = ["unshare", *options, sys.executable, "-m", "tests.torture", part, "--seed", str(seed)]
-    done = run(ROOT, *command, more={"TORTURE_MOUNTS": "1"}, timeout=7200)
-    rows = [tuple(cell.strip() for cell in line.strip("|\n").split(" | ")) for line in done.stdout.splitlines()
-            if line.startswith("| ")][1:]  # fmt: skip
-    if done.returncode:
-        raise Wrong(done.stdout[-1500:] + done.stderr[-1500:])
-    return rows
-
-
-def _outs(name: str) -> list[str]:
-    described = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][name]
-    return [path for out in described.get("outs", []) + described.get("metrics", []) for path in out]
-
-
-def check_same(folder: Path, reference: dict[str, str], names: list[str] | None = None) -> None:
-    for name in names or reference:
-        if md5(folder / name) != reference[name]:
-            raise Wrong(f"{name} has other bytes")
-
-
-def prepared(reference_folder: Path, folder: Path, base: Path | None = None) -> Path:
-    """A clone with results, and of .shards/ what base has."""
-    copy(reference_folder, folder)
-    if base:
-        shutil.rmtree(folder / ".shards")
-        shutil.copytree(base / ".shards", folder / ".shards")
-    return folder
-
-
-def _full_shards(base: Path, folder: Path, reference: dict[str, str]) -> Row:
-    prepared(base.parent / "reference", folder, base)
-    tried = 0
-    with small_disk(folder / ".shards", "20m"):
-        for leave in (0, 65536, 1_000_000):
-            for path in (folder / ".shards").glob("*"):
-                path.unlink()
-            shutil.copytree(base / ".shards", folder / ".shards", dirs_exist_ok=True)
-            filler = fill(folder / ".shards", leave)
-            (folder / "data/tutorial/trained.npz").unlink()
-            words = must(run(folder, *stage("train")))
-            if "note: what is trained from here on is not kept" not in words:
-                raise Wrong(f"no note: {words[-500:]}")
-            check_same(folder, reference)
-            filler.unlink()
-            tried += 1
-    return "disk of .shards/ full", str(tried), "training went on, with a note, to equal bytes"
-
-
-def _full_store(reference_folder: Path, folder: Path, reference: dict[str, str]) -> Row:
-    prepared(reference_folder, folder)
-    disk = folder / "database"
-    tried = 0
-    with small_disk(disk, "30m"):
-        for leave in (0, 500_000, 1_100_000):
-            for path in disk.glob("*"):
-                path.unlink()
-            filler = fill(disk, leave)
-            place = f"sqlite:///{disk / 'mlflow.db'}"
-            done = run(folder, *stage("evaluate"), more={"MLFLOW_TRACKING_URI": place})
-            refused_by = ("warning: MLflow failed", "mlflow.db cannot be written: No space left on device")
-            if not any(words in must(done) for words in refused_by) or "make track" not in done.stderr:
-                raise Wrong(f"no warning: {done.stderr[-500:]}")
-            check_same(folder, reference)
-            filler.unlink()
-            must(run(folder, sys.executable, "-m", "memory_trials", "track", more={"MLFLOW_TRACKING_URI": place}))
-            tried += 1
-    return (
-        "disk of mlflow.db full",
-        str(tried),
-        "the result complete, with a warning; with room again, `make track` publishes",
-    )
-
-
-def _full_clone(base: Path, folder: Path, reference: dict[str, str]) -> Row:
-    folder.mkdir()
-    tried = 0
-    for leave in (50_000, 2_000_000, 6_000_000, 9_000_000):
-        with small_disk(folder, "120m"):
-            shutil.copytree(base, folder / "clone", symlinks=True)
-            clone = folder / "clone"
-            filler = fill(folder, leave)
-            done = run(clone, "dvc", "repro")
-            words = done.stdout + done.stderr
-            if "Traceback" in words:
-                raise Wrong(words[-1500:])
-            if done.returncode or "warning: MLflow" in words:
-                tried += 1
-            check_whole(clone, reference)
-            filler.unlink()
-            mend(clone)
-            must(run(clone, "dvc", "repro"))
-            if outputs(clone) != reference:
-                raise Wrong("other bytes after a full disk")
-            must(run(clone, sys.executable, "-m", "memory_trials", "track"))
-            check_runs(clone)
-    return "disk of the whole clone full during `dvc repro`", str(tried), "no traceback; with room again, equal bytes"
-
-
-def _full_library(reference_folder: Path, folder: Path, reference: dict[str, str]) -> Row:
-    prepared(reference_folder, folder)
-    cache = folder / "memory_trials/engines/__pycache__"
-    shutil.rmtree(folder / ".shards")
-    with small_disk(cache, "64k"):
-        for path in cache.glob("*"):
-            path.unlink()
-        filler = fill(cache, 0)
-        must(run(folder, *stage("train")))
-        check_same(folder, reference)
-        filler.unlink()
-    return "disk full where native.c's library is kept", "1", "compiled elsewhere, equal bytes"
 
 
 # c. damaged files
@@ -675,74 +331,6 @@ def _two_compilers(folder: Path, reference: dict[str, str]) -> Row:
     must(run(folder, *stage("train")))
     check_same(folder, reference)
     return "native.c compiled by several processes at once", "4", "all loaded it; equal bytes"
-
-
-# f. folders that may not be written to
-
-
-@contextlib.contextmanager
-def read_only(*paths: Path) -> Iterator[None]:
-    modes = [(path, path.stat().st_mode) for path in paths]
-    for path, mode in modes:
-        path.chmod(mode & ~0o222)
-    try:
-        yield
-    finally:
-        for path, mode in modes:
-            path.chmod(mode)
-
-
-def part_rights(place: Path, seed: int) -> list[Row]:
-    if not faults.rights_bind(place):
-        raise Skipped("root cannot be bound by the rights of files here, and no other user is at hand")
-    user = {"preexec_fn": faults.bound_by_rights}
-    base = make_base(place)
-    reference, _ = make_reference(base, place / "reference")
-    folder = prepared(place / "reference", place / "mine", base)
-    home = place / "home"
-    home.mkdir()
-    more = {"HOME": str(home)}
-    tutorial, rows = folder / "data/tutorial", []
-
-    def sentences(fault: str, locked: list[Path], commands: dict[str, str], *names: str) -> None:
-        """Each command is refused in one sentence, and nothing changes."""
-        with read_only(*locked):
-            for name in commands:
-                refused(run(folder, *stage(name), more=more, **user), "cannot be written", *names)
-                check_same(folder, reference)
-        rows.append((fault, str(len(commands)), "each stage ended in one sentence, nothing lost"))
-
-    def goes_on(fault: str, locked: list[Path], name: str, words: str, how: str, **also: str) -> None:
-        shutil.rmtree(folder / ".shards")
-        shutil.copytree(base / ".shards", folder / ".shards")
-        with read_only(*locked):
-            told = must(run(folder, *stage(name), more=more | also, **user))
-        if words not in told:
-            raise Wrong(f"{fault}: {words!r} was not said: {told[-800:]}")
-        check_same(folder, reference)
-        rows.append((fault, "1", how))
-
-    sentences("data/tutorial/ read-only", [tutorial], dict.fromkeys(STAGES))
-    aside = folder / "aside"
-    tutorial.rename(aside)
-    with read_only(folder / "data"):
-        refused(run(folder, *stage("generate_data"), more=more, **user), "cannot be written")
-    aside.rename(tutorial)
-    rows.append(("data/ read-only, data/tutorial/ not there yet", "1", "one sentence, nothing lost"))
-    goes_on(".shards/ read-only", [folder / ".shards"], "train", "note: what is trained from here on is not kept",
-            "training went on, with a note, to equal bytes")  # fmt: skip
-    for path in (folder / "memory_trials/engines/__pycache__").glob("*"):
-        path.unlink()
-    goes_on("the folder of native.c's library read-only", [folder / "memory_trials/engines/__pycache__"], "train", "",
-            "compiled elsewhere, equal bytes")  # fmt: skip
-    database = folder / "database"
-    database.mkdir()
-    goes_on("mlflow.db's folder read-only", [database], "evaluate", "warning: MLflow failed", "the result complete, with a warning",
-            MLFLOW_TRACKING_URI=f"sqlite:///{database / 'mlflow.db'}")  # fmt: skip
-    for name in ("train", "evaluate"):
-        goes_on(f"HOME read-only ({name})", [home], name, "", "as if nothing were")
-    goes_on("HOME not there", [], "evaluate", "", "as if nothing were", HOME=str(place / "nowhere"))
-    return rows
 
 
 # g. clocks that jump

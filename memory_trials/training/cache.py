@@ -126,7 +126,7 @@ def _package(name: str) -> bytes:
     return b"".join(hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in paths)
 
 
-def rows(batch: TrialBatch, which: np.ndarray) -> TrialBatch:
+def rows(batch: TrialBatch, which: np.ndarray | slice) -> TrialBatch:
     return {name: array[which] for name, array in batch.items()}
 
 

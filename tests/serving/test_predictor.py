@@ -69,7 +69,8 @@ def test_the_best_has_learned_and_of_those_the_lowest_loss():
 def test_the_memory_of_the_best_trial_is_that_trials(settings):
     weights = {"output/bias": np.arange(6, dtype=np.float32).reshape(3, 2)}
     losses = np.array([[9, 0.5], [9, 0.4], [9, 0.1]], np.float32)
-    trained = Trained(np.array([5, 6, 7]), weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1)))
+    found = (np.zeros((3, 1), bool), *np.zeros((2, 3, 1), np.float32))
+    trained = Trained(np.array([5, 6, 7]), weights, losses, np.array([2]), *found)
     problem = make_problem(ProblemSettings(sequences=SEQUENCES))
     best = predictor.best_predictor(problem, settings, trained, np.array([True, True, False]))
     assert (best.seed, best.learned, best.alphabet) == (6, True, (0, 1, 2, 3, 4)) and best.model == settings.model

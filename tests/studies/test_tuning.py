@@ -86,7 +86,10 @@ def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
         training = settings.training
         asked.append((training.first_seed, training.trials))
         learned = (np.arange(training.first_seed, training.first_seed + training.trials) % 10 < rate)[:, np.newaxis]
-        return Trained(None, {"w": np.zeros((training.trials, 7))}, None, None, learned, learned * 0.1, learned * 1.0)
+        seeds, losses = np.arange(training.trials), np.zeros((training.trials, 1), np.float32)
+        weights = {"w": np.zeros((training.trials, 7), np.float32)}
+        found = (learned, learned * np.float32(0.1), learned * np.float32(1))
+        return Trained(seeds, weights, losses, np.array([1]), *found)
 
     monkeypatch.setattr(tuning, "_train", trained)
     (start,) = design.make_arms("mine", STUDY, DEFAULTS)

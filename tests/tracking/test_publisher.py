@@ -49,7 +49,7 @@ def arm(tmp_path, monkeypatch, empty_store) -> design.Arm:
     losses = random.uniform(size=(TRIALS, EPOCHS)).astype(np.float32)
     losses[0, 3], losses[1, 3] = np.nan, np.inf
     memory = (np.arange(TRIALS)[:, np.newaxis] * np.array([0.01, 0.1])).astype(np.float32)
-    weights = {"cell/kernel": np.zeros((TRIALS, 2))}
+    weights = {"cell/kernel": np.zeros((TRIALS, 2), np.float32)}
     trained = Trained(np.arange(3, 3 + TRIALS), weights, losses, checks, learned, memory - 0.1, memory)
     settings = {
         "problem": {"scored": "all"},
