@@ -12,7 +12,9 @@ from collections.abc import Callable
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "tasks", "training", "engines")]
+PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "tasks", "engines")]
+# not training.cluster: Ray must see that its tasks are generators, which a function that checks them is not
+PACKAGES += [f"memory_trials.training.{name}" for name in ("batches", "cache", "job", "trained", "trainer")]
 TYPES = ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "UInt32", "UInt64")
 
 

@@ -144,12 +144,12 @@ def test_a_database_that_was_cut_while_mlflow_made_it_is_made_anew(here, monkeyp
     monkeypatch.setattr(utils, "_upgrade_db", cut)
     with pytest.raises(UserError, match="MLflow failed"), store.opened(TrackingSettings()):
         pass
-    assert not (here / "mlflow.db").exists() and (here / "mlflow.db.new").exists()
-    (here / "mlflow.db.new-journal").write_bytes(b"of a process that was killed")
+    assert {path.name for path in here.glob("mlflow.db*")} <= {
+        "mlflow.db.lock"
+    }  # its tables are made in memory, and written when they are whole
     monkeypatch.undo()
     with faults.here(here), store.opened(TrackingSettings(uri=f"sqlite:///{here / 'mlflow.db'}")) as opened:
         assert opened.client.search_experiments()
-    assert not list(here.glob("mlflow.db.new*"))
 
 
 @pytest.fixture
