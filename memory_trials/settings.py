@@ -1,5 +1,7 @@
 """params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml."""
 
+import copy
+import functools
 import importlib.util
 from datetime import date
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from memory_trials.errors import UserError, brief
 
@@ -197,7 +200,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The sections of a parameter file, as DVC reads them (YAML 1.2); `UserError` where it is missing or not YAML."""
     path = Path(path)
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run this from the folder that holds it") from None
     except OSError as error:
@@ -217,6 +220,16 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} must hold named sections, not {_shown(content)}")
     _check_plain(content, path)
     return content
+
+
+@functools.lru_cache(4)  # fifteen studies take 60 ms, and a process asks for them several times
+def _parsed(text: str) -> Any:
+    depth = 0
+    for event in YAML(typ="safe").parse(text):  # what is nested too deeply would end the process that loads it
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise RecursionError
+    return YAML(typ="safe").load(text)
 
 
 def _check_plain(content: dict, path: Path) -> None:
