@@ -4,9 +4,11 @@ Without an argument a stage works on the one arm of params.yaml; with the name o
 """
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from memory_trials.studies import design
 
@@ -25,7 +27,9 @@ def beside(module: str) -> Iterator[None]:
     """Another module of stages, for the same arms, in a process that gets ready (`complete`) while this block runs, and
     goes to work when the block is complete; where it fails, nothing comes of it."""
     command = [sys.executable, "-m", f"stages.{module}", *sys.argv[1:]]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:  # which ends by closing its stdin
+    found_here = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    environment = os.environ | {"PYTHONPATH": found_here}  # also where the present folder is another one
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environment) as process:
         yield
         sys.stdout.flush()
         process.communicate(COMPLETE)

@@ -38,8 +38,8 @@ def test_what_has_another_shape_or_type_is_refused(case):
 def annotated():
     """All functions and classes of the packages, with what they are defined in."""
     for package in map(importlib.import_module, shapes.PACKAGES):
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            module = importlib.import_module(found.name)
+        inside = pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if hasattr(package, "__path__") else ()
+        for module in [importlib.import_module(found.name) for found in inside] or [package]:
             for thing in vars(module).values():
                 if getattr(thing, "__module__", None) == module.__name__:
                     yield module, thing

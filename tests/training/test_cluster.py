@@ -192,7 +192,9 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
         )
 
     monkeypatch.setattr(cluster, "_train", tells)
-    job = cluster.send(TrainingJob(ModelSettings(), None, 1, None), "xla", 1, ComputeSettings(backend="ray"))
+    problem, settings = make_problem(ProblemSettings(sequences=[[0, 1, 2]])), TrainingSettings()
+    a_job = TrainingJob(ModelSettings(), settings, 1, make_table(problem, EncodingSettings(), settings, False))
+    job = cluster.send(a_job, "xla", 1, ComputeSettings(backend="ray"))
     batch = {"seeds": np.arange(1), "done": np.zeros(1), "learned": np.zeros((1, 0))}
     found = cluster.run_shard(job, batch, np.array([1]), None, lambda *_: None)["files"]
     assert [file.rpartition("/working_dir_files/")[2].partition("/")[2] for file in found] == [
