@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from memory_trials.errors import UserError, brief
 
@@ -224,12 +223,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 @functools.lru_cache(4)  # fifteen studies take 60 ms, and a process asks for them several times
 def _parsed(text: str) -> Any:
-    depth = 0
-    for event in YAML(typ="safe").parse(text):  # what is nested too deeply would end the process that loads it
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > DEEPEST:
-            raise RecursionError
-    return YAML(typ="safe").load(text)
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def _check_plain(content: dict, path: Path) -> None:
