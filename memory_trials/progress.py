@@ -1,9 +1,32 @@
-"""How far training is: a bar on a terminal, a plain line now and then elsewhere."""
+"""How far something is, and how long it still takes: a bar on a terminal, a plain line now and then elsewhere."""
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tqdm import tqdm
+
+Item = TypeVar("Item")
+SECONDS = 5.0  # between two lines
+
+
+def counted(items: Iterable[Item], total: int, what: str, seconds_between_lines: float = SECONDS) -> Iterator[Item]:
+    """The same items, of which there are so many; says on stderr how many of them are through, as in "arms evaluated"."""
+    started = told = time.monotonic()
+    form = "{desc}: {bar}| {n} of {total} [{elapsed}, {remaining} left]"
+    with tqdm(total=total, desc=what, bar_format=form, disable=not sys.stderr.isatty(), leave=False) as bar:
+        for done, item in enumerate(items, 1):
+            yield item
+            bar.update()
+            now = time.monotonic()
+            if bar.disable and done < total and now - told >= seconds_between_lines:
+                told = now
+                print(
+                    f"{what}: {done} of {total}, {(now - started) * (total - done) / done:.0f} s left",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
 
 class Progress:
@@ -12,7 +35,7 @@ class Progress:
     Those of a store took no time, so they say nothing about the time that is left.
     """
 
-    def __init__(self, trials: int, epochs: int, seconds_between_lines: float = 5.0):
+    def __init__(self, trials: int, epochs: int, seconds_between_lines: float = SECONDS):
         self.trials, self.epochs = trials, epochs
         self.done = self.kept = self.learned = 0
         self.interval = seconds_between_lines

@@ -1,6 +1,8 @@
 """Progress in plain lines, where there is no terminal."""
 
-from memory_trials.progress import Progress
+import sys
+
+from memory_trials.progress import Progress, counted
 
 
 def test_lines_tell_trials_epoch_learned_and_time_left(capsys):
@@ -25,3 +27,17 @@ def test_what_was_kept_says_nothing_about_the_time_that_is_left(capsys):
         progress.started -= 10  # seconds for the next
         progress(50, 1)
     assert capsys.readouterr().out == "10 trials, epoch 95 of 100, 5 learned so far, 10 s left\n"
+
+
+def test_items_are_counted_in_plain_lines_on_stderr(capsys):
+    assert list(counted("abc", 3, "arms evaluated", seconds_between_lines=0.0)) == ["a", "b", "c"]
+    said = capsys.readouterr()
+    assert said.err == "arms evaluated: 1 of 3, 0 s left\narms evaluated: 2 of 3, 0 s left\n" and said.out == ""
+    assert list(counted("abc", 3, "arms evaluated", seconds_between_lines=60.0)) == ["a", "b", "c"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_has_a_bar_instead(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(counted(range(3), 3, "arms evaluated", seconds_between_lines=0.0)) == [0, 1, 2]
+    assert "arms evaluated:" in (said := capsys.readouterr().err) and " of 3 [" in said and "s left" not in said

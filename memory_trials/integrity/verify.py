@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from typing import Any
 from memory_trials.engines import native
 from memory_trials.errors import UserError
 from memory_trials.integrity import digests
+from memory_trials.progress import counted
 from memory_trials.settings import ComputeSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems
@@ -75,7 +77,7 @@ def chosen(found: list[Record], share: float | None, seed: int) -> Iterator[tupl
     order = random.Random(seed)
     if share is not None:
         trials = [(record, index) for record in found for index in range(digests.count(record.kept))]
-        yield from order.sample(trials, max(1, round(share * len(trials))))
+        yield from order.sample(trials, _wanted(found, share))
         return
     left = {record: order.sample(range(n := digests.count(record.kept)), n) for record in found}
     while left:
@@ -83,6 +85,10 @@ def chosen(found: list[Record], share: float | None, seed: int) -> Iterator[tupl
             yield record, left[record].pop()
             if not left[record]:
                 del left[record]
+
+
+def _wanted(found: list[Record], share: float) -> int:
+    return max(1, round(share * sum(digests.count(record.kept) for record in found)))
 
 
 def is_equal(record: Record, index: int) -> bool:
@@ -105,6 +111,10 @@ def verify(found: list[Record], share: float | None, seed: int) -> tuple[Counter
     checked: Counter[str] = Counter()
     different: list[str] = []
     trials, turn, ends = chosen(found, share, seed), threading.Lock(), time.monotonic() + SECONDS
+    if share is None:
+        print(f"trains recorded trials anew for {SECONDS:.0f} s", file=sys.stderr, flush=True)
+    else:
+        trials = counted(trials, _wanted(found, share), "trials trained anew")
 
     def work() -> None:
         while share is not None or time.monotonic() < ends:

@@ -17,6 +17,7 @@ import yaml
 
 from memory_trials import files, revision
 from memory_trials.evaluation import results
+from memory_trials.progress import counted
 from memory_trials.report import figures, microscope, study_figures, style, wording
 from memory_trials.studies import answers, design
 from memory_trials.training.trained import read_trained
@@ -35,6 +36,7 @@ def page() -> str:
     specimen = microscope.specimens(arm)
     examples = [(words, seed, wording.table(outcome.predictions, seed)) for words, seed in wording.examples(outcome)]
     charts: dict[str, dict] = {}
+    summaries = _summaries()
     answer_charts = _added(charts, "answer", figures.of_arm(outcome, settings["model"]["cell"], trained.losses))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -47,7 +49,7 @@ def page() -> str:
         problem=files.read_json(arm.files.sequences),
         examples=examples,
         answer_charts=answer_charts,
-        studies=[_study(summary, charts) for summary in _summaries()],
+        studies=[_study(summary, charts) for summary in counted(summaries, len(summaries), "studies drawn")],
         specimen=specimen,
         parameters=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         revision=revision.revision(),

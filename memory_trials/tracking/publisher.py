@@ -28,6 +28,7 @@ import pandas as pd
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results, statistics
+from memory_trials.progress import counted
 from memory_trials.report import style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
@@ -107,7 +108,8 @@ def _publish(opened: store.Store, arms: list[design.Arm], name: str) -> tuple[bo
     client = opened.client
     experiment = _experiment(client, name, local=not opened.server)
     was_there, published, names = True, {}, {}
-    for payload in _payloads(arms):  # one after the other: a study's weights together are hundreds of megabytes
+    # one after the other: a study's weights together are hundreds of megabytes
+    for payload in counted(_payloads(arms), len(arms), "arms published"):
         was_there &= _publish_arm(opened, experiment, payload)
         published[payload.fingerprint] = payload.parameters() | payload.sizes()
         names |= dict.fromkeys(name for name, _ in payload.numbers())
