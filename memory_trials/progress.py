@@ -12,7 +12,7 @@ SECONDS = 5.0  # between two lines
 
 
 def counted(items: Iterable[Item], total: int, what: str, seconds_between_lines: float = SECONDS) -> Iterator[Item]:
-    """The same items, of which there are so many; says on stderr how many of them are through, as in "arms evaluated"."""
+    """The same items, `total` in number; says on stderr how many of them are through, as in "arms evaluated"."""
     started = told = time.monotonic()
     form = "{desc}: {bar}| {n} of {total} [{elapsed}, {remaining} left]"
     with tqdm(total=total, desc=what, bar_format=form, disable=not sys.stderr.isatty(), leave=False) as bar:
