@@ -96,11 +96,15 @@ def _added(
     for name, chart in shown.items():
         spec = style.specification(chart)
         title = spec.pop("title")
+        for layer in spec.get("layer", []):
+            layer.pop("title", None)
+        subtitle = title.get("subtitle", "")
+        subtitle = subtitle if isinstance(subtitle, str) else "; ".join(subtitle)
         text = " ".join(title["text"])
         if "layer" in spec:
             spec |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
         charts[f"{prefix}-{name}"] = spec | {"description": text}
-        told = {"finding": text, "subtitle": title.get("subtitle", "")}
+        told = {"finding": text, "subtitle": subtitle}
         added.append({"id": f"{prefix}-{name}", "panels": "layer" not in spec, "least": least} | told)
     return added
 

@@ -81,6 +81,8 @@ def test_everything_is_drawn_in_one_small_file_that_asks_for_nothing(browser, re
     for text in ("gru", "39 %", "trials that learned (%)"):
         assert text in visit.page.locator("#cells-rate").inner_html()
     assert "seed 3" in visit.page.inner_html("#microscope")
+    captions = visit.page.locator("figcaption").all_inner_texts()
+    assert any("dashed: memory" in caption for caption in captions) and not any("[" in caption for caption in captions)
     assert visit.heard == []
     assert report.stat().st_size < 5_000_000
 
