@@ -108,6 +108,7 @@ bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial
 	@python -m benchmarks.long_lag
 	@python -m benchmarks.tracking
+	@python -m benchmarks.waiting
 
 .venv-bench/installed: benchmarks/requirements.txt
 	@$(PYTHON) -m venv .venv-bench
