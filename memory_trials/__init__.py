@@ -5,13 +5,9 @@ docs/architecture.md is its map; each module's first lines tell its one job. `AP
 count on; docs/questions.md ("From Python") has an example.
 """
 
-import gc
 import pkgutil
 import sys
 from typing import Any
-
-# first of all: a tenth of what imports take is Python's search for cycles in what they leave
-gc.set_threshold(100_000)
 
 API = {
     "Settings": "settings:Settings",

@@ -3,6 +3,7 @@
 What a command needs takes up to seconds to import, so each imports its own: the help is there at once.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import click
 
 from memory_trials.errors import UserError, exit_on_user_error
 
+gc.set_threshold(100_000)  # a tenth of what imports take is Python's search for cycles in what they leave
 TUTORIAL = Path("data/tutorial")
 
 

@@ -4,6 +4,7 @@ Without an argument a stage works on the one arm of params.yaml; with the name o
 """
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from memory_trials.studies import design
+
+gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 
 
 def chosen() -> list[design.Arm]:
