@@ -17,6 +17,8 @@ Symbol = int | float | str
 SomeSection = TypeVar("SomeSection", bound="Section")
 DEEPEST, MOST_VALUES = 50, 1_000_000  # of a parameter file
 BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
+PUBLISHED_CELLS = ("memory_cell", "fully_recurrent", "chunker")  # of 1997 and before; they learn from streams
+STREAMED_CELLS = (*PUBLISHED_CELLS, "lstm", "gru", "simple_rnn")
 
 
 RENAMED = {
@@ -34,7 +36,7 @@ class Section(BaseModel):
 
 def _known_cell(cell: Any) -> Any:
     """A built-in name or a dotted path whose first package exists; importing it is left to the train stage."""
-    if not isinstance(cell, str) or cell in BUILT_IN_CELLS:
+    if not isinstance(cell, str) or cell in BUILT_IN_CELLS + PUBLISHED_CELLS:
         return cell
     if "." not in cell or not all(name.isidentifier() for name in cell.split(".")):
         raise ValueError(
@@ -65,17 +67,71 @@ class GeneratedSettings(Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
+Task = Literal["reber", "keys", "distractors", "two_sequence", "adding", "multiplication", "temporal_order"]
+TAKES = {  # a stream's settings besides its task, and their defaults
+    "reber": {},
+    "keys": {"length": 100, "middle": "counting"},
+    "distractors": {"length": 50, "symbols": 50},
+    "two_sequence": {"length": 100, "signal": 3, "noisy_signal": False, "noisy_targets": False},
+    "adding": {"length": 100},
+    "multiplication": {"length": 100, "wrong": 13},
+    "temporal_order": {"length": 100, "signal": 2},
+}
+
+
+class StreamSettings(Section):
+    """An endless stream of sequences, another one for each trial; tasks/streams.py says what they are.
+
+    length: T of Hochreiter & Schmidhuber (1997), for keys their p, for distractors their q. signal: for two_sequence
+    their N, for temporal_order how many symbols' order counts. wrong: of the last 2,000 sequences, at most.
+    """
+
+    task: Task
+    length: Annotated[int, Field(ge=4, le=100_000)] | None = None
+    symbols: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    signal: Annotated[int, Field(ge=1, le=100)] | None = None
+    wrong: Annotated[int, Field(ge=0, le=1999)] | None = None
+    middle: Literal["counting", "random"] | None = None
+    noisy_signal: bool | None = None
+    noisy_targets: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        defaults = TAKES.get(given.get("task")) if isinstance(given, dict) else None
+        if defaults is None:
+            return given
+        for name in given:
+            if name in cls.model_fields and name not in ("task", *defaults) and given[name] is not None:
+                takes = ", ".join(defaults) or "no other setting"
+                raise ValueError(f"{name} is none of the settings of the task {given['task']}, which takes {takes}")
+        return defaults | {name: value for name, value in given.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> "StreamSettings":
+        if self.task == "temporal_order" and self.signal not in (2, 3):
+            raise ValueError(f"signal is {self.signal}: the order of 2 or of 3 symbols is told")
+        if self.task in ("two_sequence", "adding", "multiplication", "temporal_order") and self.length < 20:
+            raise ValueError(f"length is {self.length}: the task {self.task} needs at least 20 steps")
+        if self.task == "two_sequence" and self.signal >= self.length:
+            raise ValueError(f"signal is {self.signal}: it must be shorter than length, which is {self.length}")
+        return self
+
+
 class ProblemSettings(Section):
     sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     file: str | None = None
     generate: GeneratedSettings | None = None
+    stream: StreamSettings | None = None
     evaluation_sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     scored: Literal["all", "last"] = "all"
 
     @model_validator(mode="after")
     def _one_source(self) -> "ProblemSettings":
-        if [self.sequences, self.file, self.generate].count(None) != 2:
-            raise ValueError("give one of sequences, file and generate, and set the others to null")
+        if [self.sequences, self.file, self.generate, self.stream].count(None) != 3:
+            raise ValueError("give one of sequences, file, generate and stream, and set the others to null")
+        if self.stream is not None and self.evaluation_sequences is not None:
+            raise ValueError("a stream is evaluated on sequences of its own: set evaluation_sequences to null")
         if self.generate is not None and self.evaluation_sequences is not None:
             raise ValueError(
                 "generated sequences are evaluated as problem.generate says: set evaluation_sequences to null"
@@ -92,12 +148,73 @@ class ChronoSettings(Section):
     chrono: Annotated[int, Field(ge=3, le=10_000_000)]
 
 
+Biases = list[float] | Literal["random"] | None  # one for each block; drawn like weights; none
+
+
+class MemoryCellOptions(Section):
+    """Of the memory cell as published in 1997; `model.units` are its cells, in blocks that share their gates.
+
+    connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; or B, where
+    they see the inputs alone, and outputs see inputs and cells. squashing: paper (g from -2 to 2, h from -1 to 1) or
+    plain (g from 0 to 1, h the identity). biases: of cells, of output units. weights: drawn uniformly within +- this.
+    """
+
+    block_size: Annotated[int, Field(ge=1, le=100)] = 1
+    connected: Literal["F", "B"] = "F"
+    output_gate: bool = True
+    input_gate_bias: Biases = None
+    output_gate_bias: Biases = None
+    cell_bias: bool = False
+    output_bias: bool = False
+    squashing: Literal["paper", "plain"] = "paper"
+    weights: Annotated[float, Field(gt=0, le=1000)] = 0.1
+
+
+class FullyRecurrentOptions(Section):
+    """Of logistic hidden units that see the inputs and one another, under outputs that see inputs and hidden units."""
+
+    bias: bool = False
+    weights: Annotated[float, Field(gt=0, le=1000)] = 0.2
+
+
+CELL_OPTIONS: dict[str, type[Section]] = {
+    "memory_cell": MemoryCellOptions,
+    "fully_recurrent": FullyRecurrentOptions,
+    "chunker": FullyRecurrentOptions,
+}
+
+
 class ModelSettings(Section):
     cell: Annotated[str, BeforeValidator(_known_cell)] = "lstm"
     units: Annotated[int, Field(ge=1, le=4096)] = 20
     output: Literal["sigmoid", "softmax"] = "sigmoid"
     forget_bias: float | ChronoSettings | None = None
     cell_options: dict[str, Any] = {}
+
+    @property
+    def published_options(self) -> MemoryCellOptions | FullyRecurrentOptions:
+        """cell_options, where the cell is one of `PUBLISHED_CELLS`; `UserError` for the first mistake."""
+        return validated(CELL_OPTIONS[self.cell], self.cell_options, "cell_options")
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "ModelSettings":
+        if self.cell not in CELL_OPTIONS:
+            return self
+        try:
+            options = self.published_options
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        if isinstance(options, MemoryCellOptions):
+            blocks, rest = divmod(self.units, options.block_size)
+            if rest:
+                raise ValueError(f"{self.units} units make no whole blocks of {options.block_size}")
+            for name in ("input_gate_bias", "output_gate_bias"):
+                biases = getattr(options, name)
+                if isinstance(biases, list) and len(biases) != blocks:
+                    raise ValueError(f"cell_options.{name} has {len(biases)} numbers for {blocks} blocks")
+            if options.output_gate_bias is not None and not options.output_gate:
+                raise ValueError("cell_options.output_gate_bias is set, and output_gate is false")
+        return self
 
     @model_validator(mode="after")
     def _has_a_forget_gate(self) -> "ModelSettings":
@@ -118,7 +235,7 @@ class TrainingSettings(Section):
     batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     batch_of: Literal["sequences", "steps"] = "sequences"
     shuffle: bool = False
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    optimizer: Literal["adam", "rmsprop", "sgd", "guess"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.001
     engine: Literal["auto", "tensorflow"] = "auto"
 
@@ -188,6 +305,44 @@ class Settings(Section):
     check: CheckSettings = CheckSettings()
     tracking: TrackingSettings = TrackingSettings()
     compute: ComputeSettings = ComputeSettings()
+
+    @model_validator(mode="after")
+    def _streams_fit(self) -> "Settings":
+        model, training = self.model, self.training
+        if self.problem.stream is None:
+            if model.cell in PUBLISHED_CELLS:
+                raise ValueError(f"the cell {model.cell} learns from a stream: set problem.stream")
+            if training.optimizer == "guess":
+                raise ValueError("training.optimizer: guess is for problem.stream")
+            return self
+        if model.cell not in STREAMED_CELLS:
+            raise ValueError(f"problem.stream is for the cells {', '.join(STREAMED_CELLS)}, not {brief(model.cell)}")
+        changed = next(
+            (
+                name
+                for name, is_default in {
+                    "encoding": self.encoding == EncodingSettings(),
+                    "model.output": model.output == "sigmoid",
+                    "model.forget_bias": model.forget_bias is None,
+                    "training.reset": training.reset == "sequence",
+                    "training.batch": training.batch == 1,
+                    "training.batch_of": training.batch_of == "sequences",
+                    "training.shuffle": not training.shuffle,
+                    "evaluation.stateful": not self.evaluation.stateful,
+                    "evaluation.margin": self.evaluation.margin == 0,
+                    "evaluation.free_run": self.evaluation.free_run is None,
+                }.items()
+                if not is_default
+            ),
+            None,
+        )
+        if changed:
+            raise ValueError(f"{changed} has no meaning for a stream: leave it out")
+        if training.update == "epoch" or training.window not in (1, "sequence"):
+            raise ValueError("of a stream, the weights change after each window of 1 step, or after each sequence")
+        if model.cell not in PUBLISHED_CELLS and training.update == "window" and training.optimizer != "guess":
+            raise ValueError(f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence")
+        return self
 
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:
