@@ -1,6 +1,7 @@
 """One thin file per DVC stage: read inputs, call the library, write outputs. Run by `dvc repro`.
 
-Without an argument a stage works on the one arm of params.yaml; with the name of a study, on each of its arms.
+Without an argument a stage works on the one arm of params.yaml; with the name of a study, on each of its arms; with
+paper/ and the name of a row, on that row's arm.
 """
 
 import contextlib
@@ -11,14 +12,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from memory_trials.studies import design
+from memory_trials.studies import design, paper
 
 gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 
 
 def chosen() -> list[design.Arm]:
-    """The arms to work on: those of the study that the command line names, or the pipeline's own one. Of a study that
-    searches for its arms, the one that the search starts from."""
+    """The arms to work on: those of the study that the command line names, or the row of the paper, or the pipeline's
+    own one. Of a study that searches for its arms, the one that the search starts from."""
+    if len(sys.argv) > 1 and sys.argv[1].startswith(paper.ARGUMENT):
+        return [paper.row_arm(sys.argv[1].removeprefix(paper.ARGUMENT))]
     return design.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [design.pipeline_arm()]
 
 

@@ -10,8 +10,9 @@ from memory_trials.progress import Progress
 from memory_trials.studies import design
 from memory_trials.tasks import encoding
 from memory_trials.tracking import tracker
-from memory_trials.training import cache, trainer
+from memory_trials.training import cache, streaming, trainer
 from memory_trials.training.job import TrainingJob, shard_count
+from memory_trials.training.streaming import StreamingJob
 from memory_trials.training.trained import write_trained
 from stages import chosen
 
@@ -34,8 +35,10 @@ def main() -> None:
     design.keep_only([arm.files.trained for arm in arms])
 
 
-def training_job(arm: design.Arm) -> TrainingJob:
+def training_job(arm: design.Arm) -> TrainingJob | StreamingJob:
     settings = arm.settings
+    if stream := settings.problem.stream:
+        return StreamingJob(settings.model, settings.training, stream, settings.evaluation.interval)
     return TrainingJob(
         settings.model, settings.training, settings.evaluation.interval, encoding.read_table(arm.files.table)
     )
@@ -43,14 +46,15 @@ def training_job(arm: design.Arm) -> TrainingJob:
 
 def train_arm(
     arm: design.Arm,
-    job: TrainingJob,
+    job: TrainingJob | StreamingJob,
     store: cache.Store,
     folder: Path,
     progress: trainer.Progress | None = None,
 ) -> None:
     """Train an arm's trials and write them to the folder; without a `progress` that several share, they show their
     own."""
-    train = partial(trainer.train, job, arm.settings.compute, store=store)
+    of_job = streaming.train if isinstance(job, StreamingJob) else trainer.train
+    train = partial(of_job, job, arm.settings.compute, store=store)
     if progress is not None:
         trained = train(progress)
     else:
@@ -59,7 +63,7 @@ def train_arm(
     write_trained(folder / arm.files.trained.name, trained, design.made_with(arm.settings))
 
 
-def train_arms(arms: list[design.Arm], jobs: list[TrainingJob], store: cache.Store) -> None:
+def train_arms(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob], store: cache.Store) -> None:
     """All arms of a study; the earlier ones stay until all are there."""
     folder = arms[0].files.trained.parent
     new = folder.with_name("trained.new")
@@ -84,10 +88,10 @@ def train_arms(arms: list[design.Arm], jobs: list[TrainingJob], store: cache.Sto
     new.rmdir()
 
 
-def at_once(arms: list[design.Arm], jobs: list[TrainingJob]) -> int:
+def at_once(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob]) -> int:
     """How many arms are in flight: on a cluster as many as have two shards for each of its slots, else one."""
     compute = arms[0].settings.compute
-    if compute.backend == "threads":
+    if compute.backend == "threads" or any(isinstance(job, StreamingJob) for job in jobs):
         return 1
     workers = trainer.at_once(compute)
     shards_in_all = sum(shard_count(job, compute, workers) for job in jobs)

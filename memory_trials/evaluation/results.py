@@ -116,12 +116,12 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
         "time_to_learn": statistics.time_to_learn(epochs_to_learn, epochs, confidence)[0].T,
     }
     return Outcome(
-        metrics={name: _rounded(value) for name, value in metrics.items()},
-        trials=_frame("trials", trials),
+        metrics={name: rounded(value) for name, value in metrics.items()},
+        trials=typed_frame("trials", trials),
         predictions=_predictions(problem, table, trained.seeds, said),
         confusion=_confusion(problem, table, trained.seeds, said.predicted),
         free_run=free_run,
-        **{name: _frame(name, columns) for name, columns in curves.items()},
+        **{name: typed_frame(name, columns) for name, columns in curves.items()},
     )
 
 
@@ -160,7 +160,8 @@ def _evaluated_otherwise(settings: Settings, problem: Problem, table: UpdateTabl
     return {f"{'stateful' if stateful else 'afresh'}_{name}": value for name, value in numbers.items()}
 
 
-def _rounded(value: int | float | None) -> int | float | None:
+def rounded(value: int | float | None) -> int | float | None:
+    """A metric as it is written; None where it is not finite."""
     if not isinstance(value, float):
         return value
     if not np.isfinite(value):
@@ -168,7 +169,7 @@ def _rounded(value: int | float | None) -> int | float | None:
     return round(float(f"{value:.{DIGITS}g}"), DECIMALS + 3)
 
 
-def _frame(name: str, columns) -> pd.DataFrame:
+def typed_frame(name: str, columns) -> pd.DataFrame:
     """A table of these columns, in the order and of the kinds that `TABLES` says, rounded."""
     kinds = TABLES[name]
     frame = pd.DataFrame(dict(zip(kinds, columns)), columns=list(kinds)).astype(kinds)
@@ -196,7 +197,7 @@ def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " 
         for trial, seed, k, step, row, t in _positions(table, seeds, shown_steps(table))
         for symbol in [problem.alphabet[said.predicted[trial, row, t]]]
     )
-    return _frame("predictions", zip(*rows))
+    return typed_frame("predictions", zip(*rows))
 
 
 def _confusion(
@@ -210,7 +211,7 @@ def _confusion(
          problem.alphabet[predicted[trial, row, t]])
         for trial, seed, k, step, row, t in _positions(table, seeds, np.reshape(at, table.eval_y.shape))
     )  # fmt: skip
-    return _frame("confusion", zip(*rows))
+    return typed_frame("confusion", zip(*rows))
 
 
 def _positions(
@@ -233,7 +234,7 @@ def _free_run(
         for trial, seed in enumerate(seeds)
         for k, sequence in enumerate(problem.evaluation_sequences)
     )
-    return _frame("free_run", zip(*rows))
+    return typed_frame("free_run", zip(*rows))
 
 
 def write(folder: Path, result: Outcome) -> None:

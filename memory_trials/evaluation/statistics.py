@@ -178,6 +178,52 @@ def time_to_learn(
     )
 
 
+def mean_time(
+    until: Int[np.ndarray, " T"], budget: int, confidence: float
+) -> dict[str, float | None]:
+    """After how many epochs trials learned (0: never, in so many), for metrics.json.
+
+    mean_epochs_to_learn: over those that learned, with a t interval and the standard deviation; None where none did, the
+    interval where one did. restricted_mean_epochs_to_learn: the mean of the smaller of that time and the budget, over
+    all (the area under Kaplan and Meier's curve up to the budget).
+    """
+    from scipy.stats import t
+
+    times = until[until > 0].astype(np.float64)
+    count = len(times)
+    mean = float(times.mean()) if count else None
+    deviation = float(times.std(ddof=1)) if count > 1 else None
+    half = float(t.ppf((1 + confidence) / 2, count - 1)) * deviation / count**0.5 if count > 1 else None
+    return {
+        "mean_epochs_to_learn": mean,
+        "mean_epochs_to_learn_low": None if half is None else mean - half,
+        "mean_epochs_to_learn_high": None if half is None else mean + half,
+        "sd_epochs_to_learn": deviation,
+        "restricted_mean_epochs_to_learn": float(np.where(until > 0, until, budget).mean()),
+    }
+
+
+def fisher(successes: int, trials: int, others: int, other_trials: int) -> float:
+    """The p value of Fisher's exact test that two counts of successes have one rate, two-sided."""
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([[successes, trials - successes], [others, other_trials - others]]).pvalue)
+
+
+def means_of(times: Int[np.ndarray, " n"], count: int, resamples: int, share: float = 0.95) -> tuple[float, float]:
+    """Between which values this share of the means of `count` further trials would lie, given the times of n trials.
+
+    Both means are drawn anew, with replacement (Efron's bootstrap): the further ones around ours. Draws come from a
+    generator of their own, so the same times give the same range.
+    """
+    draws = np.random.default_rng(0)
+    values = times.astype(np.float64)
+    further = values[draws.integers(len(values), size=(resamples, count))].mean(axis=1)
+    ours = values[draws.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
+    low, high = np.quantile(further - (ours - values.mean()), [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
 def compare(learned: Bool[np.ndarray, " T"], others: list[Bool[np.ndarray, " T"]]) -> list[float]:
     """Is the success rate of each other arm that of the first? p values, adjusted by Holm (1979) for their number.
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from memory_trials import files
 from memory_trials.errors import UserError
-from memory_trials.settings import BUILT_IN_CELLS
+from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS
 
 FOLDER = ".shards"
 SECONDS = 20.0  # what is not on disk yet is written at most so often, so a kill costs little more than this
@@ -45,8 +45,13 @@ CODE = {
         "engines/optimizers.py", "engines/xla.py", "models/backend.py", "models/cells.py", "models/elementary.py",
         "models/initializers.py", "training/batches.py",
     ),
+    "streaming": (
+        "engines/compiler.py", "engines/elementary.h", "engines/streaming.c", "engines/streaming.py",
+        "models/elementary.py", "models/initializers.py", "models/published.py", "tasks/streams.py",
+        "training/streaming.py",
+    ),
 }  # fmt: skip
-VERSIONS = {"native": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
+VERSIONS = {"native": ("numpy",), "streaming": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
 
 TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
 
@@ -114,7 +119,7 @@ def versions(engine: str) -> dict[str, str]:
 
 def code(engine: str, cell: str) -> bytes:
     """Tells code apart: of training by this engine, and of a cell of the user's."""
-    return _CODE[engine] + (b"" if cell in BUILT_IN_CELLS else _package(cell.partition(".")[0]))
+    return _CODE[engine] + (b"" if cell in BUILT_IN_CELLS + PUBLISHED_CELLS else _package(cell.partition(".")[0]))
 
 
 @functools.cache  # once, for the same reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,10 @@ class Trained:
     What was found then, by the engine that trains: learned, every scored step right; margin, the least lead of a right
     output over the best wrong one; memory in bits, as `predictions.memory_bits` defines it (NaN where no step needs
     memory).
+
+    Of a stream an epoch is one sequence, losses [T, C] are mean absolute errors at the checks, learned tells who has
+    met the task's first criterion by then, margin and memory are NaN, and until holds, for each criterion by name,
+    after how many sequences each trial met it (0: never).
     """
 
     seeds: Int64[np.ndarray, " T"]
@@ -36,6 +40,13 @@ class Trained:
     learned: Bool[np.ndarray, "T C"]
     margin: Float32[np.ndarray, "T C"]
     memory: Float32[np.ndarray, "T C"]
+    until: dict[str, Int64[np.ndarray, " T"]] = field(default_factory=dict)
+
+    @property
+    def loss_epochs(self) -> Int64[np.ndarray, " E"]:
+        """The epochs of `losses`: all; of a stream, those of the checks."""
+        count = self.losses.shape[1]
+        return self.checks if count == len(self.checks) else np.arange(1, count + 1)
 
     def learned_by(self, margin: float) -> Bool[np.ndarray, "T C"]:
         """Learned, and by at least this lead."""
@@ -47,6 +58,7 @@ HISTORY = ("seeds", "losses", "checks", *FOUND)
 
 def write_trained(path: Path, trained: Trained, settings: dict) -> None:
     weights = {f"weights/{name}": array for name, array in trained.weights.items()}
+    weights |= {f"until/{name}": array for name, array in trained.until.items()}
     history = {name: getattr(trained, name) for name in HISTORY}
     files.write_arrays(path, FORMAT, history | weights, settings)
 
@@ -55,10 +67,11 @@ def read_trained(path: Path) -> tuple[dict, Trained]:
     """The settings (problem, encoding, model, training, evaluation.interval) and the result of training."""
     settings, arrays = files.read_arrays(path, FORMAT, HISTORY)
     weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name.startswith("weights/")}
-    trained = Trained(weights=weights, **{name: arrays[name] for name in HISTORY})
+    until = {name.removeprefix("until/"): array for name, array in arrays.items() if name.startswith("until/")}
+    trained = Trained(weights=weights, until=until, **{name: arrays[name] for name in HISTORY})
     trials = len(trained.seeds)
     shapes_agree = (
-        all(len(array) == trials for array in (trained.losses, *weights.values()))
+        all(len(array) == trials for array in (trained.losses, *weights.values(), *until.values()))
         and all(arrays[name].shape == (trials, *trained.checks.shape) for name in FOUND)
         and weights
     )
