@@ -10,6 +10,8 @@ REV ?= HEAD~1
 
 # `make study NAME=cells` runs one study
 NAME ?=
+# `make paper ROW=adding_100` runs one row of the paper's tables
+ROW ?=
 # `make predict SEQ="3 0 1 2" STEPS=10` predicts by the best trial; by the environment, so that any symbol may be given
 SEQ ?=
 STEPS ?= 1
@@ -19,7 +21,7 @@ SHARE ?=
 SEED ?=
 export SHARE SEED
 
-.PHONY: setup repro studies study report predict serve test torture ray remotes lint ui track check verify bench lock clean clean-cache
+.PHONY: setup repro studies study paper report predict serve test torture ray remotes lint ui track check verify bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials repro
@@ -29,6 +31,9 @@ studies: setup
 
 study: setup
 	@python -m memory_trials study "$(NAME)"
+
+paper: setup
+	@python -m memory_trials paper "$(ROW)"
 
 report: setup
 	@python -m memory_trials report

@@ -89,6 +89,31 @@ def study(name: str) -> None:
 
 
 @commands.command()
+@click.argument("row", default="")
+def paper(row: str) -> None:
+    """Measure the paper's experiments anew, all rows or one, and write PAPER.md.
+
+    ROW: as paper/params.yaml names it; all of them take a night.
+
+    
+    memory-trials paper adding_100
+    memory-trials paper
+    """
+    from memory_trials.studies import paper
+
+    rows = paper.load_rows()
+    for name in [row] if row else rows.rows:
+        paper.row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
+    if row:
+        stages = [f"{stage}@{row}" for stage in ("generate_data", "encode", "train", "evaluate")]
+        # one by one, since PAPER.md depends on all rows, which shall not run
+        dvc("repro", "--single-item", *(f"paper/dvc.yaml:{stage}" for stage in (*stages, "page")))
+    else:
+        dvc("repro", "paper/dvc.yaml")
+    print("every row: PAPER.md")
+
+
+@commands.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=TUTORIAL)
 @click.option("--short", is_flag=True, help="The first sentence only.")
 def answer(folder: Path, short: bool) -> None:

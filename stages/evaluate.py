@@ -7,11 +7,11 @@ import numpy as np
 
 from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
-from memory_trials.evaluation import results
+from memory_trials.evaluation import results, streaming
 from memory_trials.integrity import digests
-from memory_trials.report import figures, study_figures, style, wording
+from memory_trials.report import figures, stream_figures, study_figures, style, wording
 from memory_trials.serving import predictor
-from memory_trials.studies import answers, design
+from memory_trials.studies import answers, design, paper
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
 from stages import beside, chosen
@@ -32,6 +32,9 @@ def leave(arms: list[design.Arm]) -> None:
         files.write_json(design.PIPELINE_DIGESTS, {"": digest(arms[0])})
         print(wording.report(outcome, arms[0].files.folder))
         return
+    if row := paper.row_of(arms[0]):
+        leave_row(row, arms[0])
+        return
     arms = design.found_arms(arms)
     block = design.load_studies()[1][study]
     import scipy.stats  # noqa: F401  once, before the processes are forked that need it
@@ -46,6 +49,15 @@ def leave(arms: list[design.Arm]) -> None:
     print(f"{block.question}\n{summary['answer']}")
 
 
+def leave_row(row: str, arm: design.Arm) -> None:
+    """All outputs of the stage for a row of the paper."""
+    outcome = evaluate(arm)
+    content = paper.measured(row, outcome, read_trained(arm.files.trained)[1])
+    files.write_text(paper.MEASURED / f"{row}.json", paper.text_of(content))
+    files.write_json(paper.DIGESTS / f"{row}.json", {"": digest(arm)})
+    print(answers.how_often_and_how_much(outcome.metrics))
+
+
 def evaluate(arm: design.Arm) -> results.Outcome:
     """Work out an arm's outcome, write it, and draw it."""
     outcome, losses = compute(arm)
@@ -56,17 +68,23 @@ def evaluate(arm: design.Arm) -> results.Outcome:
 
 def compute(arm: design.Arm) -> tuple[results.Outcome, np.ndarray]:
     """What is known of an arm, from its artifacts; and its losses [T, E], which are drawn one by one."""
-    problem = problems.read_problem(arm.files.sequences)
-    table = encoding.read_table(arm.files.table) if arm.files.table.exists() else design.table_of(arm, problem)
     made_with, trained = read_trained(arm.files.trained)
     if made_with["model"] != arm.settings.model.model_dump():
         raise UserError(f"{arm.files.trained} holds another model than the parameters describe: run dvc repro")
+    if arm.settings.problem.stream:
+        return streaming.outcome(arm.settings, trained), trained.losses
+    problem = problems.read_problem(arm.files.sequences)
+    table = encoding.read_table(arm.files.table) if arm.files.table.exists() else design.table_of(arm, problem)
     return results.outcome(arm.settings, problem, table, trained), trained.losses
 
 
 def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     """The arm's charts as one picture; the pipeline's also as SVG."""
-    charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
+    cell = arm.settings.model.cell
+    if arm.settings.problem.stream:
+        charts = stream_figures.of_stream(outcome, cell)
+    else:
+        charts = figures.of_arm(outcome, cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
     names = (results.FIGURE, style.SCALABLE)[: 2 if arm.study == design.PIPELINE else 1]
     style.write(figure, *(arm.files.folder / name for name in names))
@@ -83,7 +101,11 @@ def digest(arm: design.Arm) -> dict:
 
 
 def keep_best_trial(arm: design.Arm, outcome: results.Outcome) -> None:
-    """memory.npz and model.keras."""
+    """memory.npz and model.keras; of a stream, what tells that there is nothing to predict from a list of symbols."""
+    if arm.settings.problem.stream:
+        for name in (predictor.MEMORY, predictor.KERAS_MODEL):
+            files.write_text(arm.files.folder / name, "A stream's trials are kept in trained.npz; they predict no symbols.\n")
+        return
     problem, (_, trained) = problems.read_problem(arm.files.sequences), read_trained(arm.files.trained)
     learned = outcome.trials["learned"].to_numpy() == 1
     predictor.write(arm.files.folder, predictor.best_predictor(problem, arm.settings, trained, learned))

@@ -18,8 +18,9 @@ import yaml
 from memory_trials import files, revision
 from memory_trials.evaluation import results
 from memory_trials.progress import counted
-from memory_trials.report import figures, microscope, study_figures, style, wording
-from memory_trials.studies import answers, design
+from memory_trials.report import figures, microscope, stream_figures, study_figures, style, wording
+from memory_trials.report import paper as paper_page
+from memory_trials.studies import answers, design, paper
 from memory_trials.training.trained import read_trained
 
 FILE = Path("report.html")
@@ -34,10 +35,15 @@ def page() -> str:
     settings, trained = read_trained(arm.files.trained)
     outcome = results.read(arm.files.folder)
     specimen = microscope.specimens(arm)
-    examples = [(words, seed, wording.table(outcome.predictions, seed)) for words, seed in wording.examples(outcome)]
+    examples = [
+        (words, seed, wording.table(outcome.predictions, seed))
+        for words, seed in (wording.examples(outcome) if not outcome.predictions.empty else [])
+    ]
     charts: dict[str, dict] = {}
     summaries = _summaries()
-    answer_charts = _added(charts, "answer", figures.of_arm(outcome, settings["model"]["cell"], trained.losses))
+    stream, cell = arm.settings.problem.stream, settings["model"]["cell"]
+    shown = stream_figures.of_stream(outcome, cell) if stream else figures.of_arm(outcome, cell, trained.losses)
+    answer_charts = _added(charts, "answer", shown)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -46,10 +52,12 @@ def page() -> str:
         metrics=outcome.metrics,
         answer=answers.how_often_and_how_much(outcome.metrics),
         settings=settings,
+        stream=stream,
         problem=files.read_json(arm.files.sequences),
         examples=examples,
         answer_charts=answer_charts,
         studies=[_study(summary, charts) for summary in counted(summaries, len(summaries), "studies drawn")],
+        paper=_paper(charts),
         specimen=specimen,
         parameters=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         revision=revision.revision(),
@@ -70,6 +78,21 @@ def _summaries() -> list[dict]:
         return []
     paths = (design.SUMMARIES / f"{name}.json" for name in design.load_studies()[1])
     return [answers.read_summary(path) for path in paths if path.exists()]
+
+
+def _paper(charts: dict[str, dict]) -> list[dict]:
+    """What the page shows of the paper's rows, an experiment each, as far as they were run; adds their chart."""
+    if not paper.FILE.exists():
+        return []
+    rows = paper.load_rows().rows
+    found = {name: content for name in rows if (content := paper.read_measured(name)) is not None}
+    if not found:
+        return []
+    names = [f"{row.experiment}: {row.label}" for name, row in rows.items() if row.paper and name in found]
+    shown = _added(charts, "paper", {"after": paper_page.picture(rows, found)}, names)
+    tables = paper_page.tables(rows, found)
+    return [{"charts": shown if number == 0 else [], "title": title, "head": head, "rows": body}
+            for number, (title, (head, *body)) in enumerate(tables.items())]  # fmt: skip
 
 
 def _study(summary: dict, charts: dict[str, dict]) -> dict:

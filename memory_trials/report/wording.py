@@ -30,6 +30,14 @@ def table(predictions: pd.DataFrame, seed: int) -> str:
 def report(outcome: results.Outcome, folder: Path) -> str:
     """The whole report of an arm whose files are in this folder."""
     lines = ["", how_often_and_how_much(outcome.metrics), ""]
+    if outcome.predictions.empty:  # of a stream
+        numbers = outcome.metrics
+        if numbers["mean_epochs_to_learn"] is not None:
+            lines.append(
+                f"They took {numbers['mean_epochs_to_learn']:,.0f} sequences in the mean; of {numbers['test_sequences']:,} "
+                f"fresh ones {numbers['test_wrong']:.2g} are wrong."
+            )
+        return "\n".join([*lines, f"Every trial: {folder / 'trials.csv'}; picture: {folder / results.FIGURE}"])
     for words, seed in examples(outcome):
         lines += [f"A trial that {words} (seed {seed}):", table(outcome.predictions, seed), ""]
     lines += [

@@ -32,7 +32,7 @@ PIPELINE_DIGESTS = PIPELINE_FOLDER / "digests.json"
 ARMS = "arms.json"  # what a search has found
 PIPELINE = "pipeline"  # how the one arm of params.yaml is called where studies have names
 MOST_ARMS = 2000
-SOURCES = ("sequences", "file", "generate")
+SOURCES = ("sequences", "file", "generate", "stream")
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,10 @@ def made_with(settings: Settings) -> dict:
         "training": True,
         "evaluation": {"interval", "stateful"},
     }
-    return settings.model_dump(include=sections)
+    content = settings.model_dump(include=sections)
+    if content["problem"]["stream"] is None:  # what was trained before there were streams depends on none
+        del content["problem"]["stream"]
+    return content
 
 
 def _multiplied(group: ArmGroup) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -332,6 +335,7 @@ def described(name: str) -> str:
     half of the studies."""
     study, arms = study_arms(name)
     for arm in arms:
-        table_of(arm, problems.make_problem(arm.settings.problem, where(arm)))
+        if arm.settings.problem.stream is None:
+            table_of(arm, problems.make_problem(arm.settings.problem, where(arm)))
     size = f"{study.search.proposals} proposals" if study.search else f"{len(arms)} arms"
     return f"{name}: {study.question} ({size})"

@@ -5,6 +5,7 @@ A row of paper/params.yaml is one arm with artifacts of its own in data/paper/, 
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ FILE = Path("paper/params.yaml")
 FOLDER = Path("data/paper")
 MEASURED = FOLDER / "measured"  # each row's numbers, in git
 DIGESTS = FOLDER / "digests"  # and its trials' digests
+PREFIX = "paper-"  # begins the name of a row's arm where studies have theirs, which hold no dash
 ARGUMENT = "paper/"  # begins a stage's argument that names a row
 RESAMPLES = 10_000
 VERSION = 1
@@ -85,7 +87,13 @@ def row_arm(name: str, rows: Rows | None = None) -> Arm:
     settings = validated(Settings, changed(rows.defaults, changes, place), place)
     if settings.problem.stream is None:
         raise UserError(f"{place}: it must set problem.stream")
-    return Arm(f"paper_{name}", f"{row.experiment}: {row.label}", settings, changes, pipeline_files(FOLDER / name))
+    paths = replace(pipeline_files(FOLDER / name), folder=FOLDER / name / "arm")
+    return Arm(f"{PREFIX}{name}", row.label, settings, changes, paths)
+
+
+def row_of(arm: Arm) -> str | None:
+    """The name of the row that an arm is; None of other arms."""
+    return arm.study.removeprefix(PREFIX) if arm.study.startswith(PREFIX) else None
 
 
 def measured(name: str, outcome: Outcome, trained: Trained) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from memory_trials.progress import counted
 from memory_trials.report import style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
-from memory_trials.studies import answers, design
+from memory_trials.studies import answers, design, paper
 from memory_trials.tracking import store, tracker, views
 from memory_trials.training.trained import read_trained
 
@@ -57,6 +57,9 @@ METRICS = {
     "median_epochs_to_learn": "time_to_learn/median",
     "median_epochs_to_learn_low": "time_to_learn/low",
     "median_epochs_to_learn_high": "time_to_learn/high",
+    "mean_epochs_to_learn": "time_to_learn/mean",
+    "test_wrong": "test/wrong",
+    "test_error": "test/error",
     "memory_median": "memory/final_median",
     "memory_whole": "memory/whole",
     "margin_learned_median": "margin/median_of_learned",
@@ -142,10 +145,10 @@ class RunPayload:
         self.trials = results.read_table(arm.files.folder, "trials")
         learned = results.read_table(arm.files.folder, "learned")
         self.answer = answers.how_often_and_how_much(self.metrics)
-        epochs = len(self.trained.losses[0])
         in_study = arm.study != design.PIPELINE
-        self.epochs = _spread(epochs, STUDY_POINTS if in_study else POINTS)
-        self.trial_epochs = _spread(epochs, STUDY_TRIAL_POINTS if in_study else POINTS)
+        losses = len(self.trained.losses[0])
+        self.losses = _spread(losses, STUDY_POINTS if in_study else POINTS) - 1  # indices
+        self.trial_losses = _spread(losses, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
         checks = len(learned)
         self.checks = _spread(checks, STUDY_POINTS if in_study else POINTS) - 1  # their indices
         self.trial_checks = _spread(checks, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
@@ -169,6 +172,8 @@ class RunPayload:
         """problem.scored, model.cell, ... -> text, as in params.yaml."""
         generated = self.settings["problem"].get("generate") or {}
         flat = {f"problem.generate.{key}": _text(value) for key, value in generated.items()}
+        stream = self.settings["problem"].get("stream") or {}
+        flat |= {f"problem.stream.{key}": _text(value) for key, value in stream.items() if value is not None}
         for section, values in self.settings.items():
             flat |= {f"{section}.{key}": _text(value) for key, value in values.items()}
         return {key: text[:6000] for key, text in flat.items()}  # MLflow's bound on a parameter
@@ -184,8 +189,8 @@ class RunPayload:
 
     def curves(self) -> Iterator[tuple[str, float, int]]:
         """Name, value and epoch of every point."""
-        losses = statistics.loss_curves(self.trained.losses[:, self.epochs - 1])
-        for epoch, values in zip(self.epochs.tolist(), losses.tolist()):
+        losses = statistics.loss_curves(self.trained.losses[:, self.losses])
+        for epoch, values in zip(self.trained.loss_epochs[self.losses].tolist(), losses.tolist()):
             yield from ((f"loss/{name}", value, epoch) for name, value in zip(("median", "p10", "p90"), values))
         ever = results.read_table(self.folder, "time_to_learn")
         steps = np.searchsorted(ever["epoch"], self.learned["epoch"], side="right")
@@ -408,13 +413,14 @@ def _publish_children(opened: store.Store, payload: RunPayload, parent) -> bool:
 
 def _children(payload: RunPayload, parent_id: str):
     """name, tags, params and metrics [(key, value, step)] of each trial's run."""
-    losses = payload.trained.losses[:, payload.trial_epochs - 1].tolist()
+    losses = payload.trained.losses[:, payload.trial_losses].tolist()
+    epochs = payload.trained.loss_epochs[payload.trial_losses].tolist()
     remembered = payload.trained.memory[:, payload.trial_checks].tolist()
     checks = payload.trained.checks[payload.trial_checks].tolist()
     for number, row in enumerate(payload.trials.astype(object).to_dict("records")):
         learned = row["learned"] == 1
         numbers = ("learned", "sequence_accuracy", "step_accuracy", "final_loss", "first_learned_epoch", "margin")
-        curves = [("loss", value, epoch) for epoch, value in zip(payload.trial_epochs.tolist(), losses[number])]
+        curves = [("loss", value, epoch) for epoch, value in zip(epochs, losses[number])]
         curves += [("memory", value, epoch) for epoch, value in zip(checks, remembered[number]) if np.isfinite(value)]
         yield {
             "name": f"seed {row['seed']}, {'learned' if learned else 'not learned'}",
@@ -449,13 +455,17 @@ def show_page(settings: TrackingSettings) -> None:
 
 
 def publish_what_is_here() -> None:
-    """The pipeline's arm, and each study that is whole."""
+    """The pipeline's arm, each study that is whole, and each row of the paper."""
     arm = design.pipeline_arm()
     files.check_recorded()
     if arm.files.trained.exists() or not design.FOLDER.exists():
         publish([arm], arm.settings.tracking)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
+    for name in paper.load_rows().rows if paper.FILE.exists() else []:
+        row = paper.row_arm(name)
+        if row.files.trained.exists() and (row.files.folder / results.METRICS).exists():
+            publish([row], row.settings.tracking)
 
 
 def _trained_studies() -> Iterator[list[design.Arm]]:

@@ -267,7 +267,8 @@ class Exam:
         self, name: str, criterion: Criterion, state: streaming.State, seeds: np.ndarray
     ) -> Bool[np.ndarray, " T"]:
         """Which trials meet the criterion; nobody is tested on more than is needed to tell."""
-        size = min(self.at_once, criterion.sequences)
+        whole = criterion.judged == "most_active"  # the two sets of the grammar's strings are drawn together
+        size = criterion.sequences if whole else min(self.at_once, criterion.sequences)
         wrong, error = np.zeros(len(seeds), np.int64), np.zeros(len(seeds))
         going = np.arange(len(seeds))
         for block in range(-(-criterion.sequences // size)):

@@ -1,0 +1,171 @@
+"""PAPER.md and its picture: every row of the paper beside what was measured, by rule from the numbers."""
+
+import math
+
+import altair as alt
+
+from memory_trials.report.style import inline, titled
+from memory_trials.studies import paper
+from memory_trials.studies.paper import Row
+
+HEAD = """# The paper, measured anew
+
+Hochreiter & Schmidhuber (1997), "Long Short-Term Memory", *Neural Computation* 9(8), is what the tutorial simplifies.
+This page sets every row of its six experiments that is measured here beside the paper's figure. `make paper` makes it
+from [paper/params.yaml](paper/params.yaml), and `make paper ROW=...` one row; [docs/paper.md](docs/paper.md) tells of
+the tasks, the cell, and every choice that the paper leaves open.
+
+*Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; *not* ones had their budget of
+sequences, which the last column states. *After:* training sequences until then; the mean over those that learned, as
+the paper has it, with a 95 % t interval, and the median by Kaplan and Meier, which counts those that did not, too.
+*Wrong:* of 2,560 fresh sequences, the mean over those that learned.
+
+*Agrees:* **yes** where the two counts of successes could have one rate (Fisher's exact test, p at least 0.05) and the
+paper's mean lies where 95 % of the means of as many trials as the paper's would, given ours (bootstrap); **success**
+or **after** names the one that does not fit; the number is our mean divided by the paper's. The paper gives no spread,
+so this is the strictest comparison that its numbers allow.
+"""
+EXPERIMENTS = {
+    "1": "Experiment 1: embedded Reber grammar",
+    "2a": "Experiment 2a: noise-free sequences with long time lags",
+    "2b": "Experiment 2b: no local regularities",
+    "2c": "Experiment 2c: very long time lags, no local regularities",
+    "3a": "Experiment 3a: the two-sequence problem",
+    "3b": "Experiment 3b: the two-sequence problem, the signal noisy too",
+    "3c": "Experiment 3c: the two-sequence problem with noisy targets",
+    "4": "Experiment 4: adding",
+    "5": "Experiment 5: multiplication",
+    "6a": "Experiment 6a: temporal order, four classes",
+    "6b": "Experiment 6b: temporal order, eight classes",
+    "long_sequences": "Our own long question",
+}
+KINDS = {"paper": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
+NOT_RUN = "not run yet"
+
+
+def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
+    """PAPER.md. found: what was measured of the rows that were run, by name."""
+    lines = [HEAD, _summary(rows, found), "![The paper's means and ours](docs/paper.png)", ""]
+    for title, (head, *body) in tables(rows, found).items():
+        lines += [f"## {title}", ""]
+        lines += [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * 7, "---", "---:"], *body)]
+        lines += [*_readings(_of(title, rows), found), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def agreement(row: Row, found: dict | None) -> str:
+    """yes, or what does not agree; nothing where the paper says nothing of it, or it was not run."""
+    if row.paper is None or found is None:
+        return ""
+    compared = paper.agreement(row.paper, found)
+    apart = [word for word in ("success", "after") if compared[word] is False]
+    verdict = " and ".join(apart) if apart else "yes"
+    return verdict + (f" ({compared['ratio']:.2g} x)" if compared["ratio"] is not None else "")
+
+
+def _summary(rows: dict[str, Row], found: dict[str, dict]) -> str:
+    reported = {name: row for name, row in rows.items() if row.paper is not None}
+    run = {name: row for name, row in reported.items() if name in found}
+    verdicts = {name: agreement(row, found[name]).split(" (")[0] for name, row in run.items()}
+    agreeing = sum(verdict == "yes" for verdict in verdicts.values())
+    only_after = sum(verdict == "after" for verdict in verdicts.values())
+    text = f"**{agreeing} of {len(run)} rows agree with the paper**"
+    text += f"; in {only_after} more the share that learned agrees, and the time to learn does not."
+    if missing := len(reported) - len(run):
+        text += f" {missing} of its rows are {NOT_RUN}."
+    return text + "\n"
+
+
+def tables(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, list[list[str]]]:
+    """Each experiment's rows as a table of words under its title, the head first."""
+    return {title: _table(of_it, found) for title in EXPERIMENTS.values() if (of_it := _of(title, rows))}
+
+
+def _of(title: str, rows: dict[str, Row]) -> dict[str, Row]:
+    return {name: row for name, row in rows.items() if EXPERIMENTS.get(row.experiment) == title}
+
+
+def _table(rows: dict[str, Row], found: dict[str, dict]) -> list[list[str]]:
+    head = ["", "paper: learned", "after", "wrong", "measured: learned", "after (mean)", "median", "wrong", "agrees",
+            "sequences at most"]  # fmt: skip
+    cells = [head]
+    for name, row in rows.items():
+        said, got = row.paper, found.get(name)
+        line = [row.label + KINDS[row.kind]]
+        line += ["", "", ""] if said is None else [
+            f"{said.successful:g} % of {said.trials}", _number(said.after), "" if said.wrong is None else f"{said.wrong:.2g}"
+        ]  # fmt: skip
+        line += _measured(got) if got else [NOT_RUN, "", "", ""]
+        line += [agreement(row, got), _number(got["metrics"]["epochs_budget"]) if got else ""]
+        cells.append(line)
+    return cells
+
+
+def _measured(got: dict) -> list[str]:
+    numbers = got["metrics"]
+    low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
+    learned = f"{numbers['successes']} of {numbers['trials']} ({low:.0f} to {high:.0f} %)"
+    mean, *ends = (numbers[f"mean_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
+    after = _number(mean) + (f" ({_number(max(0, ends[0]))} to {_number(ends[1])})" if ends[0] is not None else "")
+    wrong = numbers["test_wrong"]
+    median = numbers["median_epochs_to_learn"]
+    return [learned, after, _number(median) if median is not None else "not half", "" if wrong is None else f"{wrong:.2g}"]
+
+
+def _readings(rows: dict[str, Row], found: dict[str, dict]) -> list[str]:
+    """What further criteria say: other readings of when a trial has learned, by the same runs."""
+    lines = []
+    for name, row in rows.items():
+        criteria = list(found[name]["until"]) if name in found else []
+        for criterion in criteria[1:]:
+            numbers = found[name]["metrics"]
+            mean = numbers[f"{criterion}_mean_epochs_to_learn"]
+            said = f"; the paper: {_number(row.paper.first_after)}" if row.paper and row.paper.first_after else ""
+            lines.append(
+                f"- {row.label}, by *{criterion.replace('_', ' ')}*: {numbers[f'{criterion}_successes']} of "
+                f"{numbers['trials']}, after {_number(mean)} in the mean{said}"
+            )
+    return ["", *lines] if lines else []
+
+
+def _number(value: float | None) -> str:
+    """A whole number with its thousands apart, of three digits that count."""
+    if value is None:
+        return ""
+    digits = 3 - len(str(int(abs(value)))) if value else 0
+    return f"{round(value, min(0, digits)):,.0f}"
+
+
+def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
+    """One line a row of the paper that says after how many sequences: its mean, ours with the interval."""
+    shown = []
+    for name, row in rows.items():
+        numbers = found[name]["metrics"] if name in found else {}
+        if row.paper is None or row.paper.after is None or not numbers.get("mean_epochs_to_learn"):
+            continue
+        low, high = (numbers[f"mean_epochs_to_learn_{end}"] for end in ("low", "high"))
+        mean = numbers["mean_epochs_to_learn"]
+        shown.append({
+            "row": f"{row.experiment}: {row.label}", "paper": row.paper.after, "mean": mean,
+            "low": max(mean / 10, mean if low is None else low), "high": mean if high is None else high,
+            "learned": f"{numbers['successes']} of {numbers['trials']}",
+        })  # fmt: skip
+    order = [each["row"] for each in shown]
+    base = alt.Chart(inline(shown)).encode(
+        y=alt.Y("row:N", sort=order, title=None, scale=alt.Scale(paddingInner=0.3)),
+        tooltip=[*map(alt.Tooltip, ("row:N", "paper:Q", "mean:Q", "learned:N"))],
+    )
+    scale = alt.Scale(type="log", nice=False, domain=_domain(shown))
+    x = alt.X("mean:Q", title="training sequences until learned", scale=scale, axis=alt.Axis(format="~s"))
+    bars = base.mark_rule(color="#0b5394", strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"))
+    ours = base.mark_point(color="#0b5394", filled=True, size=70, opacity=1).encode(x=x)
+    theirs = base.mark_point(color="#b45f06", shape="diamond", size=90, strokeWidth=2).encode(x=alt.X("paper:Q", scale=scale))
+    text = base.mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("learned:N"))
+    finding = "After how many sequences trials learn: the paper, and measured anew"
+    subtitle = "diamond: the paper's mean; point: ours, with its interval; right: how many of our trials learned"
+    return titled(alt.layer(bars, ours, theirs, text), finding, subtitle, 560, 22 * max(1, len(shown)))
+
+
+def _domain(shown: list[dict]) -> list[float]:
+    values = [row[key] for row in shown for key in ("paper", "mean", "low", "high")] or [1, 10]
+    return [10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)))]

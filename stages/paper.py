@@ -1,0 +1,23 @@
+"""DVC stage page: what was measured of each row of the paper -> PAPER.md, and its picture."""
+
+from pathlib import Path
+
+from memory_trials import files
+from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.report import paper as report
+from memory_trials.report import style
+from memory_trials.studies import paper
+
+
+def main() -> None:
+    rows = paper.load_rows().rows
+    measured = {name: paper.read_measured(name) for name in rows}
+    found = {name: content for name, content in measured.items() if content is not None}
+    if not found:
+        raise UserError(f"{paper.MEASURED} is empty: run make paper")
+    files.write_text("PAPER.md", report.page(rows, found))
+    style.write(report.picture(rows, found), Path("docs/paper.png"))
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
