@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.settings import RENAMED, Settings, load_settings, read_yaml
+from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
 
@@ -74,7 +75,7 @@ def test_a_key_of_another_day_is_told_by_its_new_name(old, new, tmp_path):
         ("training", "trials", True, "training.trials is True: must be a valid integer"),
         ("training", "learning_rate", float("nan"), "training.learning_rate is nan: must be a finite number"),
         ("training", "learning_rate", 0, "training.learning_rate is 0: must be greater than 0"),
-        ("training", "optimizer", "adm", "training.optimizer is 'adm': must be 'adam', 'rmsprop' or 'sgd'"),
+        ("training", "optimizer", "adm", "training.optimizer is 'adm': must be 'adam', 'rmsprop', 'sgd' or 'guess'"),
         ("training", "window", "all", "training.window is 'all': allowed are a number of steps, at least 1, or the word"),
         ("training", "window", 0, "training.window is 0: must be greater than or equal to 1"),
         ("model", "cell", "lstmm", "model.cell is 'lstmm': no such cell; the built-in cells are lstm, gru, simple_rnn, mlp"),
@@ -85,8 +86,8 @@ def test_a_key_of_another_day_is_told_by_its_new_name(old, new, tmp_path):
         ("problem", "sequences", [], "problem.sequences is []: List must have at least 1 item"),
         ("problem", "sequences", [[1, None]], "problem.sequences[0][1] is null: must be a valid"),
         ("problem", "sequences", [[True, 1]], "problem.sequences[0][0] is True: must be a valid"),
-        ("problem", "sequences", None, "problem: give one of sequences, file and generate"),
-        ("problem", "file", "words.csv", "problem: give one of sequences, file and generate"),
+        ("problem", "sequences", None, "problem: give one of sequences, file, generate and stream"),
+        ("problem", "file", "words.csv", "problem: give one of sequences, file, generate and stream"),
         ("problem", "generate", {"lag": 0}, "problem.generate.lag is 0: must be greater than or equal to 1"),
         ("problem", "generate", {"lag": 3, "middles": 1}, "unknown key problem.generate.middles; allowed here are lag, middle,"),
         ("model", "forget_bias", {"chrono": 2}, "model.forget_bias"),
@@ -206,3 +207,38 @@ def test_whatever_bytes_are_refused_in_one_sentence(tmp_path_factory, content):
     with pytest.raises(UserError) as caught:
         load_settings(path)
     assert "\n" not in str(caught.value)
+
+
+MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size": 2, "input_gate_bias": [-3, -6]}}
+
+
+@pytest.mark.parametrize(
+    ("stream", "model", "training", "expected"),
+    [
+        ({"task": "adding", "signal": 3}, {}, {}, "signal is none of the settings of the task adding, which takes length"),
+        ({"task": "addng"}, {}, {}, "problem.stream.task is 'addng': must be 'reber', 'keys'"),
+        ({"task": "adding", "length": 5}, {}, {}, "length is 5: the task adding needs at least 20 steps"),
+        ({"task": "temporal_order", "signal": 4}, {}, {}, "signal is 4: the order of 2 or of 3 symbols is told"),
+        ({"task": "adding"}, {"units": 3}, {}, "model: 3 units make no whole blocks of 2"),
+        ({"task": "adding"}, {"cell_options": {"blocks": 2}}, {}, "unknown key blocks; allowed here are block_size"),
+        ({"task": "adding"}, {"cell_options": {"input_gate_bias": [-1]}}, {}, "has 1 numbers for 4 blocks"),
+        ({"task": "adding"}, {"cell": "mlp", "cell_options": {}}, {}, "problem.stream is for the cells memory_cell, "),
+        ({"task": "adding"}, {}, {"shuffle": True}, "training.shuffle has no meaning for a stream: leave it out"),
+        ({"task": "adding"}, {}, {"update": "epoch"}, "the weights change after each window of 1 step, or after each"),
+        ({"task": "adding"}, {"cell": "gru", "cell_options": {}}, {"update": "window"}, "set training.update: sequence"),
+        (None, {}, {}, "the cell memory_cell learns from a stream: set problem.stream"),
+    ],
+)
+def test_streams_and_published_cells_are_refused_in_one_sentence(tmp_path, stream, model, training, expected):
+    problem = {"stream": stream} if stream else TUTORIAL["problem"]
+    content = {"problem": problem, "model": MEMORY_CELL | model, "training": {"update": "sequence"} | training}
+    assert expected in refusal(tmp_path, content)
+
+
+def test_a_stream_takes_the_defaults_of_its_task():
+    stream = Settings(problem={"stream": {"task": "two_sequence", "signal": 1}}, model=MEMORY_CELL).problem.stream
+    assert (stream.length, stream.signal, stream.noisy_signal, stream.symbols) == (100, 1, False, None)
+
+
+def test_what_was_trained_before_there_were_streams_is_described_as_it_was(settings):
+    assert "stream" not in design.made_with(settings)["problem"]
