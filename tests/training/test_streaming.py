@@ -1,0 +1,134 @@
+"""Trials that learn from streams: when they stop, and that nothing but their seed and settings decides it."""
+
+import numpy as np
+import pytest
+
+from memory_trials.engines.streaming import Program
+from memory_trials.models import published
+from memory_trials.settings import ComputeSettings, Settings
+from memory_trials.tasks import streams
+from memory_trials.training import cache, streaming
+from memory_trials.training.streaming import StreamingJob
+
+ONE = ComputeSettings(threads=1)
+OPTIONS = {"connected": "B", "output_gate": False, "squashing": "plain", "weights": 0.2}
+KEYS = {"stream": {"task": "keys", "length": 5}}
+
+
+def job(epochs=3000, trials=5, interval=20, problem=KEYS, cell="memory_cell", options=OPTIONS, **training) -> StreamingJob:
+    settings = Settings.model_validate({
+        "problem": problem,
+        "model": {"cell": cell, "units": 1, "cell_options": options},
+        "training": {"trials": trials, "epochs": epochs, "optimizer": "sgd", "learning_rate": 1.0} | training,
+        "evaluation": {"interval": interval},
+    })  # fmt: skip
+    return StreamingJob(settings.model, settings.training, settings.problem.stream, interval)
+
+
+def arrays(trained) -> dict[str, np.ndarray]:
+    until = {f"until {name}": array for name, array in trained.until.items()}
+    return {"seeds": trained.seeds, "losses": trained.losses, "learned": trained.learned} | trained.weights | until
+
+
+def assert_same(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], name)
+
+
+def test_a_trial_stops_when_it_meets_the_criterion_and_keeps_its_weights_then():
+    short = job()
+    trained = streaming.train(short, ONE)
+    until = trained.until["success"]
+    assert (until > 0).any() and (until % short.interval == 0).all()
+    shape = streams.shape(short.stream)
+    program = Program(short.model, short.training, shape)
+    for trial, seed in enumerate(trained.seeds):  # by hand: block by block, one trial alone
+        state = program.start(published.initial_weights(short.model, shape.inputs, shape.outputs, np.array([seed])))
+        met = 0
+        for block in range(short.looks):
+            program.train(state, streams.draw(short.stream, np.array([seed]), "train", block, short.interval))
+            errors = program.test(state, streams.draw(short.stream, np.array([seed]), "check", 0, 2))
+            if (errors.worst < 0.25).all():
+                met = (block + 1) * short.interval
+                break
+        assert met == until[trial]
+        for mine, theirs in zip(program.weights(state), trained.weights.values()):
+            np.testing.assert_array_equal(mine[0], theirs[trial])
+    np.testing.assert_array_equal(trained.learned, (until[:, np.newaxis] <= trained.checks) & (until[:, np.newaxis] > 0))
+
+
+def test_a_criterion_over_training_looks_at_the_last_sequences_only(monkeypatch):
+    adding = {"stream": {"task": "adding", "length": 20}}
+    options = {"block_size": 1, "cell_bias": True, "output_bias": True}
+    short = job(epochs=60, interval=20, problem=adding, options=options, update="sequence", learning_rate=0.5)
+    lenient = {"last": streams.Criterion("train", 30, tolerance=0.45, wrong=1, mean_error=0.2)}
+    monkeypatch.setattr(streams, "criteria", lambda stream: lenient)
+    trained = streaming.train(short, ONE)
+    shape = streams.shape(short.stream)
+    program = Program(short.model, short.training, shape)
+    state = program.start(published.initial_weights(short.model, shape.inputs, shape.outputs, trained.seeds))
+    found = [program.train(state, streams.draw(short.stream, trained.seeds, "train", block, 20)) for block in range(3)]
+    worst = np.concatenate([errors.worst for errors in found], axis=1)
+    absolute = np.concatenate([errors.absolute for errors in found], axis=1)
+    for trial in range(len(trained.seeds)):
+        met = 0
+        for end in (40, 60):  # after 20 there are no 30 sequences yet
+            last = slice(end - 30, end)
+            if (worst[trial, last] >= 0.45).sum() <= 1 and absolute[trial, last].mean() < 0.2:
+                met = end
+                break
+        assert trained.until["last"][trial] == met
+
+
+def test_companions_threads_and_shards_change_nothing(monkeypatch):
+    together = arrays(streaming.train(job(trials=21), ComputeSettings(threads=2)))
+    monkeypatch.setattr(streaming, "SHARD", 4)
+    assert_same(arrays(streaming.train(job(trials=21), ONE)), together)
+    alone = arrays(streaming.train(job(trials=1, first_seed=7), ONE))
+    assert_same({name: array[7:8] for name, array in together.items()}, alone)
+
+
+def test_training_that_was_cut_short_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    whole = arrays(streaming.train(job(), ONE))
+    store = cache.Store(tmp_path, megabytes=100)
+    monkeypatch.setattr(cache, "SECONDS", 0.0)
+
+    class CutError(Exception):
+        pass
+
+    def cut(self, batch, keep=cache.Entry.keep_checkpoint):
+        keep(self, batch)
+        if batch["done"].max() >= 3:
+            raise CutError
+
+    with monkeypatch.context() as patch, pytest.raises(CutError):
+        patch.setattr(cache.Entry, "keep_checkpoint", cut)
+        streaming.train(job(), ONE, store=store)
+    assert list(tmp_path.glob("*.checkpoint.npz"))
+    assert_same(arrays(streaming.train(job(), ONE, store=store)), whole)
+    assert not list(tmp_path.glob("*.checkpoint.npz"))
+    monkeypatch.setattr(streaming, "_train_shard", None)  # all is kept: nothing is trained
+    assert_same(arrays(streaming.train(job(), ONE, store=store)), whole)
+
+
+def test_guessing_counts_guesses_and_keeps_the_right_one():
+    problem = {"stream": {"task": "two_sequence", "length": 20, "signal": 3, "noisy_signal": True}}
+    guessing = job(epochs=4000, trials=3, interval=50, problem=problem, cell="fully_recurrent", options={"bias": True},
+                   optimizer="guess")  # fmt: skip
+    trained = streaming.train(guessing, ONE)
+    until = trained.until["ST2"]
+    assert (until > 0).any()
+    shape = streams.shape(guessing.stream)
+    program = Program(guessing.model, guessing.training, shape)
+    criterion = streams.criteria(guessing.stream)["ST2"]
+    state = program.start(list(trained.weights.values()))
+    errors = [program.test(state, streams.draw(guessing.stream, trained.seeds, "check", block, 16)) for block in range(16)]
+    wrong = np.concatenate([e.worst >= criterion.tolerance for e in errors], axis=1).sum(axis=1)
+    assert (wrong[until > 0] <= criterion.wrong).all()
+
+
+def test_checks_are_spread_over_the_logarithm_of_their_numbers():
+    checks = job(epochs=1_000_000, interval=100).checks
+    assert len(checks) <= streaming.POINTS and checks[0] == 100 and checks[-1] == 1_000_000
+    assert (np.diff(checks) > 0).all() and (checks % 100 == 0).all()
