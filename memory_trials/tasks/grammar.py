@@ -107,7 +107,7 @@ def unseen(seed: int, first: int, count: int) -> Strings:
     return _joined([found[number] for number in range(count)])
 
 
-def _walks(bits: UInt32[np.ndarray, "M {WORDS}"]) -> Iterator[_String]:
+def _walks(bits: UInt32[np.ndarray, "M 4"]) -> Iterator[_String]:
     state = np.zeros(len(bits), int)
     symbols, possible = [], []
     while (state != STATES["done"]).any():
