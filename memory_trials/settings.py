@@ -74,7 +74,7 @@ TAKES = {  # a stream's settings besides its task, and their defaults
     "distractors": {"length": 50, "symbols": 50},
     "two_sequence": {"length": 100, "signal": 3, "noisy_signal": False, "noisy_targets": False},
     "adding": {"length": 100},
-    "multiplication": {"length": 100, "wrong": 13},
+    "multiplication": {"length": 100, "wrong": 12},
     "temporal_order": {"length": 100, "signal": 2},
 }
 
