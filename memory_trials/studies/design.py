@@ -146,7 +146,7 @@ class Study(Section):
 
 
 def pipeline_files(folder: Path = PIPELINE_FOLDER) -> ArmFiles:
-    return ArmFiles(*(folder / name for name in ("sequences.json", "table.npz", "trained.npz")), folder)
+    return ArmFiles(folder / "sequences.json", folder / "table.npz", folder / "trained.npz", folder)
 
 
 def pipeline_arm() -> Arm:
@@ -262,6 +262,7 @@ def found_by_search(study: Study, start: Arm) -> list[Arm]:
 
 def found_arm(study: Study, start: Arm, label: str, changes: dict[str, Any]) -> Arm:
     """An arm with these changes, trained anew on fresh seeds; all of a search share the problem it started from."""
+    assert study.search is not None  # as `search_of` has found it
     settings = searched_settings(start, changes | {"training.first_seed": study.search.confirm_from_seed})
     arm = make_arm(start.study, label, settings, changes)
     return replace(arm, files=replace(arm.files, sequences=start.files.sequences))
@@ -274,7 +275,7 @@ def searched_settings(start: Arm, changes: dict[str, Any]) -> Settings:
 
 def made_with(settings: Settings) -> dict:
     """What a trained arm depends on, as its artifact says it."""
-    sections = {
+    sections: dict[str, bool | set[str]] = {
         "problem": True,
         "encoding": True,
         "model": True,

@@ -25,8 +25,8 @@ def varied(arms: list[design.Arm], settings: list[dict[str, str]]) -> list[str]:
     changed = dict.fromkeys(key for arm in arms for key in arm.changes)
     drawn = []
     for key in (*changed, *SIZES):
-        texts = {of_arm.get(key) for of_arm in settings}
-        short = None not in texts and max(map(len, texts)) < 30
+        texts = {of_arm[key] for of_arm in settings if key in of_arm}
+        short = all(key in of_arm for of_arm in settings) and max(map(len, texts)) < 30
         if short and len(texts) > 1 and len({text[:1].isdigit() for text in texts}) == 1:
             drawn.append(key)
     return drawn
