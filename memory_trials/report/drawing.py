@@ -44,7 +44,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     """
     height, width, _ = pixels.shape
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # each begins with its filter: none
-    chunks = {
+    chunks: dict[bytes, bytes | bytearray] = {
         b"IHDR": struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0),  # 8 bits a channel, RGB
         b"IDAT": deflate.zlib_compress(rows.tobytes(), 9),
         b"IEND": b"",

@@ -108,7 +108,8 @@ def memory_forest(summary: dict) -> alt.LayerChart:
 def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
     """How often a demonstration ranks two arms wrongly, by how many seeds of each it shows."""
     rates = {arm["name"]: arm["metrics"]["success_rate"] for arm in summary["arms"]}
-    rows, pairs = [], [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
+    rows: list[dict] = []
+    pairs = [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
     for name, pair in zip(pairs, summary["luck"]["pairs"]):
         for seeds in range(1, most + 1):
             wrong, alike = statistics.wrongly_ranked(rates[pair["better"]], rates[pair["worse"]], seeds)
@@ -138,7 +139,7 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     arms = [_rated(arm) for arm in summary["arms"]]
     by_cell = len({arm["cell"] for arm in arms}) == len(arms)
     styles = {arm["arm"]: series_style(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
-    rows = [
+    rows: list[dict] = [
         {"arm": name} | row
         for name, folder in folders.items()
         for row in [
