@@ -19,7 +19,7 @@ import yaml
 from memory_trials import files, revision
 from memory_trials.evaluation import results
 from memory_trials.progress import counted
-from memory_trials.report import figures, microscope, study_figures, style, wording
+from memory_trials.report import drawing, figures, microscope, study_figures, style, wording
 from memory_trials.studies import answers, design
 from memory_trials.training.trained import read_trained
 
@@ -95,7 +95,7 @@ def _added(
     least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
     added = []
     for name, chart in shown.items():
-        spec = style.specification(chart)
+        spec = drawing.with_literals(style.specification(chart))
         title = spec.pop("title")
         for layer in spec.get("layer", []):
             layer.pop("title", None)

@@ -8,6 +8,7 @@ from pathlib import Path
 import altair as alt
 
 from memory_trials.evaluation import results, statistics
+from memory_trials.report import drawing
 from memory_trials.report.figures import learned
 from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, series_style, titled
 from memory_trials.studies import answers
@@ -252,7 +253,7 @@ def _lines(rows: list[dict], styles: dict[str, tuple], summary: dict, finding: s
     labels = PLAIN
     if any(type(row["x"]) not in (int, float) for row in rows):
         rank = answers.ranks(summary["arms"], key)
-        names = {rank[row["arm"]]: word(row["x"]) for row in rows}
+        names = {rank[row["arm"]]: drawing.literal(word(row["x"])) for row in rows}
         labels = f"{json.dumps(names)}[datum.value]"
         rows = [row | {"x": rank[row["arm"]]} for row in rows]
     lines, values = list(styles), sorted({row["x"] for row in rows})
