@@ -59,6 +59,12 @@ class Arm:
     files: ArmFiles
     together: list[list[str]] = field(default_factory=list)
 
+    @property
+    def compared(self) -> bool:
+        """Whether a study compares it with others. The pipeline's arm, a study of one, is told by itself instead, with
+        its best trial; it is tried again and again, one try after another."""
+        return self.study != PIPELINE
+
 
 def _multipliable(grid: dict[str, list]) -> dict[str, list]:
     if not grid:
@@ -170,6 +176,8 @@ def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
             raise UserError(
                 f"{path}: the study {brief(name)}: a name is made of at most 60 small letters, digits and _"
             )
+        if name == PIPELINE:
+            raise UserError(f"{path}: the study {brief(name)}: the arm of params.yaml is called so already")
         blocks[name] = validated(Study, block, f"{path}: studies.{name}")
     return content["defaults"], blocks
 
@@ -230,7 +238,7 @@ def keep_only(paths: list[Path]) -> None:
 
 def where(arm: Arm) -> str:
     """How a mistake's sentence names the arm."""
-    return "params.yaml" if arm.study == PIPELINE else f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}"
+    return f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}" if arm.compared else "params.yaml"
 
 
 def table_of(arm: Arm, problem: problems.Problem) -> encoding.UpdateTable:
@@ -240,6 +248,11 @@ def table_of(arm: Arm, problem: problems.Problem) -> encoding.UpdateTable:
         return encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.stateful)
     except UserError as error:
         raise UserError(f"{where(arm)}: {error}") from None
+
+
+def digests_of(study: str) -> Path:
+    """The file that keeps the digests of all its trials."""
+    return PIPELINE_DIGESTS if study == PIPELINE else DIGESTS / f"{study}.json"
 
 
 def search_of(name: str) -> Study | None:
