@@ -110,7 +110,7 @@ def read_json(path: str | Path) -> Any:
 def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
-    np.savez(buffer, format=np.array(format), settings=np.array(text), **arrays)
+    np.savez(buffer, format=np.array(format), settings=np.array(text), allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())
 
 

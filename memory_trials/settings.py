@@ -384,7 +384,8 @@ def _parsed(text: str) -> Any:
 def _check_plain(content: dict, path: Path) -> None:
     """`UserError` for what JSON could not hold: dates, sets, bytes, what holds itself, and the gigabytes that a
     few lines of aliases unfold to."""
-    waiting, values = [(content, 0)], 0
+    waiting: list[tuple[object, int]] = [(content, 0)]
+    values = 0
     while waiting:
         value, depth = waiting.pop()
         values += 1
@@ -415,7 +416,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _section(annotation: Any) -> Any:
+def _section(annotation: Any) -> type[Section] | None:
     """The section that a field holds, also where it may be null, a list of sections, or something else."""
     if hasattr(annotation, "model_fields"):
         return annotation
@@ -428,7 +429,8 @@ def _first_mistake(error: ValidationError, model: type[Section]) -> str:
     first = mistakes[0]
     # pydantic adds the names of union members to the location; a path of keys and indices is what users know
     location: list[str] = []
-    section, inner = model, model
+    section: type[Section] = model
+    inner: type[Section] | None = model
     for step in first["loc"]:
         if isinstance(step, int):
             location.append(f"[{step}]")

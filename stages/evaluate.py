@@ -24,38 +24,45 @@ def main() -> None:
 
 
 def leave(arms: list[design.Arm]) -> None:
-    """All outputs of the stage, for the pipeline's arm or all arms of a study."""
-    study = arms[0].study
-    if study == design.PIPELINE:
-        outcome = evaluate(arms[0])
-        keep_best_trial(arms[0], outcome)
-        files.write_json(design.PIPELINE_DIGESTS, {"": digest(arms[0])})
-        print(wording.report(outcome, arms[0].files.folder))
-        return
+    """All outputs of the stage, of all arms."""
     if row := paper.row_of(arms[0]):
-        leave_row(row, arms[0])
+        print(leave_row(row, arms[0]))
         return
     arms = design.found_arms(arms)
-    block = design.load_studies()[1][study]
+    told = compare(arms) if arms[0].compared else report(arms[0])
+    files.write_json(design.digests_of(arms[0].study), {arm.name: digest(arm) for arm in arms})
+    print(told)
+
+
+def report(arm: design.Arm) -> str:
+    """What is left of an arm that is told by itself; its report."""
+    outcome = evaluate(arm)
+    keep_best_trial(arm, outcome)
+    return wording.report(outcome, arm.files.folder)
+
+
+def compare(arms: list[design.Arm]) -> str:
+    """What is left of a study's arms, evaluated side by side; its question and answer."""
     import scipy.stats  # noqa: F401  once, before the processes are forked that need it
 
+    study = arms[0].study
+    block = design.load_studies()[1][study]
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         outcomes = list(pool.map(evaluate, arms))
         design.keep_only([arm.files.folder for arm in arms])
         summary = answers.summarize(study, block, arms, outcomes)
         pool.submit(draw_study, summary).result()  # where what draws is warm
     files.write_json(design.SUMMARIES / f"{study}.json", summary)
-    files.write_json(design.DIGESTS / f"{study}.json", {arm.name: digest(arm) for arm in arms})
-    print(f"{block.question}\n{summary['answer']}")
+    return f"{block.question}\n{summary['answer']}"
 
 
-def leave_row(row: str, arm: design.Arm) -> None:
-    """All outputs of the stage for a row of the paper."""
+def leave_row(row: str, arm: design.Arm) -> str:
+    """All outputs of the stage for a row of the paper; what came out."""
     outcome = evaluate(arm)
     content = paper.measured(row, outcome, read_trained(arm.files.trained)[1])
     files.write_text(paper.MEASURED / f"{row}.json", paper.text_of(content))
     files.write_json(paper.DIGESTS / f"{row}.json", {"": digest(arm)})
-    print(answers.how_often_and_how_much(outcome.metrics))
+    return answers.how_often_and_how_much(outcome.metrics)
 
 
 def evaluate(arm: design.Arm) -> results.Outcome:
@@ -86,7 +93,7 @@ def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     else:
         charts = figures.of_arm(outcome, cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
-    names = (results.FIGURE, style.SCALABLE)[: 2 if arm.study == design.PIPELINE else 1]
+    names = [results.FIGURE] if arm.compared else [results.FIGURE, style.SCALABLE]
     style.write(figure, *(arm.files.folder / name for name in names))
 
 

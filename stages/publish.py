@@ -24,7 +24,7 @@ def main() -> None:
         return
     try:
         publisher.publish(design.found_arms(arms), settings)
-        if arms[0].study == design.PIPELINE and arms[0].settings.problem.stream is None:
+        if not arms[0].compared and arms[0].settings.problem.stream is None:
             registry.register(arms[0], settings)
     except UserError as error:  # the result is what counts, and it is complete
         print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)

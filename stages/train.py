@@ -28,7 +28,7 @@ def main() -> None:
         tuning.search(search, arms[0], store)
         return
     jobs = [training_job(arm) for arm in arms]
-    if len(arms) == 1:
+    if len(arms) == 1:  # whose one file takes the earlier one's place by itself
         train_arm(arms[0], jobs[0], store, arms[0].files.trained.parent)
     else:
         train_arms(arms, jobs, store)

@@ -143,7 +143,7 @@ def check_whole(folder: Path, *allowed: dict[str, str]) -> None:
 
 def check_runs(folder: Path) -> None:
     """MLflow has each run of the result once, whole."""
-    code = "from tests import torture; torture.check_runs_here()"
+    code = "from tests import clones; clones.check_runs_here()"
     must(run(folder, sys.executable, "-c", code))
 
 

@@ -5,7 +5,7 @@ Two engines keep to it: `native` (a small program in C, for the built-in cells) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -24,8 +24,11 @@ class State(Protocol):
         ...
 
 
+SomeState = TypeVar("SomeState", bound=State)  # an engine's own
+
+
 @runtime_checkable
-class Program(Protocol):
+class Program(Protocol[SomeState]):
     """A model, how it is trained, and on which table. Nothing in it changes, so threads may run it side by side.
 
     names: the model's variables. capacity: how many checks one call takes at most.
@@ -35,16 +38,16 @@ class Program(Protocol):
     names: list[str]
     capacity: int
 
-    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> SomeState:
         """Trials before their first epoch, from their initial weights in the order of `names`."""
         ...
 
-    def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
+    def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> SomeState:
         """Trials from the arrays of a state, or from some rows of them."""
         ...
 
     def run(
-        self, state: State, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None
+        self, state: SomeState, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None
     ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
         """Train E = checks[-1] epochs, evaluating the trials after each of the checks; the state moves on.
 
@@ -53,6 +56,6 @@ class Program(Protocol):
         """
         ...
 
-    def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
+    def weights(self, state: SomeState) -> list[Float32[np.ndarray, "T ..."]]:
         """The trained weights, as `start` takes them."""
         ...

@@ -63,9 +63,12 @@ class Program:
         self._compiled = tf.function(self._run, jit_compile=True, autograph=False)
 
     def run(
-        self, state: State, checks: Int[np.ndarray, " C"], order: None
+        self, state: State, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None
     ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
-        """Train E = checks[-1] epochs, evaluating after each of the checks: losses; learned, margin and memory."""
+        """Train E = checks[-1] epochs, evaluating after each of the checks: losses; learned, margin and memory.
+
+        order: None, since it refuses to shuffle.
+        """
         state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
         of_each = {name: array.numpy()[: len(checks), : state.used].T for name, array in zip(FOUND, found)}
         return losses.numpy()[: checks[-1], : state.used].T, of_each

@@ -84,7 +84,7 @@ class Outcome:
 def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: Trained) -> Outcome:
     """Evaluate an arm's trials, and work out all that is told of them. `UserError` where a free run is not possible."""
     confidence, required_margin = settings.evaluation.confidence, settings.evaluation.margin
-    said = predictions.answers(settings.model, trained.weights, table, shown_steps(table).any(axis=0))
+    said = predictions.answers(settings.model, trained.weights, table, np.any(shown_steps(table), axis=0))
     verdicts = _verdicts(said, table, required_margin)
     learned = verdicts.learned
     memory, margin = said.memory(table), said.margin(table.eval_mask)
@@ -149,13 +149,12 @@ def _evaluated_otherwise(settings: Settings, problem: Problem, table: UpdateTabl
     names = [name for name in vars(table) if name.startswith("eval_")]
     if all(np.array_equal(getattr(table, name), getattr(other, name)) for name in names):
         return {}
-    said = predictions.answers(settings.model, trained.weights, other, other.eval_mask.any(axis=0))
+    said = predictions.answers(settings.model, trained.weights, other, np.any(other.eval_mask, axis=0))
     learned, *_ = _verdicts(said, other, settings.evaluation.margin)
     rate = statistics.success_rate(int(learned.sum()), len(learned), settings.evaluation.confidence)
     memory = np.nan_to_num(said.memory(other), nan=0.0)
-    numbers = {"successes": int(learned.sum())} | dict(
-        zip(("success_rate", "success_rate_low", "success_rate_high"), rate)
-    )
+    numbers: dict[str, int | float | None] = {"successes": int(learned.sum())}
+    numbers |= zip(("success_rate", "success_rate_low", "success_rate_high"), rate)
     numbers["memory_median"] = float(np.median(memory)) if (other.eval_group >= 0).any() else None
     return {f"{'stateful' if stateful else 'afresh'}_{name}": value for name, value in numbers.items()}
 

@@ -61,8 +61,8 @@ def quantile(values: Float[np.ndarray, " N"], p: float, confidence: float) -> tu
     from scipy.stats import quantile_test
 
     interval = quantile_test(values, p=p).confidence_interval(confidence)
-    ends = (None if np.isnan(end) else float(end) for end in (interval.low, interval.high))
-    return float(np.quantile(values, p)), *ends
+    low, high = (None if np.isnan(end) else float(end) for end in (interval.low, interval.high))
+    return float(np.quantile(values, p)), low, high
 
 
 def memory_summary(
@@ -132,7 +132,7 @@ def verdicts(
     right = right[:, scored]  # [T, steps]
     of = sequence[scored]
     sequence_right = np.stack([right[:, of == number].all(axis=1) for number in np.unique(of)], axis=1)
-    return Verdicts(sequence_right.all(axis=1), sequence_right.mean(axis=1), right.mean(axis=1))
+    return Verdicts(np.all(sequence_right, axis=1), sequence_right.mean(axis=1), right.mean(axis=1))
 
 
 def first_learned(checks: Int[np.ndarray, " C"], learned: Bool[np.ndarray, "T C"]) -> list[int | None]:

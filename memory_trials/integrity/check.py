@@ -9,6 +9,7 @@ import json
 import math
 import subprocess
 from pathlib import Path
+from typing import TypeGuard
 
 from memory_trials import files
 from memory_trials.errors import UserError
@@ -54,11 +55,11 @@ def changes(revision: str) -> str:
         return _run("dvc", "metrics", "show", "--md", METRICS.as_posix())
 
 
-def _number(value) -> bool:
+def _number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     return f"{value:.4g}" if _number(value) else "none"
 
 

@@ -45,7 +45,7 @@ class Record:
     kept: dict[str, Any]
 
     def named(self, index: int) -> str:
-        where = f"study {self.arm.study}, arm {self.arm.name}" if self.arm.study != design.PIPELINE else "the pipeline"
+        where = f"study {self.arm.study}, arm {self.arm.name}" if self.arm.compared else "the pipeline"
         return f"{where}, seed {self.kept['first_seed'] + index}"
 
 
@@ -53,7 +53,7 @@ def records() -> list[Record]:
     """Of every arm that is recorded; `UserError` where nothing is, or where the parameters describe other arms."""
     found = [Record(design.pipeline_arm(), kept) for kept in _recorded(design.PIPELINE_DIGESTS).values()]
     for name in design.load_studies()[1] if design.FILE.exists() else ():
-        path = design.DIGESTS / f"{name}.json"
+        path = design.digests_of(name)
         kept = _recorded(path)
         study, arms = design.study_arms(name)
         if study.search:

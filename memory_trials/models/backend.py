@@ -26,7 +26,8 @@ os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
 @contextlib.contextmanager
 def _quick_and_quiet():
     hidden = [name for name in ("sklearn", "matplotlib.pyplot", "matplotlib") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # None makes an import fail, which Keras expects
+    # None makes an import fail, which Keras expects
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # and what is typed of them knows no None
     # TensorFlow's C++ greets with "no GPU here" before it reads any setting; Python's own errors still come through
     stderr = os.dup(2)
     silence = os.open(os.devnull, os.O_WRONLY)

@@ -69,10 +69,13 @@ class _State:
 
     def __init__(self, model: ModelSettings, weights: dict[str, Float[np.ndarray, "T ..."]], sequences: int):
         self.kernel = weights["cell/kernel"]
-        self.weights = {}
-        for name in weights.keys() - {"cell/kernel"}:
-            matrix = name.endswith("kernel")  # a bias [T, 1, ...] is the same for every sequence
-            self.weights[name] = sliced(weights[name]) if matrix else weights[name].astype(np.float64)[:, np.newaxis]
+        bias = lambda name: weights[name].astype(np.float64)[:, np.newaxis]  # [T, 1, ...]: the same for every sequence
+        self.weights = {
+            name: sliced(weights[name]) if name.endswith("kernel") else bias(name)
+            for name in weights
+            if name.startswith("cell/") and name != "cell/kernel"
+        }
+        self.output_kernel, self.output_bias = sliced(weights["output/kernel"]), bias("output/bias")
         self.equations, self.squash = STEPS[model.cell], OUTPUTS[model.output]
         zeros = np.zeros((len(self.kernel), sequences, model.units))
         self.h, self.c = zeros, zeros
@@ -80,7 +83,7 @@ class _State:
     def step(self, indices: Int[np.ndarray, "*T K F"]) -> None:
         """indices: where the input vectors are 1, in all trials or in each of them."""
         trials = np.arange(len(self.kernel))[:, np.newaxis]
-        x = 0.0
+        x: Float64[np.ndarray, "*T K gates"] | float = 0.0
         for feature in range(indices.shape[-1]):
             index = indices[..., feature]
             x += np.where(index[..., np.newaxis] >= 0, self.kernel[trials, index], 0).astype(np.float64)
@@ -88,7 +91,7 @@ class _State:
 
     def read_out(self) -> Float64[np.ndarray, "T K symbols"]:
         """The output layer's activations."""
-        return self.squash(product(self.h, self.weights["output/kernel"]) + self.weights["output/bias"])
+        return self.squash(product(self.h, self.output_kernel) + self.output_bias)
 
 
 # A step: weights, x [T, K, gates], h and c [T, K, units] -> h and c after it. x is the product of the input vectors and

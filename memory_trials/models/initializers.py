@@ -26,6 +26,8 @@ from memory_trials.settings import ModelSettings
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Float64, Int, UInt32, UInt64
 
+    from memory_trials.settings import ChronoSettings
+
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
 CONSTRUCTED = {  # in what order integers are received: by random initializers, and by a cell that is given no seed
     "lstm": ("kernel", "recurrent", "bias", "cell", "output"),
@@ -43,7 +45,7 @@ OPTIONS = {  # of the built-in cells, that are supported here
 # Keras's initializers with their default arguments: the distribution, and its width. A uniform one ends at +-width, a
 # normal one has it as its standard deviation; it is a number, or follows from a scale and the size of the kernel.
 SIZES = {"in": lambda fan_in, fan_out: fan_in, "avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2}
-DISTRIBUTIONS = {
+DISTRIBUTIONS: dict[str, tuple[str, float | tuple[float, str]]] = {
     "random_uniform": ("uniform", 0.05),
     "random_normal": ("normal", 0.05),
     "truncated_normal": ("truncated", 0.05),
@@ -123,6 +125,7 @@ def set_forget_bias(
     The bias is weights[2]: lstm [trials, 4 units] in the order i, f, c, o; gru [trials, 2, 3 units], in the order
     z, r, h.
     """
+    value: float | ChronoSettings | Float64[np.ndarray, "T units"] | None
     units, value = settings.units, settings.forget_bias
     if value is None:
         return
@@ -135,7 +138,7 @@ def set_forget_bias(
     else:
         bias[:, units : 2 * units] = value
         if chrono:
-            bias[:, :units] = -value
+            bias[:, :units] = -value  # type: ignore[operator]  # which has been drawn
 
 
 def integers(seed: int, count: int) -> list[int]:
@@ -161,6 +164,7 @@ def draw(initializer: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"])
 
 def _spread(name: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float32[np.ndarray, "T ..."]:
     """[T, *shape] of one of `DISTRIBUTIONS`."""
+    width: float | np.float32 | tuple[float, str]
     distribution, width = DISTRIBUTIONS[name]
     if isinstance(width, tuple):
         scale, which = width

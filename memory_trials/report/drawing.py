@@ -21,6 +21,11 @@ from PIL import Image
 FONTS = Path(__file__).parent / "fonts"
 FAMILY = "Memory Trials Sans"  # Liberation Sans by a name of its own, so that no installed font is taken for it
 SCALE = 1.5  # pixels of a PNG to one of the chart's
+# texts that Vega takes for names: a word of its expressions, and what every table of JavaScript has
+NAMES = frozenset(
+    """if constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf __defineGetter__
+    __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__""".split()
+)
 
 
 def svg(specification: dict) -> str:
@@ -44,7 +49,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     """
     height, width, _ = pixels.shape
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # each begins with its filter: none
-    chunks = {
+    chunks: dict[bytes, bytes | bytearray] = {
         b"IHDR": struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0),  # 8 bits a channel, RGB
         b"IDAT": deflate.zlib_compress(rows.tobytes(), 9),
         b"IEND": b"",
@@ -60,13 +65,32 @@ def _register_fonts() -> None:
     vl_convert.register_font_directory(str(FONTS))
 
 
+def literal(text: str) -> str:
+    """A text that Vega takes for a text: one of `NAMES` looks the same with a space after it."""
+    return f"{text} " if text in NAMES else text
+
+
+def with_literals(value: Any) -> Any:
+    """A value in a specification, whose texts, also in its data, Vega takes for texts wherever it is drawn."""
+    if isinstance(value, str):
+        return literal(value)
+    if isinstance(value, list):
+        return [with_literals(inner) for inner in value]
+    if isinstance(value, dict):
+        rows = value.get("values")
+        if isinstance(rows, str) and any(f'"{name}"' in rows for name in NAMES):  # data, as JSON
+            value = value | {"values": json.dumps(with_literals(json.loads(rows)), ensure_ascii=False)}
+        return {key: with_literals(inner) for key, inner in value.items()}
+    return value
+
+
 def _drawable(value: Any) -> Any:
     """A value in a specification with six digits of each number, and text of characters that the font has.
 
     Others become their code point, U+65E5: each machine would take another font for them, or draw the same box for all.
     """
     if isinstance(value, str):
-        return value if value.isascii() and value.isprintable() else "".join(map(_printable, value))
+        return literal(value) if value.isascii() and value.isprintable() else "".join(map(_printable, value))
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, list):

@@ -54,11 +54,8 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
     line = base.mark_line(color=MEMORY, strokeDash=[6, 3]).encode(y=alt.Y("median:Q"))
     tooltip = [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")]
     pointed = base.mark_point(opacity=0, size=60).encode(y=alt.Y("median:Q"), tooltip=tooltip)
-    subtitle = [
-        subtitle,
-        f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials",
-    ]
-    return titled(alt.layer(chart, band, line, pointed), finding, subtitle)
+    dashed = f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials"
+    return titled(alt.layer(chart, band, line, pointed), finding, [subtitle, dashed])
 
 
 def margin(metrics: dict, cell: str) -> alt.LayerChart:
@@ -208,7 +205,7 @@ def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.Laye
         for symbol in dict.fromkeys(row["target"] for row in rows)
         if any(c["predicted"] == symbol for c in cells)
     ]
-    said += sorted({c["predicted"] for c in cells} - set(said))
+    said += sorted({predicted for name, _, predicted in counts if name in targets} - set(said))
     followed = " or ".join(dict.fromkeys(row["target"] for row in rows))
     where = f"After {inputs[0]}, where {followed} may follow" if len(inputs) == 1 and len(followed) < 20 else (
         "Where the present symbol does not tell the next"

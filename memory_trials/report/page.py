@@ -7,6 +7,7 @@ Charts are the specifications of `figures`, drawn by Vega in the reader's browse
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import yaml
 from memory_trials import files, revision
 from memory_trials.evaluation import results
 from memory_trials.progress import counted
-from memory_trials.report import figures, microscope, stream_figures, study_figures, style, wording
+from memory_trials.report import drawing, figures, microscope, stream_figures, study_figures, style, wording
 from memory_trials.report import paper as paper_page
 from memory_trials.studies import answers, design, paper
 from memory_trials.training.trained import read_trained
@@ -66,7 +67,7 @@ def page() -> str:
         outputs=_outputs(),
         charts_json=_inlined(charts),
         specimen_json=_inlined(specimen),
-        vega=vl_convert.javascript_bundle(),
+        vega=vl_convert.javascript_bundle(),  # type: ignore[call-arg]  # its stub asks for a snippet
         microscope_css=files.read_text(HERE / "microscope.css"),
         microscope_js=[files.read_text(HERE / name) for name in ("equations.js", "microscope.js")],
     )
@@ -111,13 +112,13 @@ def _study(summary: dict, charts: dict[str, dict]) -> dict:
 
 
 def _added(
-    charts: dict[str, dict], prefix: str, shown: dict[str, alt.TopLevelMixin], names: list[str] = ()
+    charts: dict[str, dict], prefix: str, shown: dict[str, alt.TopLevelMixin], names: Sequence[str] = ()
 ) -> list[dict]:
     """Put charts among the page's, as they shall be there: as wide as the page allows, their titles left to it."""
     least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
     added = []
     for name, chart in shown.items():
-        spec = style.specification(chart)
+        spec = drawing.with_literals(style.specification(chart))
         title = spec.pop("title")
         for layer in spec.get("layer", []):
             layer.pop("title", None)
@@ -137,7 +138,7 @@ def _outputs() -> list[dict]:
     return [{"stage": name} | out for name, stage in files.recorded().items() for out in stage.get("outs", [])]
 
 
-def _inlined(content) -> str:
+def _inlined(content: object) -> str:
     """JSON that cannot end the script element it stands in."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 

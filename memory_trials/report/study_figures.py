@@ -8,6 +8,7 @@ from pathlib import Path
 import altair as alt
 
 from memory_trials.evaluation import results, statistics
+from memory_trials.report import drawing
 from memory_trials.report.figures import learned
 from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, series_style, titled
 from memory_trials.studies import answers
@@ -108,7 +109,8 @@ def memory_forest(summary: dict) -> alt.LayerChart:
 def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
     """How often a demonstration ranks two arms wrongly, by how many seeds of each it shows."""
     rates = {arm["name"]: arm["metrics"]["success_rate"] for arm in summary["arms"]}
-    rows, pairs = [], [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
+    rows: list[dict] = []
+    pairs = [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
     for name, pair in zip(pairs, summary["luck"]["pairs"]):
         for seeds in range(1, most + 1):
             wrong, alike = statistics.wrongly_ranked(rates[pair["better"]], rates[pair["worse"]], seeds)
@@ -138,7 +140,7 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     arms = [_rated(arm) for arm in summary["arms"]]
     by_cell = len({arm["cell"] for arm in arms}) == len(arms)
     styles = {arm["arm"]: series_style(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
-    rows = [
+    rows: list[dict] = [
         {"arm": name} | row
         for name, folder in folders.items()
         for row in [
@@ -251,7 +253,7 @@ def _lines(rows: list[dict], styles: dict[str, tuple], summary: dict, finding: s
     labels = PLAIN
     if any(type(row["x"]) not in (int, float) for row in rows):
         rank = answers.ranks(summary["arms"], key)
-        names = {rank[row["arm"]]: word(row["x"]) for row in rows}
+        names = {rank[row["arm"]]: drawing.literal(word(row["x"])) for row in rows}
         labels = f"{json.dumps(names)}[datum.value]"
         rows = [row | {"x": rank[row["arm"]]} for row in rows]
     lines, values = list(styles), sorted({row["x"] for row in rows})

@@ -7,6 +7,7 @@ written as objects, x=alt.X("epoch:Q"): of a mere text Altair works out the clas
 import json
 import textwrap
 from pathlib import Path
+from typing import TypeVar
 
 import altair as alt
 
@@ -33,7 +34,8 @@ OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
 MEMORY = "#444444"  # its curve, beside a cell's
 SCALABLE = "answer.svg"  # beside results.FIGURE
 WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
-START = {"epoch": 0, "share": 0, "low": 0, "high": 0}  # before training no trial has ever known everything
+# before training no trial has ever known everything
+START: dict[str, float] = {"epoch": 0, "share": 0, "low": 0, "high": 0}
 CONFIG = {
     "font": f"{drawing.FAMILY}, Liberation Sans, Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
@@ -44,6 +46,7 @@ CONFIG = {
     "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
     "legend": {"labelLimit": 0, "titleFontWeight": "normal", "symbolOpacity": 1, "symbolSize": 90},
 }  # fmt: skip
+SomeChart = TypeVar("SomeChart", bound=alt.TopLevelMixin)
 
 
 def write(chart: alt.TopLevelMixin, *paths: Path) -> None:
@@ -67,7 +70,14 @@ def series_style(cell: str, number: int = 0) -> tuple[str, str, list[int]]:
     return CELLS[cell] if cell in CELLS else OWN if "." in cell else OTHERS[number % len(OTHERS)]
 
 
-def titled(chart, finding: str, subtitle: str, width: int = WIDTH, height=HEIGHT, sized: bool = True):
+def titled(
+    chart: SomeChart,
+    finding: str,
+    subtitle: str | list[str],
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    sized: bool = True,
+) -> SomeChart:
     """Under the finding, and what the marks mean; not sized: panels, which have their own size."""
     title = alt.TitleParams(textwrap.wrap(finding, width // 7), **({"subtitle": subtitle} if subtitle else {}))
     return chart.properties(title=title, **({"width": width, "height": height} if sized else {}))

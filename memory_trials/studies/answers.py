@@ -29,7 +29,7 @@ def summarize(name: str, study: Study, arms: list[Arm], outcomes: "list[Outcome]
     more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck what a few seeds can tell.
     """
     confidence = arms[0].settings.evaluation.confidence
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": arm.name, "changes": arm.changes, "together": arm.together, "metrics": outcome.metrics, "p": None}
         for arm, outcome in zip(arms, outcomes)
     ]
@@ -192,6 +192,7 @@ def _shared_name(group: list[dict], key: str) -> str:
 
 def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """For which values of the key, in each group of arms, at least `level` of the trials learn."""
+    assert rule.key is not None  # `AnswerRule` asks for it
     name = rule.key.split(".")[-1]
     sentences = []
     for label, group in groups(rows, rule.key).items():
@@ -216,6 +217,7 @@ def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """For each value of `per` (and `rows`), the largest value of the key that at least `level` of trials learn."""
+    assert rule.key is not None  # `AnswerRule` asks for it
     name, rank = rule.key.split(".")[-1], ranks(rows, rule.key)
     by: dict[tuple, list[dict]] = {}
     for row in rows:
@@ -309,8 +311,8 @@ def _luck(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
     pairs = []
     for two in itertools.combinations(rows, 2):
         worse, better = sorted(two, key=lambda row: row["metrics"]["success_rate"])
-        rates = [row["metrics"]["success_rate"] for row in (better, worse)]
-        shown = [(seeds, *statistics.wrongly_ranked(*rates, seeds)) for seeds in DEMONSTRATIONS]
+        high, low = (row["metrics"]["success_rate"] for row in (better, worse))
+        shown = [(seeds, *statistics.wrongly_ranked(high, low, seeds)) for seeds in DEMONSTRATIONS]
         named = [dict(zip(("seeds", "wrong", "alike"), (n, round(w, 6), round(a, 6)))) for n, w, a in shown]
         pairs.append({"better": better["name"], "worse": worse["name"], "demonstrations": named})
     rate = rows[0]["metrics"]["success_rate"]

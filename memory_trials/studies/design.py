@@ -59,6 +59,12 @@ class Arm:
     files: ArmFiles
     together: list[list[str]] = field(default_factory=list)
 
+    @property
+    def compared(self) -> bool:
+        """Whether a study compares it with others. The pipeline's arm, a study of one, is told by itself instead, with
+        its best trial; it is tried again and again, one try after another."""
+        return self.study != PIPELINE
+
 
 def _multipliable(grid: dict[str, list]) -> dict[str, list]:
     if not grid:
@@ -146,7 +152,7 @@ class Study(Section):
 
 
 def pipeline_files(folder: Path = PIPELINE_FOLDER) -> ArmFiles:
-    return ArmFiles(*(folder / name for name in ("sequences.json", "table.npz", "trained.npz")), folder)
+    return ArmFiles(folder / "sequences.json", folder / "table.npz", folder / "trained.npz", folder)
 
 
 def pipeline_arm() -> Arm:
@@ -170,6 +176,8 @@ def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
             raise UserError(
                 f"{path}: the study {brief(name)}: a name is made of at most 60 small letters, digits and _"
             )
+        if name == PIPELINE:
+            raise UserError(f"{path}: the study {brief(name)}: the arm of params.yaml is called so already")
         blocks[name] = validated(Study, block, f"{path}: studies.{name}")
     return content["defaults"], blocks
 
@@ -230,7 +238,7 @@ def keep_only(paths: list[Path]) -> None:
 
 def where(arm: Arm) -> str:
     """How a mistake's sentence names the arm."""
-    return "params.yaml" if arm.study == PIPELINE else f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}"
+    return f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}" if arm.compared else "params.yaml"
 
 
 def table_of(arm: Arm, problem: problems.Problem) -> encoding.UpdateTable:
@@ -240,6 +248,11 @@ def table_of(arm: Arm, problem: problems.Problem) -> encoding.UpdateTable:
         return encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.stateful)
     except UserError as error:
         raise UserError(f"{where(arm)}: {error}") from None
+
+
+def digests_of(study: str) -> Path:
+    """The file that keeps the digests of all its trials."""
+    return PIPELINE_DIGESTS if study == PIPELINE else DIGESTS / f"{study}.json"
 
 
 def search_of(name: str) -> Study | None:
@@ -262,6 +275,7 @@ def found_by_search(study: Study, start: Arm) -> list[Arm]:
 
 def found_arm(study: Study, start: Arm, label: str, changes: dict[str, Any]) -> Arm:
     """An arm with these changes, trained anew on fresh seeds; all of a search share the problem it started from."""
+    assert study.search is not None  # as `search_of` has found it
     settings = searched_settings(start, changes | {"training.first_seed": study.search.confirm_from_seed})
     arm = make_arm(start.study, label, settings, changes)
     return replace(arm, files=replace(arm.files, sequences=start.files.sequences))
@@ -274,7 +288,7 @@ def searched_settings(start: Arm, changes: dict[str, Any]) -> Settings:
 
 def made_with(settings: Settings) -> dict:
     """What a trained arm depends on, as its artifact says it."""
-    sections = {
+    sections: dict[str, bool | set[str]] = {
         "problem": True,
         "encoding": True,
         "model": True,

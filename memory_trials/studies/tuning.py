@@ -27,6 +27,7 @@ def search(study: design.Study, start: design.Arm, store: cache.Store) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     problem = problems.read_problem(start.files.sequences)
     space, level = study.search, study.answer.level
+    assert space is not None  # as `design.search_of` has found it
     proposed = optuna.create_study(directions=["minimize", "minimize"])
     for number in range(space.proposals):
         proposed.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=space.proposals // 3)

@@ -279,8 +279,8 @@ def read_table(path: str | Path) -> UpdateTable:
     """`UserError` where the file is missing, damaged or something else."""
     names = list(UpdateTable.__dataclass_fields__)
     _, arrays = files.read_arrays(path, FORMAT, names)
-    sizes = {name: int(arrays.pop(name)) for name in ("inputs", "symbols")}
-    table = UpdateTable(**sizes, **{name: arrays[name] for name in names if name not in sizes})
+    inputs, symbols = int(arrays.pop("inputs")), int(arrays.pop("symbols"))
+    table = UpdateTable(inputs=inputs, symbols=symbols, **{name: arrays[name] for name in names if name in arrays})
     rows = table.eval_x.shape[:2]
     if not (
         table.x.shape[:3] == table.y.shape == table.loss_mask.shape == table.step_mask.shape

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +48,15 @@ class Problem:
 
 def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Problem:
     """The problem that the settings describe; `UserError` names the sequence that cannot be used."""
-    evaluation_sequences = settings.evaluation_sequences
+    evaluation_sequences: Sequence[Sequence[Symbol]] | None = settings.evaluation_sequences
+    sequences: Sequence[Sequence[Symbol]]
     if settings.generate is not None:
         sequences, evaluation_sequences = _generate(settings.generate, source)
     elif settings.file is not None:
         sequences = read_sequences(settings.file, source)
         source = str(FOLDER / settings.file)
     else:
-        sequences = settings.sequences
+        sequences = settings.sequences or []  # one of the three is given
     for name, given in (("sequence", sequences), ("evaluation sequence", evaluation_sequences or [])):
         for number, sequence in enumerate(given, 1):
             if len(sequence) < 2:
@@ -67,13 +69,13 @@ def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Prob
         raise UserError(
             f"{source}: all sequences consist of the one symbol {brief(symbols.pop())}: there is nothing to predict"
         )
-    sequences = tuple(tuple(sequence) for sequence in sequences)
+    trained_on = tuple(tuple(sequence) for sequence in sequences)
     return Problem(
         alphabet=tuple(sorted(symbols, key=lambda symbol: (isinstance(symbol, str), symbol))),
-        sequences=sequences,
+        sequences=trained_on,
         evaluation_sequences=tuple(tuple(sequence) for sequence in evaluation_sequences)
         if evaluation_sequences
-        else sequences,
+        else trained_on,
         last_only=settings.scored == "last",
     )
 
@@ -236,7 +238,9 @@ def candidates(problem: Problem) -> dict[Symbol, tuple[Symbol, ...]]:
             if scored:
                 followers.setdefault(sequence[step], set()).add(sequence[step + 1])
     return {
-        symbol: tuple(sorted(found, key=problem.index.get)) for symbol, found in followers.items() if len(found) > 1
+        symbol: tuple(sorted(found, key=problem.index.__getitem__))
+        for symbol, found in followers.items()
+        if len(found) > 1
     }
 
 

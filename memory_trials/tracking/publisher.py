@@ -116,7 +116,7 @@ def _publish(opened: store.Store, arms: list[design.Arm], name: str) -> tuple[bo
         was_there &= _publish_arm(opened, experiment, payload)
         published[payload.fingerprint] = payload.parameters() | payload.sizes()
         names |= dict.fromkeys(name for name, _ in payload.numbers())
-    _set_earlier_apart(client, experiment, arms[0].study, published)
+    _set_earlier_apart(client, experiment, arms[0], published)
     views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *names))
     one = f"run {payload.name!r} and its {len(payload.trials)} trials"
     return was_there, one if len(arms) == 1 else f"{len(arms)} arms"
@@ -127,7 +127,7 @@ def _spread(epochs: int, points: int) -> np.ndarray:
 
 
 def _payloads(arms: list[design.Arm]) -> Iterator["RunPayload"]:
-    of_study = any(arm.study != design.PIPELINE for arm in arms) and design.FILE.exists()
+    of_study = any(arm.compared for arm in arms) and design.FILE.exists()
     blocks = design.load_studies()[1] if of_study else {}
     cells = [arm.changes.get("model.cell", "") for arm in arms]
     by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
@@ -145,13 +145,11 @@ class RunPayload:
         self.trials = results.read_table(arm.files.folder, "trials")
         learned = results.read_table(arm.files.folder, "learned")
         self.answer = answers.how_often_and_how_much(self.metrics)
-        in_study = arm.study != design.PIPELINE
         losses = len(self.trained.losses[0])
-        self.losses = _spread(losses, STUDY_POINTS if in_study else POINTS) - 1  # indices
-        self.trial_losses = _spread(losses, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
+        points, trial_points = (STUDY_POINTS, STUDY_TRIAL_POINTS) if arm.compared else (POINTS, POINTS)
+        self.losses, self.trial_losses = _spread(losses, points) - 1, _spread(losses, trial_points) - 1  # their indices
         checks = len(learned)
-        self.checks = _spread(checks, STUDY_POINTS if in_study else POINTS) - 1  # their indices
-        self.trial_checks = _spread(checks, STUDY_TRIAL_POINTS if in_study else POINTS) - 1
+        self.checks, self.trial_checks = _spread(checks, points) - 1, _spread(checks, trial_points) - 1  # their indices
         self.learned = learned.iloc[self.checks]
         paths = (arm.files.trained, self.folder / results.METRICS, self.folder / "trials.csv")
         contents = (files.read_bytes(path) for path in paths)
@@ -284,16 +282,17 @@ def _experiment(client, name: str, local: bool) -> str:
     return found.experiment_id
 
 
-def _set_earlier_apart(client, experiment: str, study: str, published: dict[str, dict[str, str]]) -> None:
-    """What these arms (fingerprint -> settings) take the place of: all else of a study, the same setting of the
-    pipeline. It is kept, but stands no longer among the arms."""
-    for run in store.all_runs(client, experiment, f"tags.kind = 'arm' and tags.study = '{study}'"):
+def _set_earlier_apart(client, experiment: str, arm: design.Arm, published: dict[str, dict[str, str]]) -> None:
+    """What an arm and those published with it (fingerprint -> settings) take the place of: all else of a study, the
+    same setting of the pipeline. It is kept, but stands no longer among the arms."""
+    of_study = f"tags.study = '{arm.study}'"
+    for run in store.all_runs(client, experiment, f"tags.kind = 'arm' and {of_study}"):
         parameters = run.data.params.items()  # none where another process is about to publish it
         same = parameters and any(parameters <= settings.items() for settings in published.values())
-        if (same or study != design.PIPELINE) and run.data.tags.get("fingerprint") not in published:
+        if (same or arm.compared) and run.data.tags.get("fingerprint") not in published:
             client.set_tag(run.info.run_id, "kind", "earlier arm")
     # another result of the same, published meanwhile, may have taken the place of these: the last one has it
-    for run in store.all_runs(client, experiment, f"tags.kind = 'earlier arm' and tags.study = '{study}'"):
+    for run in store.all_runs(client, experiment, f"tags.kind = 'earlier arm' and {of_study}"):
         if run.data.tags.get("fingerprint") in published:
             client.set_tag(run.info.run_id, "kind", "arm")
 
@@ -357,7 +356,7 @@ def _create_parent(client, experiment: str, payload: RunPayload, mark: str) -> N
         "mlflow.user": getpass.getuser(),
         **_made_by(),
     }
-    if payload.study != design.PIPELINE:  # whose tries come one by one; MLflow chooses their colours
+    if payload.arm.compared:  # not the pipeline's, whose tries come one by one; MLflow chooses their colours
         tags["mlflow.runColor"] = payload.colour
     client.create_run(experiment, tags=tags, run_name=payload.name)
 

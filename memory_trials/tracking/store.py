@@ -60,7 +60,7 @@ class Store:
     @property
     def alone(self) -> bool:
         """Whether nobody else publishes there meanwhile."""
-        return not self.server and self.engine.dialect.name in LOCKED
+        return not self.server and self.engine is not None and self.engine.dialect.name in LOCKED
 
 
 @contextlib.contextmanager
@@ -176,15 +176,13 @@ def add_runs(store: Store, parent: "Run", trials: list[dict[str, Any]]) -> None:
 
     trials: the name, tags, params and metrics [(key, value, step)] of each.
     """
-    if store.engine is None:
-        threads, add = THREADS, lambda trial: create_run(store.client, parent, trial)
-        batches = trials
-    else:
-        threads = 1 if store.engine.dialect.name == "sqlite" else THREADS
-        add = lambda some: _insert_runs(store.engine, parent, some)
-        batches = [trials[start : start + AT_ONCE] for start in range(0, len(trials), AT_ONCE)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(add, batches))
+    if (engine := store.engine) is None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda trial: create_run(store.client, parent, trial), trials))
+        return
+    batches = [trials[start : start + AT_ONCE] for start in range(0, len(trials), AT_ONCE)]
+    with ThreadPoolExecutor(1 if engine.dialect.name == "sqlite" else THREADS) as pool:
+        list(pool.map(lambda some: _insert_runs(engine, parent, some), batches))
 
 
 def create_run(client: "MlflowClient", parent: "Run", trial: dict[str, Any]) -> None:

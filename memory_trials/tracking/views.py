@@ -20,13 +20,13 @@ TAG = "mlflow.sharedViewState."
 def varied(arms: list[design.Arm], settings: list[dict[str, str]]) -> list[str]:
     """In which settings and sizes the arms differ, as far as MLflow can draw it: every arm has one, in few words, and
     all of them or none are numbers."""
-    if arms[0].study == design.PIPELINE:
+    if not arms[0].compared:
         return [*KNOBS, *SIZES]
     changed = dict.fromkeys(key for arm in arms for key in arm.changes)
     drawn = []
     for key in (*changed, *SIZES):
-        texts = {of_arm.get(key) for of_arm in settings}
-        short = None not in texts and max(map(len, texts)) < 30
+        texts = {of_arm[key] for of_arm in settings if key in of_arm}
+        short = all(key in of_arm for of_arm in settings) and max(map(len, texts)) < 30
         if short and len(texts) > 1 and len({text[:1].isdigit() for text in texts}) == 1:
             drawn.append(key)
     return drawn
@@ -80,7 +80,7 @@ def write(
     state = {
         "searchFilter": f"tags.kind = 'arm' and tags.study = '{study}'",
         "orderByKey": "attributes.start_time",
-        "orderByAsc": study != design.PIPELINE,  # as the study lists them; the latest try of the pipeline first
+        "orderByAsc": arms[0].compared,  # as the study lists them; the latest try of the pipeline first
         "selectedColumns": [f"metrics.`{name}`" for name in COLUMNS],
         "runsHiddenMode": "SHOW_ALL" if len(arms) <= 20 else "FIRST_20_RUNS",
         "compareRunCharts": charts,

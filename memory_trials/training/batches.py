@@ -65,7 +65,7 @@ def run_shard(
             report(chunk.epochs, chunk.newly_learned, chunk.kept)
             if chunk.batch is not None:
                 keep(chunk.batch)
-    return chunk.batch
+    return chunk.batch  # type: ignore[return-value]  # the last one is over, and has it
 
 
 def chunks(

@@ -79,7 +79,9 @@ class _WithoutWords(ast.NodeTransformer):
             node.returns = None
         if isinstance(node, ast.ClassDef):  # what is annotated there is a field, by its name and default
             node.body = [
-                ast.Tuple([line.target, line.value]) if isinstance(line, ast.AnnAssign) else line for line in node.body
+                # no Python that could run: it is dumped, and nothing else
+                ast.Tuple([line.target, line.value]) if isinstance(line, ast.AnnAssign) else line  # type: ignore
+                for line in node.body
             ]
         return super().generic_visit(node)
 
@@ -125,8 +127,10 @@ def code(engine: str, cell: str) -> bytes:
 @functools.cache  # once, for the same reason
 def _package(name: str) -> bytes:
     spec = importlib.util.find_spec(name)
+    assert spec is not None  # settings say so of a cell, before anything is trained
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    paths = [Path(spec.origin)] if spec.has_location else []  # else a module of Python's own, or a folder without any
+    # without a place of its own it is a module of Python's own, or a folder without any
+    paths = [Path(spec.origin)] if spec.has_location and spec.origin else []
     paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or paths
     return b"".join(hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in paths)
 

@@ -102,10 +102,10 @@ def run_shard(
             while True:
                 chunk = _next(stream, report, job.tell)
                 report(chunk.epochs, chunk.newly_learned, False)
-                if chunk.over:
-                    return chunk.batch
                 epochs, newly_learned = epochs + chunk.epochs, newly_learned + chunk.newly_learned
                 if chunk.batch is not None:
+                    if chunk.over:
+                        return chunk.batch
                     batch, losses, epochs, newly_learned = chunk.batch, 0, 0, 0
                     keep(batch)
         except RayError as error:
@@ -135,7 +135,7 @@ def _connect(compute: ComputeSettings) -> None:
     address = os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
-    environment = {
+    environment: dict[str, dict[str, str] | str] = {
         # shards may share a GPU; where they shall have none, TensorFlow must not find one
         "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
     }

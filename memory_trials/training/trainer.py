@@ -25,7 +25,8 @@ from memory_trials.training.trained import FOUND, Trained
 NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
 DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _drawing = threading.Lock()  # Keras draws weights after seeding the whole process: one job at a time
 
 

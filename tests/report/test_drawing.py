@@ -129,6 +129,8 @@ def test_characters_that_the_font_lacks_are_shown_by_their_number():
 @example("\x00\b\f\t\x7f\ufeff\ufffe\u200b\u2028\u202e")
 @example("</text>&amp;<![CDATA[")
 @example("👩‍👩‍👧é")
+@example("if")
+@example("constructor")
 def test_any_text_can_be_drawn(text):
     shown = words(chart(symbol=text, title=text))
     assert all(char in "\n\t" or ord(char) in drawing._characters() for char in shown)

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import vl_convert
 
 from memory_trials.report import drawing, figures, study_figures, style
 from memory_trials.studies.design import AnswerRule
@@ -108,6 +109,25 @@ def test_an_axis_of_values_that_are_no_numbers_shows_them_in_their_order():
     for chart in study_figures.of_study(summary).values():
         shown = " ".join(ElementTree.fromstring(drawing.svg(style.specification(chart))).itertext())
         assert "1 sequence training.window" in shown and "false" in shown and "False" not in shown
+
+
+@pytest.mark.parametrize("name", sorted(drawing.NAMES))
+def test_what_vega_has_a_meaning_for_is_drawn_as_any_other_text(name):
+    cells, axis = SUMMARIES["cells"], AnswerRule(rule="along", key="problem.file")
+    arms = [arm | {"name": name} if number == 0 else arm for number, arm in enumerate(cells["arms"])]
+    along = {"confidence": 0.95, "rule": axis.model_dump(), "arms": rows_of(axis, grid={"problem.file": ["a", name]})}
+    outcome, _ = made_up(1)
+    said = outcome.confusion.assign(predicted=name)
+    charts = [
+        study_figures.study(cells | {"question": name, "arms": arms}),
+        study_figures.over_axis(along),
+        figures.confusion(said.to_dict("records"), "lstm"),
+    ]
+    for chart in charts:
+        specification = style.specification(chart)
+        in_the_page = vl_convert.vegalite_to_svg(drawing.with_literals(specification))
+        for drawn in (drawing.svg(specification), in_the_page):
+            assert name in [text.strip() for text in ElementTree.fromstring(drawn).itertext()]
 
 
 def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():

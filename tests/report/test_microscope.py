@@ -124,6 +124,7 @@ def test_every_number_of_a_calculation_can_be_read_off(tmp_path, open_page):
         assert f"= {step['gates'][gate][unit]:.4f}".replace("-", MINUS) in " ".join(line.split())
     page.locator(".products summary").first.click()
     products = page.locator(".products[open] tbody tr")
+    products.nth(6).wait_for()
     assert products.count() == 7
     numbers = [[float(n.replace(MINUS, "-")) for n in row.split()] for row in products.all_inner_texts()]
     assert all(h * weight == pytest.approx(product, abs=5e-4) for _, h, weight, product in numbers)

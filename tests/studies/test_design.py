@@ -91,6 +91,9 @@ def test_a_study_that_is_not_there_and_a_file_of_other_sections(tmp_path):
     path.write_text("studies: {}\nstudy: {}\ndefaults: {}\n")
     with pytest.raises(UserError, match="two sections defaults and studies, not 'study'"):
         design.load_studies(path)
+    path.write_text(yaml.safe_dump({"defaults": DEFAULTS, "studies": {"pipeline": BLOCK}}))
+    with pytest.raises(UserError, match="the study 'pipeline': the arm of params.yaml is called so already"):
+        design.load_studies(path)
 
 
 def test_every_study_here_is_valid_and_starts_from_the_tutorial():
