@@ -46,9 +46,8 @@ CODE = {
         "models/initializers.py", "training/batches.py",
     ),
     "streaming": (
-        "engines/compiler.py", "engines/elementary.h", "engines/streaming.c", "engines/streaming.py",
-        "models/elementary.py", "models/initializers.py", "models/published.py", "tasks/streams.py",
-        "training/streaming.py",
+        "engines/compiler.py", "engines/streaming.py", "models/elementary.py", "models/initializers.py",
+        "models/published.py", "tasks/draws.py", "tasks/grammar.py", "tasks/streams.py", "training/streaming.py",
     ),
 }  # fmt: skip
 VERSIONS = {"native": ("numpy",), "streaming": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}

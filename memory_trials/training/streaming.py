@@ -60,7 +60,7 @@ class StreamingJob:
     def key(self) -> str:
         """Names the results of this job by what they depend on."""
         what = {
-            "engine": streaming.identity(),
+            "engine": streaming.LIBRARY.identity(),
             "model": self.model.model_dump(),
             "training": self.training.model_dump(exclude={"trials", "first_seed", "engine"}),
             "stream": self.stream.model_dump(),
@@ -155,7 +155,7 @@ def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
 
 def _names(job: StreamingJob) -> list[str]:
     shape = streams.shape(job.stream)
-    return published.names(job.model, shape.inputs, shape.outputs)
+    return list(published.weight_shapes(job.model, shape.inputs, shape.outputs))
 
 
 def _train_shard(

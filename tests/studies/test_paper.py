@@ -23,7 +23,7 @@ def test_every_row_is_valid_and_has_the_papers_weights(name):
     assert row.experiment in report.EXPERIMENTS
     if row.paper and row.paper.weights and arm.settings.model.cell in PUBLISHED_CELLS:
         shape = streams.shape(arm.settings.problem.stream)
-        assert published.count(arm.settings.model, shape.inputs, shape.outputs) == row.paper.weights
+        assert published.weight_count(arm.settings.model, shape.inputs, shape.outputs) == row.paper.weights
 
 
 def test_rows_hold_all_of_the_papers_tables_for_lstm():
