@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from memory_trials.engines import native
+from memory_trials.engines.compiler import FLAGS
 from memory_trials.tasks.encoding import UpdateTable
 
 SOURCE = Path(__file__).with_name("battery.c")
@@ -155,8 +156,8 @@ def floats(every: int) -> np.ndarray:
 
 def build(compiler: list[str], tuning: list[str], path: Path) -> None:
     """battery.c with native.c in it, with the flags that native.c is compiled with; later ones count."""
-    flags = [flag for flag in native.FLAGS if flag not in ("-shared", "-fPIC")]
-    command = [*compiler, *flags, *tuning, "-I", str(native.SOURCE.parent), str(SOURCE), "-o", str(path), "-lm"]
+    flags = [flag for flag in FLAGS if flag not in ("-shared", "-fPIC")]
+    command = [*compiler, *flags, *tuning, "-I", str(native.LIBRARY.source.parent), str(SOURCE), "-o", str(path), "-lm"]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 

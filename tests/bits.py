@@ -1,4 +1,5 @@
-"""Bits that are the same on every machine, recorded: of initial weights, and of what a model computes from its weights.
+"""Bits that are the same on every machine, recorded: of initial weights, of what a model computes from its weights, and
+of streams of sequences.
 
 python -m tests.bits                                                        (prints the digests on this machine)
 NPY_DISABLE_CPU_FEATURES="X86_V4 ..." python -m tests.bits x86-64-v3        (and how many of them NumPy still uses)
@@ -12,11 +13,13 @@ import numpy as np
 
 from memory_trials.models import forward, initializers
 from memory_trials.models.initializers import draw, initial_weights
-from memory_trials.settings import ChronoSettings, ModelSettings
+from memory_trials.settings import ChronoSettings, ModelSettings, StreamSettings
+from memory_trials.tasks.streams import draw as draw_streams
 
 DIGESTS = {
     "draws": "f91cc58e87d3c2457f9da42d2d3102a38107b9e91538d3631741d2f345f51359",
     "outputs": "a0848a012c199b1ad7c2c89a8d76ab70619b672d01f6392e3d32091f797775c2",
+    "streams": "337d440b005ac02f046d3d883bfd956e0c4e5a15c88892454e8afe039bf31fa6",
 }
 # what NumPy does without where a processor has vectors of 256 bits at most, or of 128; on one of another kind, nothing
 LEFT_OUT = {
@@ -54,10 +57,30 @@ def outputs() -> Iterator[np.ndarray]:
             )
 
 
+def streams() -> Iterator[np.ndarray]:
+    """Of every task, and for every purpose."""
+    for stream in (
+        {"task": "reber"},
+        {"task": "keys"},
+        {"task": "keys", "middle": "random"},
+        {"task": "distractors"},
+        {"task": "two_sequence"},
+        {"task": "two_sequence", "noisy_signal": True, "signal": 1, "length": 1000},
+        {"task": "two_sequence", "noisy_targets": True},
+        {"task": "adding", "length": 500},
+        {"task": "multiplication"},
+        {"task": "temporal_order"},
+        {"task": "temporal_order", "signal": 3},
+    ):
+        for purpose in ("train", "check", "test"):
+            drawn = draw_streams(StreamSettings(**stream), np.array([0, 1, 2**32 - 1]), purpose, 3, 512)
+            yield from (part for part in (drawn.lengths, drawn.x, drawn.y, drawn.possible) if part is not None)
+
+
 def digests() -> dict[str, str]:
     return {
         of.__name__: hashlib.sha256(b"".join(a.astype(a.dtype.newbyteorder("<")).tobytes() for a in of())).hexdigest()
-        for of in (draws, outputs)
+        for of in (draws, outputs, streams)
     }
 
 

@@ -10,28 +10,28 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from memory_trials.engines import native
+from memory_trials.engines import compiler
 from tests import battery
 
-pytestmark = pytest.mark.skipif(native._compiler() is None, reason="no C compiler")
+pytestmark = pytest.mark.skipif(compiler.compiler() is None, reason="no C compiler")
 
 X86 = {"x86-64-v2": {"sse4_2"}, "x86-64-v3": {"avx2", "fma", "bmi2"}, "x86-64-v4": {"avx512bw", "avx512dq", "avx512vl"}}
 ARM = "aarch64-linux-gnu-gcc"
 # x86-64-v2 has no fused multiply-add, v4 has vectors of 16
 BUILDS = [
-    (compiler, f"-march={name}", level) for compiler in ("gcc", "clang") for name in X86 for level in ("-O2", "-O3")
+    (command, f"-march={name}", level) for command in ("gcc", "clang") for name in X86 for level in ("-O2", "-O3")
 ]
 BUILDS += [(ARM, "-static", level) for level in ("-O2", "-O3")]
 
 
-def missing(compiler: str, tuning: str) -> str | None:
+def missing(command: str, tuning: str) -> str | None:
     """Why this cannot be built or run here."""
-    if shutil.which(compiler) is None:
-        return f"no {compiler} on this machine"
-    if compiler == ARM:
+    if shutil.which(command) is None:
+        return f"no {command} on this machine"
+    if command == ARM:
         return None if shutil.which("qemu-aarch64") else "no qemu-aarch64 on this machine (Debian: qemu-user)"
     name = tuning.removeprefix("-march=")
-    if platform.machine() != "x86_64" or not X86[name] <= set(native.processor().split()):
+    if platform.machine() != "x86_64" or not X86[name] <= set(compiler.processor().split()):
         return f"this processor does not run what is built for {name}"
     return None
 
@@ -169,5 +169,5 @@ def test_outputs_are_asked_as_steeply_as_by_numpy(program):
 
 def test_fast_math_is_refused(tmp_path):
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        battery.build(native._compiler(), ["-ffast-math"], tmp_path / "fast")
+        battery.build(compiler.compiler(), ["-ffast-math"], tmp_path / "fast")
     assert "fast-math would give other bits" in caught.value.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memory_trials import files
-from memory_trials.engines import native
+from memory_trials.engines import compiler, native
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.progress import Progress
 from memory_trials.training import cache
@@ -155,11 +155,12 @@ def test_a_database_that_was_cut_while_mlflow_made_it_is_made_anew(here, monkeyp
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     """A place of its own for native.c's library, in which it is there."""
-    if native._compiler() is None:
+    if compiler.compiler() is None:
         pytest.skip("no C compiler on this machine")
-    monkeypatch.setattr(native, "SOURCE", Path(shutil.copy(native.SOURCE, tmp_path)))
-    native._loaded(tmp_path / "__pycache__")
-    return native._path_in(tmp_path / "__pycache__")
+    of_its_own = compiler.Library(Path(shutil.copy(native.LIBRARY.source, tmp_path)))
+    monkeypatch.setattr(native, "LIBRARY", of_its_own)
+    of_its_own.load_from(of_its_own.folder)
+    return of_its_own.path_in(of_its_own.folder)
 
 
 def test_a_damaged_library_is_compiled_anew(library):
@@ -167,7 +168,7 @@ def test_a_damaged_library_is_compiled_anew(library):
     for damaged in (whole[:1000], b"", faults.flipped(whole, len(whole) // 2, 3)):
         library.unlink()  # it is loaded here
         library.write_bytes(damaged)
-        native._loaded(library.parent)
+        native.LIBRARY.load_from(library.parent)
         assert library.read_bytes() == whole
 
 
@@ -176,7 +177,7 @@ def test_a_folder_where_no_library_can_be_kept(library, monkeypatch, tmp_path):
     library.parent.rmdir()
     library.parent.write_text("a file instead of the folder")
     native._library.__wrapped__()
-    monkeypatch.setattr(native.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(compiler.tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="compiled, cannot be kept or loaded"):
         native._library.__wrapped__()
 

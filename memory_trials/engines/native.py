@@ -10,35 +10,22 @@ the processor's nearest cache. Its equations are those of `models.forward` and `
 from __future__ import annotations
 
 import ctypes
-import errno
 import functools
-import hashlib
-import os
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.errors import UserError
+from memory_trials.engines.compiler import Library, compiler
 from memory_trials.tasks.encoding import UpdateTable
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int, Int64, Shaped
 
-SOURCE = Path(__file__).with_name("native.c")
-# No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
-# IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
-FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
-# for this very processor, where the compiler can
-TUNINGS = (["-march=native"], ["-mcpu=native"], [])
-
-CHECKSUM = 32  # bytes
+LIBRARY = Library(Path(__file__).with_name("native.c"))
+available, identity, build = LIBRARY.available, LIBRARY.identity, LIBRARY.build
+library, install = LIBRARY.content, LIBRARY.install
 
 CELLS = ("lstm", "gru", "simple_rnn", "mlp")  # in the order of native.c's enumerations
 OUTPUTS = ("sigmoid", "softmax")
@@ -196,84 +183,9 @@ def _check_table(table: UpdateTable) -> None:
         raise ValueError("the table scores padding")
 
 
-def available() -> bool:
-    """Whether native.c can be used: it is compiled already, or there is a compiler."""
-    return _compiler() is not None or _whole(_path_in(SOURCE.parent / "__pycache__"))
-
-
-def _compiler() -> list[str] | None:
-    """$CC may name arguments too."""
-    for command in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        words = shlex.split(command)
-        if words and shutil.which(words[0]):
-            return words
-    return None
-
-
-def compiler_version() -> str:
-    """The first line that the compiler says of itself."""
-    if (compiler := _compiler()) is None:
-        return "no C compiler"
-    said = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
-    return (said.splitlines() or ["an unknown compiler"])[0]
-
-
-@functools.cache
-def processor() -> str:
-    """What this processor can do. Compilers make use of it: native.c, compiled for it, may not run on another one, and
-    XLA's programs round differently there."""
-    try:
-        return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
-    except (OSError, StopIteration):  # not Linux, or not x86
-        return f"{platform.machine()} {platform.processor()}"
-
-
-@functools.cache  # what is edited while this process runs is not what it runs
-def identity() -> str:
-    """What a trial's bits depend on, besides its settings and initial weights: the source and how it is compiled, on
-    whatever machine."""
-    return f"native-{hashlib.sha256(SOURCE.read_bytes() + repr(FLAGS).encode()).hexdigest()[:16]}"
-
-
-@functools.cache
-def build() -> str:
-    """Names the compiled library, which runs on processors like this one."""
-    content = "|".join((identity(), repr(TUNINGS), processor()))
-    return f"native-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-
-
-def _path_in(folder: Path) -> Path:
-    return folder / f"{build()}.so"
-
-
-def library() -> bytes | None:
-    """The compiled library, for `install` on a machine with the same `build`; None where it could not be kept."""
-    _library()
-    path = _path_in(SOURCE.parent / "__pycache__")
-    return path.read_bytes() if _whole(path) else None
-
-
-def install(compiled: bytes) -> None:
-    """Take a library that a machine with the same `build` has compiled: no compiler is needed."""
-    path = _path_in(SOURCE.parent / "__pycache__")
-    if not _whole(path):
-        path.parent.mkdir(exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(compiled)
-        os.replace(temporary, path)  # another process may be doing the same
-
-
 @functools.cache
 def _library() -> ctypes.CDLL:
-    try:
-        library = _loaded(SOURCE.parent / "__pycache__")
-    except (OSError, UserError):  # that folder is full, may not be written to, or nothing in it may be run
-        try:
-            with tempfile.TemporaryDirectory() as folder:  # once it is loaded, a library's file may go
-                library = _loaded(Path(folder))
-        except OSError as error:
-            raise UserError(f"{SOURCE.name}, compiled, cannot be kept or loaded: {error}") from None
+    library = LIBRARY.load()
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.memory_trials_run.restype = ctypes.c_int32
     library.memory_trials_run.argtypes = [
@@ -282,52 +194,6 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _loaded(folder: Path) -> ctypes.CDLL:
-    path = _path_in(folder)
-    if not _whole(path):
-        folder.mkdir(exist_ok=True)
-        _compile(path)
-    return ctypes.CDLL(str(path))
-
-
-def _whole(path: Path) -> bool:
-    """Whether the library is there and undamaged: a changed one could say anything, or end the process. Its file ends
-    with its checksum, which no loader reads."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return False
-    return hashlib.sha256(content[:-CHECKSUM]).digest() == content[-CHECKSUM:]
-
-
-def _compile(path: Path) -> None:
-    """Into a file beside it and then renamed, since another process may be doing the same."""
-    compiler = _compiler()
-    if compiler is None:
-        raise UserError("no C compiler was found (set CC, or install gcc or clang)")
-    handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
-    os.close(handle)
-    try:
-        for tuning in TUNINGS:
-            command = [*compiler, *FLAGS, *tuning, str(SOURCE), "-o", temporary, "-lm"]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode == 0:
-                with open(temporary, "r+b") as file:
-                    checksum = hashlib.sha256(file.read()).digest()
-                    file.write(checksum)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o755)  # mkstemp's are for their owner alone
-                os.replace(temporary, path)
-                return
-            if os.strerror(errno.ENOSPC) in done.stderr:
-                break  # another tuning would need as much room
-        said = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
-        raise UserError(f"{compiler[0]} cannot compile {SOURCE.name}: {said.strip()}")
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 if __name__ == "__main__":  # when the environment is set up
-    if _compiler() is not None:
+    if compiler() is not None:
         _library()

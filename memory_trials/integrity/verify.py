@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from memory_trials.engines import native
+from memory_trials.engines import compiler
 from memory_trials.errors import UserError
 from memory_trials.integrity import digests
 from memory_trials.progress import counted
@@ -167,7 +167,7 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor += ", " + next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
-    return f"{platform.system()} {processor}; {native.compiler_version()}; {versions}"
+    return f"{platform.system()} {processor}; {compiler.compiler_version()}; {versions}"
 
 
 def check_against_digests(share: float | None = None, seed: int | None = None) -> None:

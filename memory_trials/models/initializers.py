@@ -173,10 +173,16 @@ def _spread(name: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> 
         width = sqrt(3 * variance) if distribution == "uniform" else sqrt(variance) / TRUNCATED_DEVIATION
     width, size = np.float32(width), prod(shape)
     if distribution == "uniform":
-        drawn = _uniform(_words(seeds, size)) * (width + width) - width
+        drawn = uniform(width, size, seeds)
     else:
         drawn = (_normal if distribution == "normal" else _truncated)(seeds, size) * width
     return drawn.reshape(-1, *shape)
+
+
+def uniform(width: float | np.float32, size: int, seeds: Int[np.ndarray, " T"]) -> Float32[np.ndarray, "T {size}"]:
+    """Numbers within +-width, from each of T seeds."""
+    width = np.float32(width)
+    return _uniform(_words(seeds, size)) * (width + width) - width
 
 
 def _orthogonal(shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float64[np.ndarray, "T ..."]:

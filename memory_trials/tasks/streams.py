@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Int, Int32, Int64, UInt32
 
 Purpose = Literal["train", "check", "test"]
-CHUNK = 32_000  # words that are worked on at a time: they, and what is made of them, stay in a core's cache
+CHUNK = 64_000  # words that are worked on at a time: they, and what is made of them, stay near a core
 
 NOISE = math.sqrt(0.2)  # the deviation of a variance of 0.2
 TARGET_NOISE = 0.32  # the deviation of 3c's targets

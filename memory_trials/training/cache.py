@@ -38,8 +38,8 @@ BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 # another version of these libraries, trains other bits.
 CODE = {
     "native": (
-        "engines/native.c", "engines/native.py", "models/elementary.py", "models/initializers.py",
-        "training/batches.py",
+        "engines/compiler.py", "engines/native.c", "engines/native.py", "models/elementary.py",
+        "models/initializers.py", "training/batches.py",
     ),
     "xla": (
         "engines/optimizers.py", "engines/xla.py", "models/backend.py", "models/cells.py", "models/elementary.py",

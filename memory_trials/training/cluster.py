@@ -33,7 +33,7 @@ if not os.environ.get("RAY_ADDRESS"):
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
-from memory_trials.engines import native
+from memory_trials.engines import compiler, native
 from memory_trials.errors import UserError
 from memory_trials.settings import BUILT_IN_CELLS, ComputeSettings
 from memory_trials.training import batches, cache
@@ -192,7 +192,7 @@ def _copied(batch: TrialBatch) -> TrialBatch:
 def _surroundings(engine: str, cell: str) -> dict[str, str]:
     """What bits depend on, besides the job; with native not on the processor."""
     named = lambda content: hashlib.sha256(content).hexdigest()[:16]
-    processor = {} if engine == "native" else {"processor": named(native.processor().encode())}
+    processor = {} if engine == "native" else {"processor": named(compiler.processor().encode())}
     return {**processor, "code": named(cache.code(engine, cell)), **cache.versions(engine)}
 
 

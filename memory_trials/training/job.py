@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memory_trials.engines import native
+from memory_trials.engines import compiler, native
 from memory_trials.engines.interface import Program
 from memory_trials.models import forward
 from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
@@ -66,7 +66,7 @@ def make_program(job: TrainingJob, engine: str, size: int) -> Program:
 def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
     """Names the results of this job by what they depend on."""
     what = {
-        "engine": engine if engine == "native" else f"xla{'_gpu' * on_gpu}, {native.processor()}",
+        "engine": engine if engine == "native" else f"xla{'_gpu' * on_gpu}, {compiler.processor()}",
         "model": job.model.model_dump(),
         "training": job.training.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
         "eval_interval": job.eval_interval,

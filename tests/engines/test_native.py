@@ -386,7 +386,7 @@ def test_a_compiler_that_fails_is_told_in_one_sentence(tmp_path, monkeypatch):
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
     with pytest.raises(UserError, match="cannot compile native.c: x: error: no such thing"):
-        native._compile(tmp_path / "library.so")
+        native.LIBRARY.compile(tmp_path / "library.so")
     assert [path.name for path in tmp_path.iterdir()] == ["cc-that-fails"]
 
 
@@ -394,10 +394,10 @@ def test_without_a_compiler(tmp_path, monkeypatch):
     compiled = native.library()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(native, "_path_in", lambda folder: tmp_path / "library.so")
+    monkeypatch.setattr(native.Library, "path_in", lambda *_: tmp_path / "library.so")
     assert not native.available()
     with pytest.raises(UserError, match="no C compiler"):
-        native._compile(tmp_path / "library.so")
+        native.LIBRARY.compile(tmp_path / "library.so")
     (tmp_path / "library.so").write_bytes(compiled[:-1])
     assert not native.available()
     (tmp_path / "library.so").write_bytes(compiled)

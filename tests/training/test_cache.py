@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_trials import files
-from memory_trials.engines import native
+from memory_trials.engines import compiler, native
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
@@ -314,7 +314,7 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
         patch.setattr(native, "available", lambda: False)
         assert key_of() == key_of(engine="tensorflow")
     with monkeypatch.context() as patch:  # xla compiles for the processor, native's bits are the same on all
-        patch.setattr(native, "processor", lambda: "another")
+        patch.setattr(compiler, "processor", lambda: "another")
         assert key_of() == found[0]
         found.append(key_of(engine="tensorflow"))
     assert len(set(found)) == len(found)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from memory_trials.engines import native
+from memory_trials.engines import compiler, native
 from memory_trials.errors import UserError
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table
@@ -204,7 +204,7 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
 
 def test_a_node_with_another_processor_compiles_for_itself_and_trains_the_same_bits(nodes, tmp_path, monkeypatch):
     expected = kills.as_bytes(trained("threads"), tmp_path)
-    monkeypatch.setattr(native, "processor", lambda: "another")
+    monkeypatch.setattr(compiler, "processor", lambda: "another")
     monkeypatch.setattr(native, "build", lambda: "native-for-another")
     monkeypatch.setattr(native, "library", lambda: b"what no other processor could run")
     assert kills.as_bytes(trained(), tmp_path) == expected
@@ -223,7 +223,7 @@ def test_a_node_that_cannot_compile_for_itself_is_named(nodes, monkeypatch):
 
 
 def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(native, "processor", lambda: "another")
+    monkeypatch.setattr(compiler, "processor", lambda: "another")
     for stage in (generate_data, encode):
         as_a_user(tmp_path, stage, monkeypatch)
     monkeypatch.setattr(trainer, "engine_of", lambda job: "xla")

@@ -1,0 +1,96 @@
+/* What streaming.c and the cells share: a group of LANES trials at work, one in each lane. */
+
+#ifndef NET_H
+#define NET_H
+
+#include "lanes.h"
+
+enum { MEMORY_CELL };
+
+/* What streaming.Program passes; the same fields in the same order stand in streaming.py. */
+typedef struct {
+    int32_t cell, units, inputs, outputs;
+    int32_t real_input, real_target, every_step; /* the task's: see tasks/streams.py */
+    int32_t by_sequence;                         /* the weights change after each sequence, not after each scored step */
+    int32_t through;                             /* outputs see the inputs, too */
+    int32_t output_bias;
+    int32_t block_size, recurrent, output_gate, plain; /* of the memory cell; plain: g is logistic, h the identity */
+    int32_t input_gate_bias, output_gate_bias, cell_bias;
+    float learning_rate;
+} Setting;
+
+/* A group at work. Arrays of numbers hold a vector for each, with a lane for each trial. Weights stand in the order of
+   models/published.py; the layer of outputs begins at `readout`: kernel [hidden, outputs], where outputs see the inputs
+   their kernel [inputs, outputs], where there is one the bias [outputs]. */
+typedef struct {
+    const Setting *setting;
+    int training;
+    size_t size, readout, hidden;   /* weights; where the outputs' begin; how many numbers the outputs see of the cell */
+    vec *weights, *gradient;        /* gradient: NULL where each scored step changes the weights at once */
+    vec *x;                         /* of real inputs: the sequence's [steps, inputs] */
+    int32_t (*index)[LANES];        /* of others: which input is 1, [steps] */
+    const vec *seen;                /* [hidden]: what the outputs see of the cell; the cell sets it */
+    vec *outputs, *seen_gradient;   /* [outputs], of which score makes the gradient of their sums; [hidden] */
+    ivec lengths;                   /* the sequence's; 0: a lane without a sequence */
+    void *cell;                     /* what the cell keeps for itself */
+} Net;
+
+/* A cell. A lane that is not alive (its own sequence has ended) keeps all it has, bit for bit; `whole` says that all
+   lanes are alive.
+
+   weights: how many it has, before those of the outputs. hidden: how many of its numbers the outputs see. room: the
+   vectors that it needs for itself, for sequences of so many steps; place: it takes them, and sets net->cell and
+   net->seen. begin: a sequence begins. forward: one step of it, after which net->seen holds what the outputs see.
+   backward: the step was scored (where only the last one is, each lane's own last one), and net->seen_gradient [hidden]
+   is the gradient of its loss; by `change`, weights change or gradients add up. finish: all lanes' sequences are over;
+   NULL where nothing is left to do. */
+typedef struct {
+    size_t (*weights)(const Setting *);
+    size_t (*hidden)(const Setting *);
+    size_t (*room)(const Setting *, size_t steps);
+    void (*place)(Net *, vec *room, size_t steps);
+    void (*begin)(Net *);
+    void (*forward)(Net *, size_t step, ivec alive, int whole);
+    void (*backward)(Net *, size_t step, ivec alive);
+    void (*finish)(Net *, size_t steps);
+} Cell;
+
+/* What a weight's gradient of one scored step does, in lanes that are alive. */
+INLINE void change(Net *net, size_t weight, vec gradient, ivec alive) {
+    if (net->gradient) {
+        vec *sum = net->gradient + weight;
+        *sum = select_of(alive, *sum + gradient, *sum);
+    } else {
+        vec *w = net->weights + weight;
+        *w = select_of(alive, fma_of(splat(-net->setting->learning_rate), gradient, *w), *w);
+    }
+}
+
+/* The same of one lane's weight alone. */
+INLINE void change_lane(Net *net, size_t weight, int lane, float gradient) {
+    if (net->gradient) {
+        float *sums = (float *)(net->gradient + weight);
+        sums[lane] += gradient;
+    } else {
+        float *w = (float *)(net->weights + weight);
+        w[lane] = fmaf(-net->setting->learning_rate, gradient, w[lane]);
+    }
+}
+
+/* sums [columns] += the row of a kernel [inputs, columns] at which each lane's input is 1. */
+INLINE void add_row(vec *sums, const vec *kernel, const int32_t *index, size_t columns) {
+    for (int lane = 0; lane < LANES; lane++) {
+        const float *row = (const float *)(kernel + index[lane] * columns) + lane;
+        float *sum = (float *)sums + lane;
+        for (size_t column = 0; column < columns; column++) sum[column * LANES] += row[column * LANES];
+    }
+}
+
+/* sums [columns] += inputs of this step times their kernel [inputs, columns]. */
+INLINE void add_inputs(const Net *net, vec *sums, const vec *kernel, size_t step, size_t columns) {
+    const size_t inputs = net->setting->inputs;
+    if (net->setting->real_input) add_product(sums, net->x + step * inputs, kernel, inputs, columns);
+    else add_row(sums, kernel, net->index[step], columns);
+}
+
+#endif

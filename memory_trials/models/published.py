@@ -1,0 +1,75 @@
+"""The cells of Hochreiter & Schmidhuber (1997), "Long Short-Term Memory": their weights, and what these begin with.
+
+The units of a memory cell's layer are the blocks' input gates, their output gates, and the cells, block by block; they
+are the columns of its kernels. A fully recurrent layer has hidden units alone. Initial weights are drawn from the
+generator of `models.initializers`, keyed by the seed: the same on every machine.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memory_trials.models import initializers
+from memory_trials.settings import Biases, MemoryCellOptions, ModelSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int
+
+
+def weight_shapes(model: ModelSettings, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    """By name, in the order in which weights are kept; what a model does not have is left out."""
+    options = model.published_options
+    if isinstance(options, MemoryCellOptions):
+        units = model.units + (1 + options.output_gate) * (model.units // options.block_size)
+        recurrent, through = options.connected == "F", options.connected == "B"
+        biased, output_bias = sum(size for size, _ in hidden_biases(model.units, options)), options.output_bias
+    else:
+        units, recurrent, through = model.units, True, True
+        biased, output_bias = model.units if options.bias else 0, options.bias
+    shapes = {
+        "cell/kernel": (inputs, units),
+        "cell/recurrent_kernel": (units if recurrent else 0, units),
+        "cell/bias": (biased,),
+        "output/kernel": (model.units, outputs),
+        "output/input_kernel": (inputs if through else 0, outputs),
+        "output/bias": (outputs if output_bias else 0,),
+    }
+    return {name: shape for name, shape in shapes.items() if prod(shape)}
+
+
+def weight_count(model: ModelSettings, inputs: int, outputs: int) -> int:
+    return sum(map(prod, weight_shapes(model, inputs, outputs).values()))
+
+
+def hidden_biases(cells: int, options: MemoryCellOptions) -> list[tuple[int, Biases]]:
+    """Of the units that have a bias, in their order: how many there are of a kind, and what their biases begin with."""
+    blocks = cells // options.block_size
+    kinds = [
+        (blocks, options.input_gate_bias),
+        (blocks, options.output_gate_bias),
+        (cells, "random" if options.cell_bias else None),
+    ]
+    return [(size, biases) for size, biases in kinds if biases is not None]
+
+
+def initial_weights(
+    model: ModelSettings, inputs: int, outputs: int, seeds: Int[np.ndarray, " T"]
+) -> list[Float32[np.ndarray, "T ..."]]:
+    """As `weight_shapes` names them: uniform within +-options.weights, but for the biases that options give."""
+    options, shapes = model.published_options, weight_shapes(model, inputs, outputs)
+    drawn = initializers.uniform(options.weights, sum(map(prod, shapes.values())), seeds)
+    ends = np.cumsum([prod(shape) for shape in shapes.values()])
+    weights = {
+        name: array.reshape(-1, *shape)
+        for (name, shape), array in zip(shapes.items(), np.split(drawn, ends[:-1], axis=1))
+    }
+    if isinstance(options, MemoryCellOptions):
+        first = 0
+        for size, biases in hidden_biases(model.units, options):
+            if isinstance(biases, list):
+                weights["cell/bias"][:, first : first + size] = biases
+            first += size
+    return list(weights.values())

@@ -1,0 +1,388 @@
+"""The tasks of 1997, against checkers of their rules that are written another way, and against their distributions.
+
+Where a distribution is tested, right code would fail for one in 10^9 of all seeds.
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy import stats
+
+from memory_trials.settings import TAKES, StreamSettings
+from memory_trials.tasks import grammar
+from memory_trials.tasks.draws import words
+from memory_trials.tasks.streams import Criterion, Sequences, Shape, criteria, draw, shape
+
+RARE = 1e-9
+SEEDS = np.array([0, 5, 2**31])
+KINDS = {  # one of each, quick to draw
+    "reber": StreamSettings(task="reber"),
+    "2a": StreamSettings(task="keys", length=20),
+    "2b": StreamSettings(task="keys", length=20, middle="random"),
+    "2c": StreamSettings(task="distractors", length=30, symbols=40),
+    "3a": StreamSettings(task="two_sequence", length=50),
+    "3b": StreamSettings(task="two_sequence", length=50, noisy_signal=True),
+    "3c": StreamSettings(task="two_sequence", length=50, noisy_targets=True),
+    "4": StreamSettings(task="adding"),
+    "5": StreamSettings(task="multiplication"),
+    "6a": StreamSettings(task="temporal_order"),
+    "6b": StreamSettings(task="temporal_order", signal=3),
+}
+PAPER = KINDS | {kind: StreamSettings(**KINDS[kind].model_dump() | {"length": 100}) for kind in ("3a", "3b", "3c")}
+
+
+def drawn(stream, purpose="train", block=0, count=512, seeds=SEEDS) -> Sequences:
+    return draw(stream, seeds, purpose, block, count)
+
+
+def one_by_one(stream, purpose="train", count=512, seed=5):
+    """Each sequence of one trial: x, y and the possible symbols of its steps, or its one target."""
+    sequences = draw(stream, np.array([seed]), purpose, 0, count)
+    ends = np.cumsum(sequences.lengths[0])
+    assert sequences.x.shape[1] == ends[-1]
+    every_step = shape(stream).every_step
+    for number, (end, length) in enumerate(zip(ends, sequences.lengths[0])):
+        steps = slice(end - length, end)
+        yield (
+            sequences.x[0, steps],
+            sequences.y[0, steps] if every_step else sequences.y[0, number],
+            None if sequences.possible is None else sequences.possible[0, steps],
+        )
+
+
+def uniform(values, lowest, highest) -> bool:
+    """Whole numbers from lowest to highest, all as likely, and no others."""
+    counts = Counter(np.asarray(values).ravel().tolist())
+    assert min(counts) >= lowest and max(counts) <= highest
+    return stats.chisquare([counts[n] for n in range(lowest, highest + 1)]).pvalue > RARE
+
+
+def even(values) -> bool:
+    """True and False are as likely."""
+    return stats.binomtest(int(np.sum(values)), int(np.size(values))).pvalue > RARE
+
+
+# -- the embedded Reber grammar
+
+REBER = "(TS*X(XT*VP)*(S|XT*VV)|PT*V(V|P(XT*VP)*(S|XT*VV)))"
+EMBEDDED = re.compile(f"B(TB{REBER}ET|PB{REBER}EP)E")
+ARROWS = "aBb bTc cSc cXd dXe dSf bPe eTe eVg gPd gVf fEz".split()  # of Reber's diagram
+
+
+def node_after(inner: str) -> str:
+    node = "a"
+    for symbol in inner:
+        (node,) = (to for at, by, to in ARROWS if (at, by) == (node, symbol))
+    return node
+
+
+def may_follow(prefix: str) -> set[str]:
+    if len(prefix) < 2:
+        return {"B"} if not prefix else {"T", "P"}
+    inner, _, after = prefix[2:].partition("E")
+    if "E" not in prefix[2:]:
+        return {by for at, by, _ in ARROWS if at == node_after(inner)}
+    return {"E"} if after else {prefix[1]}
+
+
+def strings_of(purpose, count=512, seed=5):
+    for x, y, possible in one_by_one(KINDS["reber"], purpose, count, seed):
+        assert (x[1:] == y[:-1]).all()
+        string = "".join(grammar.SYMBOLS[symbol] for symbol in [*x, y[-1]])
+        yield string, [{s for n, s in enumerate(grammar.SYMBOLS) if bits >> n & 1} for bits in possible.tolist()]
+
+
+@pytest.mark.parametrize("purpose", ["train", "check", "test"])
+def test_every_string_is_one_of_the_grammar_and_what_may_follow_is_told(purpose):
+    for string, possible in strings_of(purpose):
+        assert EMBEDDED.fullmatch(string)
+        assert possible == [may_follow(string[: n + 1]) for n in range(len(string) - 1)]
+
+
+def test_the_two_sets():
+    strings = [string for string, _ in strings_of("check")]
+    training, others = set(strings[:256]), set(strings[256:])
+    assert len(training) == len(others) == 256 and not training & others
+    picked = Counter(string for string, _ in strings_of("train", 20_000))
+    assert set(picked) <= training and stats.chisquare([picked[string] for string in training]).pvalue > RARE
+    assert not {string for string, _ in strings_of("test", 2560)} & (training | others)
+    assert not training <= {string for string, _ in strings_of("check", seed=6)}
+    # dealt in turn, so neither has the longer strings
+    assert stats.mannwhitneyu([len(string) for string in training], [len(string) for string in others]).pvalue > RARE
+
+
+def test_a_check_of_reber_is_all_of_both_sets():
+    one, other = drawn(KINDS["reber"], "check"), drawn(KINDS["reber"], "check", block=7)
+    assert (one.x == other.x).all()
+    with pytest.raises(ValueError, match="512 strings, not 100"):
+        drawn(KINDS["reber"], "check", count=100)
+
+
+def test_where_two_symbols_may_follow_each_does_as_often():
+    followed = Counter()
+    for string in grammar._walks(words(1, "reber sets", 0, 20_000, grammar.WORDS)):
+        text = "".join(grammar.SYMBOLS[symbol] for symbol in string.symbols)
+        followed["branch", text[1]] += 1
+        inner = text[2:-2]
+        for n in range(1, len(inner) - 1):
+            followed[node_after(inner[:n]), inner[n]] += 1
+    for node in ["branch", *"bcdeg"]:
+        one, other = (n for (at, _), n in followed.items() if at == node)
+        assert stats.binomtest(one, one + other).pvalue > RARE, node
+
+
+# -- 2: keys and distractors
+
+
+def test_keys_and_what_lies_between():
+    for kind in ("2a", "2b"):
+        middles, keys = [], []
+        for x, y, _ in one_by_one(KINDS[kind]):
+            symbols = [*x, y[-1]]
+            assert (x[1:] == y[:-1]).all() and len(symbols) == 21 and symbols[0] == symbols[-1]
+            keys.append(symbols[0] == 20)
+            middles.append(symbols[1:-1])
+        assert {19, 20} == {19 + key for key in keys} and even(keys)
+        if kind == "2a":
+            assert all(middle == list(range(19)) for middle in middles)
+        else:
+            assert uniform(middles, 0, 18)
+
+
+def test_counting_is_checked_on_its_two_sequences():
+    sequences = drawn(KINDS["2a"], "check", count=2)
+    assert sequences.y[:, [19, 39]].tolist() == [[19, 20]] * 3
+    assert criteria(KINDS["2a"])["success"].sequences == 2
+
+
+def test_distractors():
+    stream = KINDS["2c"]
+    further, among, keys = [], [], []
+    for x, y, _ in one_by_one(stream, count=20_000):
+        b, key, *between, e = x.tolist()
+        assert (b, e) == (40, 41) and key == 42 + y
+        among += between
+        keys.append(y)
+        further.append(len(between) - 30)
+    assert even(keys) and uniform(among, 0, 39) and min(further) == 0
+    expected = 0.1 * 0.9 ** np.arange(60)
+    counts = [*np.bincount(further, minlength=60)[:60], sum(n >= 60 for n in further)]
+    assert stats.chisquare(counts, len(further) * np.array([*expected, 0.9**60])).pvalue > RARE
+    # symbols, with the last that is only asked for: 4 + q + 9, of variance 0.9 / 0.1^2
+    mean = 30 + 4 + np.mean(further)
+    assert abs(mean - (30 + 13)) < 6.2 * (90 / len(further)) ** 0.5
+
+
+# -- 3: noise and signal on one line
+
+
+@pytest.mark.parametrize("kind", ["3a", "3b", "3c"])
+def test_two_sequence(kind):
+    noise, signal, targets, lengths = [], [], [], []
+    for x, y, _ in one_by_one(KINDS[kind], count=4000):
+        signal.append(x[:3, 0])
+        noise += x[3:, 0].tolist()
+        targets.append(y)
+        lengths.append(len(x))
+    first = np.mean(signal, axis=1) > 0
+    targets, signal, deviation = np.array(targets), np.array(signal), 0.2**0.5
+    assert uniform(lengths, 50, 55) and stats.kstest(noise, "norm", (0, deviation)).pvalue > RARE
+    half = len(noise) * np.var(noise) / 0.2
+    assert RARE < stats.chi2.cdf(half, len(noise)) < 1 - RARE  # a variance of 0.2
+    if kind == "3b":
+        value = np.where(targets == 1, 1, -1)[:, np.newaxis]
+        assert stats.kstest((signal - value).ravel(), "norm", (0, deviation)).pvalue > RARE and even(targets == 1)
+        assert set(targets) == {0, 1}
+        return
+    assert (signal == np.where(first, 1, -1)[:, np.newaxis]).all() and even(first)
+    if kind == "3a":
+        assert (targets == first).all()
+    else:
+        assert stats.kstest(targets - np.where(first, 0.2, 0.8), "norm", (0, 0.32)).pvalue > RARE
+
+
+def test_only_training_has_noisy_targets():
+    for purpose in ("check", "test"):
+        for x, y, _ in one_by_one(KINDS["3c"], purpose):
+            assert y == np.float32(0.2 if x[0, 0] == 1 else 0.8)
+
+
+# -- 4 and 5: adding and multiplication
+
+
+@pytest.mark.parametrize("kind", ["4", "5"])
+def test_the_target_is_the_sum_or_the_product_of_what_is_marked(kind):
+    ones, others, values, lengths, first_picked = [], [], [], [], 0
+    for x, y, _ in one_by_one(KINDS[kind], count=6000):
+        marked = [(n, value) for n, (value, marker) in enumerate(x.astype(float)) if marker == 1]
+        assert x[0, 1] == x[-1, 1] == -1 and (x[1:-1, 1] >= 0).all() and len(marked) in (1, 2)
+        seen = [value for _, value in marked]
+        target = 0.5 + sum(seen) / 4 if kind == "4" else np.prod(seen)
+        assert y == np.float32(target) and 0 <= y <= 1
+        places = [n for n, _ in marked]
+        if len(places) == 1:
+            first_picked += 1
+        else:
+            assert places[0] >= 1 and places[0] < 10 and places[1] < 50
+            ones.append(places[0]), others.append(places[1])
+        values += x[:, 0].tolist()
+        lengths.append(len(x))
+    assert uniform(lengths, 100, 110)
+    lowest = -1 if kind == "4" else 0
+    assert stats.kstest(values, "uniform", (lowest, 1 - lowest)).pvalue > RARE
+    # the first pair is picked first once in ten times; or second, as one of 49, by what is left
+    assert stats.binomtest(first_picked, 6000, 0.1 + 0.9 / 49).pvalue > RARE
+    beyond = [n for n in others if n >= 10]
+    assert uniform(beyond, 10, 49)
+
+
+# -- 6: temporal order
+
+
+@pytest.mark.parametrize("kind", ["6a", "6b"])
+def test_the_class_is_the_order_of_x_and_y(kind):
+    classes, between, lengths, at = [], [], [], []
+    order = (
+        [a + b for a in "XY" for b in "XY"] if kind == "6a" else [a + b + c for a in "XY" for b in "XY" for c in "XY"]
+    )
+    for x, y, _ in one_by_one(KINDS[kind], count=6000):
+        text = "".join("EBabcdXY"[symbol] for symbol in x)
+        assert re.fullmatch("E[abcdXY]*B", text)
+        assert order[y] == re.sub("[^XY]", "", text)
+        at.append([n for n, symbol in enumerate(text, 1) if symbol in "XY"])
+        between += [symbol - 2 for symbol in x[1:-1] if symbol < 6]
+        classes.append(y)
+        lengths.append(len(text))
+    assert uniform(classes, 0, len(order) - 1) and uniform(between, 0, 3) and uniform(lengths, 100, 110)
+    bounds = [(10, 20), (50, 60)] if kind == "6a" else [(10, 20), (33, 43), (66, 76)]
+    for positions, (lowest, highest) in zip(zip(*at), bounds):
+        assert uniform(positions, lowest, highest)
+
+
+def test_positions_grow_with_the_length():
+    for x, _, _ in one_by_one(StreamSettings(task="temporal_order", length=250, signal=3)):
+        first, second, third = np.flatnonzero(x >= 6) + 1
+        assert 25 <= first <= 50 and 82 <= second <= 107 and 165 <= third <= 190 and 250 <= len(x) <= 275
+
+
+# -- all of them
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_portions_and_companions_make_no_difference(kind):
+    stream = KINDS[kind]
+    whole = drawn(stream, count=600)
+    alone = draw(stream, SEEDS[1:2], "train", 0, 600)
+    parts = [draw(stream, SEEDS[1:2], "train", block, 200) for block in range(3)]
+    steps = alone.lengths.sum()
+    for name in ("lengths", "x", "y", "possible"):
+        one = getattr(alone, name)
+        if one is None:
+            continue
+        row = getattr(whole, name)[1]
+        assert (row[: len(one[0])] == one[0]).all() and not row[len(one[0]) :].any()
+        of_steps = one.shape[1] == steps
+        parted = [getattr(part, name)[0, : part.lengths.sum() if of_steps else 200] for part in parts]
+        assert (np.concatenate(parted) == one[0]).all()
+    assert len({row.tobytes() for row in whole.x}) == len(SEEDS)
+
+
+def test_long_portions_are_worked_on_in_pieces(monkeypatch):
+    monkeypatch.setattr("memory_trials.tasks.streams.CHUNK", 1000)
+    for kind, stream in KINDS.items():
+        pieces = drawn(stream, "test", block=1, count=60)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("memory_trials.tasks.streams.CHUNK", 10**9)
+            whole = drawn(stream, "test", block=1, count=60)
+        assert pieces.x.tobytes() == whole.x.tobytes() and pieces.y.tobytes() == whole.y.tobytes(), kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("reber", "2a")])
+def test_purposes_share_no_sequence(kind):
+    seen = Counter()
+    for purpose in ("train", "check", "test"):
+        seen.update({x.tobytes() for x, _, _ in one_by_one(KINDS[kind], purpose, 1000)})
+    assert set(seen.values()) == {1} and len(seen) == 3000
+
+
+def test_wrong_says_what_is_right_not_what_is_drawn():
+    one, other = (StreamSettings(task="multiplication", wrong=wrong) for wrong in (12, 139))
+    assert (drawn(one).x == drawn(other).x).all() and one.wrong == StreamSettings(task="multiplication").wrong
+
+
+def test_criteria():
+    first = {kind: next(iter(criteria(stream).values())) for kind, stream in PAPER.items()}
+    assert first == {
+        "reber": Criterion("check", 512, 1.0, judged="most_active"),
+        "2a": Criterion("check", 2, 0.25),
+        "2b": Criterion("check", 10_000, 0.25, last_step_only=True),
+        "2c": Criterion("check", 10_000, 0.2),
+        "3a": Criterion("check", 256, 0.2, mean_error=0.01),
+        "3b": Criterion("check", 256, 0.2, wrong=5, mean_error=0.04),
+        "3c": Criterion("check", 256, 0.1, mean_error=0.015),
+        "4": Criterion("train", 2000, 0.04, mean_error=0.01),
+        "5": Criterion("train", 2000, 0.04, wrong=12),
+        "6a": Criterion("train", 2000, 0.3, mean_error=0.1),
+        "6b": Criterion("train", 2000, 0.3, mean_error=0.1),
+    }
+    for stream in PAPER.values():  # the others are easier, so they are met no later
+        decides, *others = criteria(stream).values()
+        assert all(other.mean_error is None and other.tolerance == decides.tolerance for other in others)
+
+
+def test_shapes_of_the_paper():
+    assert shape(StreamSettings(task="reber")) == Shape(7, 7, False, False, True, grammar.LONGEST)
+    assert shape(StreamSettings(task="keys")) == Shape(101, 101, False, False, True, 100)
+    assert shape(StreamSettings(task="distractors")) == Shape(54, 2, False, False, False, 50 + 213)
+    assert shape(StreamSettings(task="two_sequence")) == Shape(1, 1, True, True, False, 110)
+    assert shape(StreamSettings(task="adding")) == Shape(2, 1, True, True, False, 110)
+    assert shape(StreamSettings(task="temporal_order")) == Shape(8, 4, False, False, False, 110)
+    assert shape(StreamSettings(task="temporal_order", signal=3)) == Shape(8, 8, False, False, False, 110)
+
+
+VALUES = {
+    "length": st.integers(4, 300),
+    "symbols": st.integers(1, 300),
+    "signal": st.integers(1, 100),
+    "wrong": st.integers(0, 1999),
+    "middle": st.sampled_from(["counting", "random"]),
+    "noisy_signal": st.booleans(),
+    "noisy_targets": st.booleans(),
+}
+
+
+@st.composite
+def stream_settings(pick) -> StreamSettings:
+    task = pick(st.sampled_from(sorted(TAKES)))
+    given = {name: pick(VALUES[name]) for name in TAKES[task] if pick(st.booleans())}
+    try:
+        return StreamSettings(task=task, **given)
+    except ValidationError:
+        assume(False)
+
+
+@hypothesis_settings(max_examples=200)
+@given(stream_settings(), st.sampled_from(["train", "check", "test"]), st.integers(0, 10**4), st.integers(1, 30))
+def test_every_valid_setting_can_be_drawn(stream, purpose, block, count):
+    count = 512 if stream.task == "reber" and purpose == "check" else count
+    of = shape(stream)
+    sequences = draw(stream, SEEDS[:2], purpose, block, count)
+    assert sequences.lengths.shape == (2, count)
+    assert sequences.lengths.min() >= 1 and sequences.lengths.max() <= of.longest
+    steps = sequences.lengths.sum(axis=1).max()
+    assert sequences.x.shape == ((2, steps, of.inputs) if of.real_input else (2, steps))
+    assert sequences.x.dtype == (np.float32 if of.real_input else np.int32) and np.isfinite(sequences.x).all()
+    assert sequences.y.shape == ((2, steps) if of.every_step else (2, count))
+    assert sequences.y.dtype == (np.float32 if of.real_target else np.int32) and np.isfinite(sequences.y).all()
+    if not of.real_input:
+        assert sequences.x.min() >= 0 and sequences.x.max() < of.inputs
+    if not of.real_target:
+        assert sequences.y.min() >= 0 and sequences.y.max() < of.outputs
+    assert (sequences.possible is not None) == (stream.task == "reber")
+    assert len(criteria(stream)) >= 1
