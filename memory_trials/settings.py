@@ -157,6 +157,7 @@ class MemoryCellOptions(Section):
     connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; or B, where
     they see the inputs alone, and outputs see inputs and cells. squashing: paper (g from -2 to 2, h from -1 to 1) or
     plain (g from 0 to 1, h the identity). biases: of cells, of output units. weights: drawn uniformly within +- this.
+    added: the cells are there at first, or later: once the error of outputs that see only inputs stops to decrease.
     """
 
     block_size: Annotated[int, Field(ge=1, le=100)] = 1
@@ -168,6 +169,7 @@ class MemoryCellOptions(Section):
     output_bias: bool = False
     squashing: Literal["paper", "plain"] = "paper"
     weights: Annotated[float, Field(gt=0, le=1000)] = 0.1
+    added: Literal["at_first", "later"] = "at_first"
 
 
 class FullyRecurrentOptions(Section):
@@ -212,6 +214,8 @@ class ModelSettings(Section):
                 biases = getattr(options, name)
                 if isinstance(biases, list) and len(biases) != blocks:
                     raise ValueError(f"cell_options.{name} has {len(biases)} numbers for {blocks} blocks")
+            if options.added == "later" and options.connected == "F":
+                raise ValueError("cell_options.added is later, and outputs see cells alone: set connected: B")
             if options.output_gate_bias is not None and not options.output_gate:
                 raise ValueError("cell_options.output_gate_bias is set, and output_gate is false")
         return self

@@ -16,6 +16,7 @@ typedef struct {
     int32_t output_bias;
     int32_t block_size, recurrent, output_gate, plain; /* of the memory cell; plain: g is logistic, h the identity */
     int32_t input_gate_bias, output_gate_bias, cell_bias;
+    int32_t dormant; /* there is no cell yet: it says nothing, and does not learn */
     float learning_rate;
 } Setting;
 

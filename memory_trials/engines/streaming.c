@@ -161,7 +161,7 @@ static void run_sequence(Net *net, const Cell *cell, const Sequences *data, cons
     cell->begin(net);
     for (size_t step = 0; step < steps; step++) {
         const ivec alive = longer_than(net->lengths, step);
-        cell->forward(net, step, alive, all_set(alive));
+        if (!s->dormant) cell->forward(net, step, alive, all_set(alive));
         if (!every_step && step + 1 < steps) continue;
         const ivec scored = every_step ? alive : longer_than(net->lengths, 0);
         const Target target = target_at(data, s, trial, start, net->lengths, number, step);
@@ -169,10 +169,10 @@ static void run_sequence(Net *net, const Cell *cell, const Sequences *data, cons
         score(net, found, &target, scored);
         if (!net->training) continue;
         learn_outputs(net, step, scored);
-        cell->backward(net, step, scored);
+        if (!s->dormant) cell->backward(net, step, scored);
     }
     if (!net->training) return;
-    if (cell->finish) cell->finish(net, steps);
+    if (cell->finish && !s->dormant) cell->finish(net, steps);
     if (net->gradient) {
         const vec rate = splat(-s->learning_rate);
         for (size_t i = 0; i < net->size; i++) {

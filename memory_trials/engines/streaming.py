@@ -30,7 +30,7 @@ CELLS = ("memory_cell",)  # in the order of net.h's enumeration
 _INTS = (
     "cell", "units", "inputs", "outputs", "real_input", "real_target", "every_step", "by_sequence", "through",
     "output_bias", "block_size", "recurrent", "output_gate", "plain", "input_gate_bias", "output_gate_bias",
-    "cell_bias",
+    "cell_bias", "dormant",
 )  # fmt: skip
 _POSSIBLE = 32  # bits of what may follow
 
@@ -127,10 +127,17 @@ class Program:
         """From a state's arrays, or some trials of them."""
         return State(**arrays)
 
-    def train(self, state: State, sequences: Sequences, first_only: Int[np.ndarray, " T"] | None = None) -> Errors:
+    def train(
+        self,
+        state: State,
+        sequences: Sequences,
+        first_only: Int[np.ndarray, " T"] | None = None,
+        dormant: bool = False,
+    ) -> Errors:
         """Train each trial on its sequences, one after another; `state` is changed in place.
 
-        first_only: on how many of them, from the first on; the others are none to it.
+        first_only: on how many of them, from the first on; the others are none to it. dormant: as if there were no
+        cell: outputs see inputs alone, and no other weight moves.
         """
         if first_only is not None:
             if np.shape(first_only) != (len(state.parameters),):
@@ -139,13 +146,17 @@ class Program:
             sequences = Sequences(
                 np.where(taken, sequences.lengths, np.int32(0)), sequences.x, sequences.y, sequences.possible
             )
-        return self._run(state, sequences, training=True)
+        return self._run(state, sequences, training=True, dormant=dormant)
 
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
         """What each trial, as it is, says of its sequences. last_step_only: judged by each one's last step."""
         return self._run(state, sequences, training=False, last_step_only=last_step_only)
 
-    def _run(self, state: State, sequences: Sequences, training: bool, last_step_only: bool = False) -> Errors:
+    def _run(
+        self, state: State, sequences: Sequences, training: bool, last_step_only: bool = False, dormant: bool = False
+    ) -> Errors:
+        setting = _Setting.from_buffer_copy(self._setting)
+        setting.dormant = dormant
         parameters = state.parameters
         trials, count = np.shape(sequences.lengths)
         if (
@@ -163,7 +174,7 @@ class Program:
         )
         results = _Errors(*map(pointer, errors))
         enough_memory = self._library.memory_trials_stream(
-            ctypes.byref(self._setting), training, ctypes.byref(data), parameters.ctypes.data, ctypes.byref(results)
+            ctypes.byref(setting), training, ctypes.byref(data), parameters.ctypes.data, ctypes.byref(results)
         )
         if not enough_memory:
             raise MemoryError("not enough memory for the steps of a sequence")

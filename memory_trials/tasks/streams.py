@@ -20,7 +20,7 @@ from memory_trials.tasks import grammar
 from memory_trials.tasks.draws import above, below, normal, unit, words
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int, Int32, Int64, UInt32
+    from jaxtyping import Bool, Float32, Int, Int32, Int64, UInt32
 
 Purpose = Literal["train", "check", "test"]
 CHUNK = 64_000  # words that are worked on at a time: they, and what is made of them, stay near a core
@@ -44,6 +44,21 @@ class Sequences:
     x: Int32[np.ndarray, "T S"] | Float32[np.ndarray, "T S I"]
     y: Int32[np.ndarray, "T S"] | Int32[np.ndarray, "T N"] | Float32[np.ndarray, "T N"]
     possible: UInt32[np.ndarray, "T S"] | None = None
+
+
+def of_trials(sequences: Sequences, which: Bool[np.ndarray, " T"]) -> Sequences:
+    """Those of some of the trials."""
+    arrays = {name: None if array is None else array[which] for name, array in vars(sequences).items()}
+    return Sequences(**arrays)
+
+
+def first_of_each(sequences: Sequences, count: int) -> Sequences:
+    """The first `count` sequences of each trial."""
+    steps = int(sequences.lengths[:, :count].sum(axis=1).max())
+    per_step = sequences.y.shape[1] == sequences.x.shape[1]
+    possible = None if sequences.possible is None else sequences.possible[:, :steps]
+    y = sequences.y[:, : steps if per_step else count]
+    return Sequences(sequences.lengths[:, :count], sequences.x[:, :steps], y, possible)
 
 
 @dataclass(frozen=True)

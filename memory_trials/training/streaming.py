@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
 SHARD = 16  # trials: two vectors of the engine
 POINTS = 200  # checks at most whose errors and verdicts are kept, evenly spread over the logarithm of their numbers
+FALLS = 0.01  # an error that falls by less than this share from one block to the next has stopped to decrease
 TESTED_AT_ONCE = 256  # sequences; a trial that fails among them is not tested on more
+FEW = 8  # sequences that are tested before all others
 GUESSED_AT_ONCE = 16  # likewise, since almost every guess fails at once
 
 
@@ -132,7 +134,7 @@ def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
 
     done: looks so far. until/*: after how many sequences each criterion was met, 0: not yet. recent/*: of the last
     training sequences that a criterion asks for, the largest and the mean error. since: the sum of errors since the
-    last of `checks`, and how many sequences that were.
+    last of `checks`, and how many sequences that were. awake: the cell is there; error: of the last block before it was.
     """
     shape = streams.shape(job.stream)
     weights = published.initial_weights(job.model, shape.inputs, shape.outputs, seeds)
@@ -145,6 +147,8 @@ def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
         "done": np.zeros(count, np.int64),
         "losses": np.zeros((count, len(job.checks)), np.float32),
         "since": np.zeros((count, 2), np.float64),
+        "awake": np.full(count, job.model.cell_options.get("added") != "later"),
+        "error": np.full(count, np.inf),
         "recent/worst": np.full((count, recent), np.inf, np.float32),
         "recent/absolute": np.full((count, recent), np.inf, np.float32),
         **{f"until/{name}": np.zeros(count, np.int64) for name in criteria},
@@ -179,13 +183,13 @@ def _train_shard(
         else:
             state = program.resume(_section(running, "state/"))
             sequences = streams.draw(job.stream, running["seeds"], "train", done, job.interval)
-            _remember(job, running, done, program.train(state, sequences))
+            errors = _train_block(program, state, sequences, running)
+            _remember(job, running, done, errors)
             running |= {f"state/{name}": array for name, array in state.arrays().items()}
             done += 1
             met = {
-                name: _met_in_training(criterion, running) if criterion.on == "train" else exam.passed(
-                    name, criterion, state, running["seeds"]
-                )
+                name: running["awake"] & (_met_in_training(criterion, running) if criterion.on == "train" else
+                                          exam.passed(criterion, state, running["seeds"]))
                 for name, criterion in criteria.items()
             }  # fmt: skip
             weights = dict(zip(_names(job), program.weights(state)))
@@ -213,7 +217,30 @@ def _train_shard(
             for name, array in running.items():
                 batch[name][active] = array
             keep({name: array.copy() for name, array in batch.items()})
-    return {name: array for name, array in batch.items() if not name.startswith(("state/", "recent/", "since"))}
+    return {name: array for name, array in batch.items() if not name.startswith(("state/", "recent/", "since", "awake", "error"))}
+
+
+def _train_block(
+    program: Program, state: streaming.State, sequences: streams.Sequences, running: TrialBatch
+) -> Errors:
+    """Train each trial on its block of sequences. A cell that is added later is added after the first block whose mean
+    absolute error is not less, by `FALLS`, than that of the block before."""
+    dormant = ~running["awake"]
+    if not dormant.any():
+        return program.train(state, sequences)
+    whole = Errors(*(np.empty(sequences.lengths.shape, np.bool_ if name == "right" else np.float32) for name in Errors._fields))
+    for which in (running["awake"].copy(), dormant):
+        if which.any():
+            some = program.resume({name: array[which] for name, array in state.arrays().items()})
+            errors = program.train(some, streams.of_trials(sequences, which), dormant=bool(which is dormant))
+            for name, array in some.arrays().items():
+                state.arrays()[name][which] = array
+            for array, found in zip(whole, errors):
+                array[which] = found
+    error = whole.absolute.astype(np.float64).mean(axis=1)
+    running["awake"] |= error > (1 - FALLS) * running["error"]
+    running["error"] = error
+    return whole
 
 
 def _remember(job: StreamingJob, running: TrialBatch, done: int, errors: Errors) -> None:
@@ -263,16 +290,18 @@ class Exam:
         """Trials have left."""
         self._drawn.clear()
 
-    def passed(
-        self, name: str, criterion: Criterion, state: streaming.State, seeds: np.ndarray
-    ) -> Bool[np.ndarray, " T"]:
+    def passed(self, criterion: Criterion, state: streaming.State, seeds: np.ndarray) -> Bool[np.ndarray, " T"]:
         """Which trials meet the criterion; nobody is tested on more than is needed to tell."""
-        whole = criterion.judged == "most_active"  # the two sets of the grammar's strings are drawn together
-        size = criterion.sequences if whole else min(self.at_once, criterion.sequences)
+        together = criterion.judged == "most_active"  # the two sets of the grammar's strings are drawn together
+        size = criterion.sequences if together else min(self.at_once, criterion.sequences)
         wrong, error = np.zeros(len(seeds), np.int64), np.zeros(len(seeds))
-        going = np.arange(len(seeds))
-        for block in range(-(-criterion.sequences // size)):
-            sequences = self._sequences(block, size, seeds[going])
+        going = np.flatnonzero(self._can_pass(criterion, state, seeds, size))
+        wrong[:] = criterion.wrong + 1
+        wrong[going] = 0
+        for block in range(-(-criterion.sequences // size) if len(going) else 0):
+            sequences = streams.of_trials(self._sequences(block, size, seeds), going) if block == 0 else (
+                self._sequences(block, size, seeds[going])
+            )
             some = state if len(going) == len(seeds) else self.program.resume(
                 {name: array[going] for name, array in state.arrays().items()}
             )  # fmt: skip
@@ -288,6 +317,17 @@ class Exam:
         if criterion.mean_error is not None:
             met &= error / criterion.sequences < criterion.mean_error
         return met
+
+    def _can_pass(
+        self, criterion: Criterion, state: streaming.State, seeds: np.ndarray, size: int
+    ) -> Bool[np.ndarray, " T"]:
+        """Whom the first few sequences do not rule out: most trials at most looks."""
+        few = min(FEW, size)
+        errors = self.program.test(
+            state, streams.first_of_each(self._sequences(0, size, seeds), few), criterion.last_step_only
+        )
+        right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
+        return (~right).sum(axis=1) <= criterion.wrong
 
     def _sequences(self, block: int, size: int, seeds: np.ndarray) -> streams.Sequences:
         drawn = self._drawn.get(block)
@@ -313,7 +353,7 @@ def _guess(
         state = program.start(weights)
         open_still = ~met[decides]
         for name, criterion in criteria.items():
-            passed = exam.passed(name, criterion, state, seeds)
+            passed = exam.passed(criterion, state, seeds)
             for key, array in zip(names, weights):
                 kept = best.setdefault(key, array.copy())
                 if name == decides:
