@@ -69,7 +69,7 @@ class GeneratedSettings(Section):
 
 Task = Literal["reber", "keys", "distractors", "two_sequence", "adding", "multiplication", "temporal_order"]
 TAKES = {  # a stream's settings besides its task, and their defaults
-    "reber": {},
+    "reber": {"different": False},
     "keys": {"length": 100, "middle": "counting"},
     "distractors": {"length": 50, "symbols": 50},
     "two_sequence": {"length": 100, "signal": 3, "noisy_signal": False, "noisy_targets": False},
@@ -84,6 +84,7 @@ class StreamSettings(Section):
 
     length: T of Hochreiter & Schmidhuber (1997), for keys their p, for distractors their q. signal: for two_sequence
     their N, for temporal_order how many symbols' order counts. wrong: of the last 2,000 sequences, at most.
+    different: no string of reber's two sets comes twice.
     """
 
     task: Task
@@ -94,6 +95,7 @@ class StreamSettings(Section):
     middle: Literal["counting", "random"] | None = None
     noisy_signal: bool | None = None
     noisy_targets: bool | None = None
+    different: bool | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -103,7 +105,7 @@ class StreamSettings(Section):
             return given
         for name in given:
             if name in cls.model_fields and name not in ("task", *defaults) and given[name] is not None:
-                takes = ", ".join(defaults) or "no other setting"
+                takes = ", ".join(defaults)
                 raise ValueError(f"{name} is none of the settings of the task {given['task']}, which takes {takes}")
         return defaults | {name: value for name, value in given.items() if value is not None}
 

@@ -8,6 +8,7 @@ is which of the two it was, T or P.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +51,7 @@ SYMBOL = np.array([SYMBOLS.index(c[bit][0]) for c in EMBEDDED.values() for bit i
 NEXT = np.array([STATES[c[bit][1]] for c in EMBEDDED.values() for bit in (0, -1)] + [STATES["done"]] * 2)
 POSSIBLE = np.array([sum(1 << SYMBOLS.index(s) for s, _ in c) for c in EMBEDDED.values()] + [0], np.uint32)
 
+PORTION = 2048  # strings that are made together
 BITS = 128  # that choose, one a symbol; a longer string, one in 10^16, takes the way out from there
 WORDS = BITS // 32
 LONGEST = BITS + 4  # steps: the symbols that are still to come in a loop's worst state, V V E T E, without the last one
@@ -75,29 +77,43 @@ class _String(NamedTuple):
 
 
 @functools.lru_cache(256)  # 20 ms and 200 kB each; more trials are hardly trained at once
-def sets(seed: int) -> tuple[Strings, frozenset[bytes]]:
-    """A trial's 2 * SET_SIZE different strings: those that it is trained on, and then the others; their symbols.
+def sets(seed: int, different: bool = False) -> tuple[Strings, frozenset[bytes]]:
+    """A trial's 2 * SET_SIZE strings: those that it is trained on, and then the others; their symbols.
 
-    They are the first different ones of a random stream, dealt alternately, so that both sets are alike.
+    The first set are random strings as they come, the short ones again and again; the second one those after them that
+    are not in the first. different: no string comes twice, which makes strings half as long again; they are the
+    first different ones of the stream, dealt alternately, so that both sets are alike.
     """
-    found: dict[bytes, _String] = {}
-    first, portion = 0, 2048
-    while len(found) < 2 * SET_SIZE:
-        for string in _walks(words(seed, "reber sets", first, portion, WORDS)):
+    stream = _stream(seed)
+    if different:
+        found: dict[bytes, _String] = {}
+        while len(found) < 2 * SET_SIZE:
+            string = next(stream)
             found.setdefault(string.symbols.tobytes(), string)
-        first += portion
-    strings = list(found.values())[: 2 * SET_SIZE]
-    return _joined(strings[::2] + strings[1::2]), frozenset(string.symbols.tobytes() for string in strings)
+        strings = list(found.values())
+        strings = strings[::2] + strings[1::2]
+    else:
+        strings = list(itertools.islice(stream, SET_SIZE))
+        known = {string.symbols.tobytes() for string in strings}
+        others = (string for string in stream if string.symbols.tobytes() not in known)
+        strings += itertools.islice(others, SET_SIZE)
+    return _joined(strings), frozenset(string.symbols.tobytes() for string in strings)
 
 
-def training(seed: int, first: int, count: int) -> Strings:
+def _stream(seed: int) -> Iterator[_String]:
+    """Random strings without end."""
+    for first in itertools.count(step=PORTION):
+        yield from _walks(words(seed, "reber sets", first, PORTION, WORDS))
+
+
+def training(seed: int, first: int, count: int, different: bool = False) -> Strings:
     """Strings `first` to `first + count` of what a trial is trained on: picked at random from its training set."""
-    return _picked(sets(seed)[0], below(words(seed, "reber train", first, count, 1)[:, 0], SET_SIZE))
+    return _picked(sets(seed, different)[0], below(words(seed, "reber train", first, count, 1)[:, 0], SET_SIZE))
 
 
-def unseen(seed: int, first: int, count: int) -> Strings:
+def unseen(seed: int, first: int, count: int, different: bool = False) -> Strings:
     """Random strings that are in neither set: of each, the first that is not, of a random stream of its own."""
-    known = sets(seed)[1]
+    known = sets(seed, different)[1]
     found: dict[int, _String] = {}
     waiting, attempt = list(range(count)), 0
     while waiting:

@@ -178,7 +178,7 @@ def draw(stream: StreamSettings, seeds: Int64[np.ndarray, " T"], purpose: Purpos
 
 def _of_trial(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     if stream.task == "reber":
-        return _reber(seed, purpose, first, count)
+        return _reber(seed, purpose, first, count, bool(stream.different))
     told = stream.model_dump(exclude_none=True, exclude={"wrong"})  # what is right does not change what is drawn
     name = json.dumps(told | {"purpose": purpose}, sort_keys=True)
     task, head = TASKS[stream.task]
@@ -197,14 +197,14 @@ def _joined(parts: list[Drawn]) -> Drawn:
     return Drawn(lengths, x, y)
 
 
-def _reber(seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
+def _reber(seed: int, purpose: Purpose, first: int, count: int, different: bool) -> Drawn:
     if purpose == "train":
-        return Drawn(*grammar.training(seed, first, count))
+        return Drawn(*grammar.training(seed, first, count, different))
     if purpose == "test":
-        return Drawn(*grammar.unseen(seed, first, count))
+        return Drawn(*grammar.unseen(seed, first, count, different))
     if count != 2 * grammar.SET_SIZE:
         raise ValueError(f"both sets hold {2 * grammar.SET_SIZE} strings, not {count}")
-    return Drawn(*grammar.sets(seed)[0])
+    return Drawn(*grammar.sets(seed, different)[0])
 
 
 class _Portion(NamedTuple):
