@@ -157,8 +157,10 @@ class MemoryCellOptions(Section):
     """Of the memory cell as published in 1997; `model.units` are its cells, in blocks that share their gates.
 
     connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; or B, where
-    they see the inputs alone, and outputs see inputs and cells. squashing: paper (g from -2 to 2, h from -1 to 1) or
-    plain (g from 0 to 1, h the identity). biases: of cells, of output units. weights: drawn uniformly within +- this.
+    they see the inputs alone, and outputs see inputs and cells. squashing: as the paper's
+    equations have it (g from -2 to 2, h from -1 to 1), as its table's caption (g from -1 to 1, h from -2 to 2), or plain
+    (g from 0 to 1, h the identity).
+    biases: of cells, of output units. weights: drawn uniformly within +- this.
     added: the cells are there at first, or later: once the error of outputs that see only inputs stops to decrease.
     """
 
@@ -169,7 +171,7 @@ class MemoryCellOptions(Section):
     output_gate_bias: Biases = None
     cell_bias: bool = False
     output_bias: bool = False
-    squashing: Literal["paper", "plain"] = "paper"
+    squashing: Literal["equations", "caption", "plain"] = "equations"
     weights: Annotated[float, Field(gt=0, le=1000)] = 0.1
     added: Literal["at_first", "later"] = "at_first"
 

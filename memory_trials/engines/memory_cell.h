@@ -168,8 +168,8 @@ INLINE void memory_cell_step(Net *net, size_t step, ivec alive, const int whole)
     }
     for (size_t cell = 0; cell < c->cells; cell++) {
         const vec squashed = nets[c->gates + cell], gate = nets[cell / c->size];
-        const vec g = s.plain ? logistic_of(squashed) : (vec)(2.0f * squashed);
-        const vec slope = s.plain ? g * (1.0f - g) : 1.0f - squashed * squashed;
+        const vec g = s.plain ? logistic_of(squashed) : (vec)(s.range_of_g * squashed);
+        const vec slope = s.plain ? (vec)(g * (1.0f - g)) : (vec)(0.5f * s.range_of_g * (1.0f - squashed * squashed));
         factor[cell] = slope * gate;
         factor[c->cells + cell] = g * (gate * (1.0f - gate));
         const vec state = fma_of(gate, g, c->state[cell]);
@@ -178,7 +178,8 @@ INLINE void memory_cell_step(Net *net, size_t step, ivec alive, const int whole)
     }
     if (!s.plain) squash(nets + c->gates, c->cells);
     for (size_t cell = 0; cell < c->cells; cell++) {
-        const vec h = nets[c->gates + cell], y = s.output_gate ? (vec)(c->y[c->blocks + cell / c->size] * h) : h;
+        const vec h = s.plain ? (vec)nets[c->gates + cell] : (vec)(s.range_of_h * nets[c->gates + cell]);
+        const vec y = s.output_gate ? (vec)(c->y[c->blocks + cell / c->size] * h) : (vec)h;
         c->squashed[cell] = h;
         c->y[c->gates + cell] = y;
     }
@@ -218,7 +219,8 @@ static void memory_cell_backward(const Net *group, size_t step, ivec alive) {
         for (size_t cell = block * c->size; cell < (block + 1) * c->size; cell++) {
             const vec h = c->squashed[cell], gradient = net->seen_gradient[cell];
             const vec by_h = s->output_gate ? (vec)(gate * gradient) : gradient;
-            c->error[cell] = s->plain ? by_h : (vec)(by_h * fma_of(-0.5f * h, h, splat(0.5f)));
+            const vec slope = s->range_of_h * fma_of(-0.5f * (h / s->range_of_h), h / s->range_of_h, splat(0.5f));
+            c->error[cell] = s->plain ? by_h : (vec)(by_h * slope);
             sum = fma_of(h, gradient, sum);
         }
         if (s->output_gate) c->gate_error[block] = gate * (1.0f - gate) * sum;

@@ -18,6 +18,7 @@ typedef struct {
     int32_t input_gate_bias, output_gate_bias, cell_bias;
     int32_t dormant; /* there is no cell yet: it says nothing, and does not learn */
     float learning_rate;
+    float range_of_g, range_of_h; /* of the memory cell where it is not plain: g from -range to range, and h */
 } Setting;
 
 /* A group at work. Arrays of numbers hold a vector for each, with a lane for each trial. Weights stand in the order of

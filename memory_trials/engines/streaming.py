@@ -32,13 +32,15 @@ _INTS = (
     "output_bias", "block_size", "recurrent", "output_gate", "plain", "input_gate_bias", "output_gate_bias",
     "cell_bias", "dormant",
 )  # fmt: skip
+_FLOATS = ("learning_rate", "range_of_g", "range_of_h")
+RANGES = {"equations": (2, 1), "caption": (1, 2), "plain": (1, 1)}  # of g and h
 _POSSIBLE = 32  # bits of what may follow
 
 
 class _Setting(ctypes.Structure):
     """As in net.h."""
 
-    _fields_ = [*((name, ctypes.c_int32) for name in _INTS), ("learning_rate", ctypes.c_float)]
+    _fields_ = [*((name, ctypes.c_int32) for name in _INTS), *((name, ctypes.c_float) for name in _FLOATS)]
 
 
 class _Sequences(ctypes.Structure):
@@ -109,6 +111,8 @@ class Program:
             output_gate_bias=options.output_gate_bias is not None,
             cell_bias=options.cell_bias,
             learning_rate=training.learning_rate,
+            range_of_g=RANGES[options.squashing][0],
+            range_of_h=RANGES[options.squashing][1],
         )
         shapes = weight_shapes(model, shape.inputs, shape.outputs)
         self.names, self.shapes = list(shapes), list(shapes.values())
