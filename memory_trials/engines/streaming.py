@@ -1,8 +1,8 @@
 """Endless streams of sequences: streaming.c, compiled once for this processor and called through ctypes.
 
 It trains the cells of `models.published`, and lstm, gru and simple_rnn as Keras has them: many trials at once, one in
-each lane of a vector. A trial's bits depend on neither: streaming.c defines its arithmetic, and `LIBRARY.identity` names
-that alone.
+each lane of a vector. A trial's bits depend on neither: streaming.c defines its arithmetic, and `LIBRARY.identity`
+names that alone.
 """
 
 from __future__ import annotations

@@ -15,9 +15,12 @@ import numpy as np
 
 from memory_trials.models import initializers
 from memory_trials.settings import PUBLISHED_CELLS, Biases, MemoryCellOptions, ModelSettings
+from memory_trials.tasks.streams import Shape
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int
+
+GUESSED = 100.0  # guessed weights are within +- this
 
 
 def weight_shapes(model: ModelSettings, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
@@ -79,6 +82,22 @@ def hidden_biases(cells: int, options: MemoryCellOptions) -> list[tuple[int, Bia
     return [(size, biases) for size, biases in kinds if biases is not None]
 
 
+def guesses(
+    model: ModelSettings, shape: Shape, seeds: Int[np.ndarray, " T"], number: int
+) -> list[Float32[np.ndarray, "T ..."]]:
+    """Each trial's guess of this number, from 0: all weights and biases uniform within +-100, whatever options say, and
+    none of them learned (Schmidhuber & Hochreiter 1996, "Guessing can outperform many long time lag algorithms")."""
+    shapes = weight_shapes(model, shape.inputs, shape.outputs)
+    return _by_shapes(initializers.uniform(GUESSED, sum(map(prod, shapes.values())), seeds, number), shapes)
+
+
+def _by_shapes(
+    weights: Float32[np.ndarray, "T P"], shapes: dict[str, tuple[int, ...]]
+) -> list[Float32[np.ndarray, "T ..."]]:
+    ends = np.cumsum([prod(shape) for shape in shapes.values()])
+    return [array.reshape(-1, *shape) for array, shape in zip(np.split(weights, ends[:-1], axis=1), shapes.values())]
+
+
 def initial_weights(
     model: ModelSettings, inputs: int, outputs: int, seeds: Int[np.ndarray, " T"]
 ) -> list[Float32[np.ndarray, "T ..."]]:
@@ -88,11 +107,7 @@ def initial_weights(
         return initializers.initial_weights(model, inputs, outputs, seeds)
     options, shapes = model.published_options, weight_shapes(model, inputs, outputs)
     drawn = initializers.uniform(options.weights, sum(map(prod, shapes.values())), seeds)
-    ends = np.cumsum([prod(shape) for shape in shapes.values()])
-    weights = {
-        name: array.reshape(-1, *shape)
-        for (name, shape), array in zip(shapes.items(), np.split(drawn, ends[:-1], axis=1))
-    }
+    weights = dict(zip(shapes, _by_shapes(drawn, shapes)))
     if isinstance(options, MemoryCellOptions):
         first = 0
         for size, biases in hidden_biases(model.units, options):

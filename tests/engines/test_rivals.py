@@ -7,7 +7,7 @@ import pytest
 
 from memory_trials.engines import streaming
 from memory_trials.errors import UserError
-from memory_trials.models.published import initial_weights, weight_count
+from memory_trials.models.published import guesses, initial_weights, weight_count
 from memory_trials.settings import ModelSettings, StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
 from memory_trials.tasks.streams import Sequences, Shape
@@ -238,13 +238,15 @@ def test_a_trial_is_the_same_in_any_company_and_in_portions(cell, name, update, 
     assert together.parameters.tobytes() == frozen
 
 
-def test_keras_cells_begin_as_keras_does():
-    from tests import plain_keras
-
-    for cell in KERAS_CELLS:
-        theirs = plain_keras.model(7, cell, units=4).get_weights()
-        mine = initial_weights(ModelSettings(cell=cell, units=4), 5, 5, np.array([7]))
-        assert all(np.abs(a[0] - b).max() < 1e-6 for a, b in zip(mine, theirs))
+@pytest.mark.parametrize("cell", ["chunker", "fully_recurrent", *KERAS_CELLS])
+def test_initial_weights_fit(cell):
+    ours = program(SYMBOLS, cell, units=4, update="sequence")
+    weights = ours.weights(ours.start(initial_weights(ModelSettings(cell=cell, units=4), 4, 4, np.array([7, 8]))))
+    assert [array.shape[1:] for array in weights] == ours.shapes
+    if cell == "lstm":
+        assert (weights[2] == np.repeat([0, 1, 0, 0], 4)).all()
+    assert np.abs(weights[0]).max() <= (0.2 if cell not in KERAS_CELLS else 1)
+    assert len(np.unique(weights[0])) == weights[0].size
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
@@ -256,3 +258,24 @@ def test_what_is_not_trained_is_said(arguments, sentence):
     with pytest.raises(UserError) as error:
         program(**({"shape": SYMBOLS} | arguments))
     assert str(error.value) == sentence
+
+
+def test_guesses_are_the_same_in_any_company_and_solve_what_is_easy():
+    """Which of two symbols came first, three steps ago: two of the three weights of one unit must suit each other."""
+    shape = Shape(inputs=3, outputs=1, real_input=False, real_target=True, every_step=False, longest=4)
+    model = ModelSettings(cell="fully_recurrent", units=1)
+    ours = streaming.Program(model, TrainingSettings(optimizer="guess"), shape)
+    seeds = np.arange(40)
+    x = np.tile(np.array([0, 2, 2, 2, 1, 2, 2, 2], np.int32), (40, 1))
+    data = Sequences(np.full((40, 2), 4, np.int32), x, np.tile(np.array([0, 1], np.float32), (40, 1)))
+    solved, drawn = np.zeros(40, bool), []
+    for number in range(100):
+        weights = guesses(model, shape, seeds, number)
+        drawn.append(np.concatenate([array.reshape(40, -1) for array in weights], axis=1))
+        solved |= (ours.test(ours.start(weights), data).worst < 0.2).all(axis=1)
+    assert solved.mean() > 0.5
+    some = guesses(model, shape, seeds[[30, 2]], 7)
+    assert all((a == b[[30, 2]]).all() for a, b in zip(some, guesses(model, shape, seeds, 7)))
+    drawn = np.stack(drawn)
+    assert np.abs(drawn).max() <= 100 and abs(drawn.mean()) < 1 and abs(drawn.std() - 100 / 3**0.5) < 0.5
+    assert len(np.unique(drawn)) > 0.99 * drawn.size  # no guess is one of before
