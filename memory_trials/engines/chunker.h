@@ -16,9 +16,7 @@
 
 #include "fully_recurrent.h"
 
-#ifndef UNEXPECTED
 #define UNEXPECTED 0.2f
-#endif
 
 typedef struct {
     FullyRecurrent automatizer, chunker;
@@ -103,12 +101,7 @@ static void chunker_backward(Net *net, size_t step, ivec alive) {
     squash(imitated, units);
     for (size_t i = 0; i < units; i++) {
         const vec y = logistic_of(imitated[i]);
-#ifdef TARGET_X
-        read_out(&c->net, 0);
-        imitated[i] = (y - c->net.outputs[inputs - 1]) * (y * (1.0f - y));
-#else
         imitated[i] = (y - c->net.seen[i]) * (y * (1.0f - y));
-#endif
     }
     size_t weight = c->imitation;
     for (size_t u = 0; u < units; u++)

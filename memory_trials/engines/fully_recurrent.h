@@ -80,7 +80,7 @@ static void fully_recurrent_begin(Net *net) {
 /* Unit k's sensitivities to the weights of unit j: through the units of the step before and, where it is itself, by the
    source that the weight is of. */
 static void fully_recurrent_sense(Net *net, size_t step, size_t k, size_t j, const vec *before, vec slope, ivec alive) {
-    FullyRecurrent *f = net->cell;
+    const FullyRecurrent *f = net->cell;
     const size_t inputs = f->inputs, units = f->units, sources = f->sources;
     const vec *recurrent = net->weights + inputs * units + k;
     const vec *own = f->sensitivity + (k * units + j) * sources;
