@@ -154,10 +154,10 @@ def floats(every: int) -> np.ndarray:
     return np.arange(0, 2**32, every, dtype=np.uint32).view(np.float32)
 
 
-def build(compiler: list[str], tuning: list[str], path: Path) -> None:
-    """battery.c with native.c in it, with the flags that native.c is compiled with; later ones count."""
+def build(compiler: list[str], tuning: list[str], path: Path, source: Path = SOURCE) -> None:
+    """battery.c, or another one, with the engine in it, with the flags that it is compiled with; later ones count."""
     flags = [flag for flag in FLAGS if flag not in ("-shared", "-fPIC")]
-    command = [*compiler, *flags, *tuning, "-I", str(native.LIBRARY.source.parent), str(SOURCE), "-o", str(path), "-lm"]
+    command = [*compiler, *flags, *tuning, "-I", str(native.LIBRARY.source.parent), str(source), "-o", str(path), "-lm"]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 

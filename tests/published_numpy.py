@@ -7,6 +7,34 @@ of the weights.
 
 import numpy as np
 
+from memory_trials.settings import ModelSettings
+from memory_trials.tasks.streams import Shape
+
+
+def memory_cell(cells, **options):
+    return ModelSettings(cell="memory_cell", units=cells, cell_options=options)
+
+
+def distractors(p):
+    return memory_cell(2, weights=0.2), Shape(p + 4, 2, False, False, False, 60), 6 * p + 64
+
+
+GATED = {"output_gate_bias": "random", "cell_bias": True, "output_bias": True}
+REBER, LINE = Shape(7, 7, False, False, True, 30), Shape(1, 1, True, True, False, 110)
+PAIRS = Shape(2, 1, True, True, False, 110)
+# of the paper's table of conditions: model, shape of its task, number of weights
+ARCHITECTURES = {
+    "1 4x1": (memory_cell(4, weights=0.2, output_gate_bias=[-1.0, -2.0, -3.0, -4.0], input_gate_bias="random"), REBER, 264),
+    "1 3x2": (memory_cell(6, block_size=2, weights=0.2, output_gate_bias=[-1.0, -2.0, -3.0], input_gate_bias="random"), REBER, 276),
+    "2a": (memory_cell(1, connected="B", output_gate=False, squashing="plain", weights=0.2), Shape(101, 101, False, False, True, 101), 10504),
+    **{f"2c {p}": distractors(p) for p in (50, 100, 200, 500, 1000)},
+    "3": (memory_cell(3, input_gate_bias=[-1.0, -3.0, -5.0], output_gate_bias=[-2.0, -4.0, -6.0], cell_bias=True), LINE, 102),
+    "4": (memory_cell(4, block_size=2, input_gate_bias=[-3.0, -6.0], **GATED), PAIRS, 93),
+    "5": (memory_cell(4, block_size=2, input_gate_bias="random", **GATED), PAIRS, 93),
+    "6a": (memory_cell(4, block_size=2, input_gate_bias=[-2.0, -4.0], **GATED), Shape(8, 4, False, False, False, 110), 156),
+    "6b": (memory_cell(6, block_size=2, input_gate_bias=[-2.0, -4.0, -6.0], **GATED), Shape(8, 8, False, False, False, 110), 308),
+}  # fmt: skip
+
 
 def logistic(x):
     return 1 / (1 + np.exp(-x))

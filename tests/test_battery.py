@@ -1,4 +1,5 @@
-"""native.c's arithmetic: the same bits by every compiler, for every processor; and its functions, which are its own."""
+"""The arithmetic of native.c and streaming.c: the same bits by every compiler, for every processor; and its functions,
+which are their own."""
 
 import ctypes
 import json
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from memory_trials.engines import compiler
-from tests import battery
+from tests import battery, streaming_battery
 
 pytestmark = pytest.mark.skipif(compiler.compiler() is None, reason="no C compiler")
 
@@ -22,6 +23,8 @@ BUILDS = [
     (command, f"-march={name}", level) for command in ("gcc", "clang") for name in X86 for level in ("-O2", "-O3")
 ]
 BUILDS += [(ARM, "-static", level) for level in ("-O2", "-O3")]
+# and however many lanes a vector has
+STREAMING_BUILDS = [*BUILDS, *(("gcc", "-march=x86-64-v3", f"-DLANES={lanes}") for lanes in (4, 16, 32))]
 
 
 def missing(command: str, tuning: str) -> str | None:
@@ -36,15 +39,23 @@ def missing(command: str, tuning: str) -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The battery's programs, two compilers at a time."""
-    folder = tmp_path_factory.mktemp("builds")
-    paths = {of: folder / str(number) for number, of in enumerate(BUILDS) if missing(*of[:2]) is None}
+def built_from(source, builds, folder):
+    """Programs by how they are built, two compilers at a time."""
+    paths = {of: folder / str(number) for number, of in enumerate(builds) if missing(*of[:2]) is None}
     with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(lambda item: battery.build([item[0][0]], list(item[0][1:]), item[1]), paths.items()):
+        for _ in pool.map(lambda item: battery.build([item[0][0]], list(item[0][1:]), item[1], source), paths.items()):
             pass
     return paths
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return built_from(battery.SOURCE, BUILDS, tmp_path_factory.mktemp("builds"))
+
+
+@pytest.fixture(scope="module")
+def built_streaming(tmp_path_factory):
+    return built_from(streaming_battery.SOURCE, STREAMING_BUILDS, tmp_path_factory.mktemp("streaming"))
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +74,28 @@ def test_every_compiler_makes_the_same_bits_for_every_processor(of, built, given
         pytest.skip(reason)
     emulated = ["qemu-aarch64"] if of[0] == ARM else []
     assert battery.digest_of([*emulated, str(built[of])], given) == known
+
+
+@pytest.fixture(scope="module")
+def streams() -> bytes:
+    return b"".join(map(streaming_battery.written, streaming_battery.cases()))
+
+
+@pytest.mark.parametrize("of", STREAMING_BUILDS, ids=" ".join)
+def test_so_it_is_with_streams(of, built_streaming, streams):
+    if reason := missing(*of[:2]):
+        pytest.skip(reason)
+    emulated = ["qemu-aarch64"] if of[0] == ARM else []
+    found = battery.run([*emulated, str(built_streaming[of])], streams)
+    assert streaming_battery.digest(found) == json.loads(streaming_battery.DIGEST.read_text())["trials"]
+
+
+def test_the_library_of_streams_makes_these_bits_too():
+    results = [streaming_battery.trained(case) for case in streaming_battery.cases()]
+    known = json.loads(streaming_battery.DIGEST.read_text())["trials"]
+    assert streaming_battery.digest(b"".join(results)) == known
+    nan = np.float32(np.nan).tobytes()
+    assert len(set(results)) == len(results) > 40 and sum(nan in result for result in results) > 10
 
 
 def test_the_library_makes_these_bits_too(known):

@@ -96,7 +96,7 @@ static void memory_cell_begin(Net *net) {
 }
 
 /* Of up to 8 traces of a row, what the steps that wait add to them, step after step. */
-INLINE void add_steps(size_t width, MemoryCell *c, vec *trace, size_t row, size_t first, ivec alive, int whole) {
+INLINE void add_steps(size_t width, const MemoryCell *c, vec *trace, size_t row, size_t first, ivec alive, int whole) {
     vec sums[8];
     for (size_t w = 0; w < width; w++) sums[w] = trace[first + w];
     for (size_t step = 0; step < c->waiting; step++) {
@@ -106,7 +106,8 @@ INLINE void add_steps(size_t width, MemoryCell *c, vec *trace, size_t row, size_
     for (size_t w = 0; w < width; w++) trace[first + w] = whole ? sums[w] : select_of(alive, sums[w], trace[first + w]);
 }
 
-INLINE void memory_cell_trace(MemoryCell *c, ivec alive, int whole) {
+INLINE void memory_cell_trace(MemoryCell *own, ivec alive, int whole) {
+    const MemoryCell copy = *own, *c = &copy;
     const size_t columns = 2 * c->cells;
     for (size_t row = 0; row < c->rows; row++) {
         vec *trace = c->traces + row * columns;
@@ -115,7 +116,7 @@ INLINE void memory_cell_trace(MemoryCell *c, ivec alive, int whole) {
         if (columns - first >= 4) add_steps(4, c, trace, row, first, alive, whole), first += 4;
         if (columns - first >= 2) add_steps(2, c, trace, row, first, alive, whole);
     }
-    c->waiting = 0;
+    own->waiting = 0;
 }
 
 /* The traces of the one input that is 1: of every lane another one. */
@@ -138,25 +139,26 @@ INLINE void memory_cell_trace_index(MemoryCell *c, const int32_t *index, const v
     }
 
 INLINE void memory_cell_step(Net *net, size_t step, ivec alive, const int whole) {
-    const Setting *s = net->setting;
-    MemoryCell *c = net->cell;
-    if (!whole && c->waiting) memory_cell_trace(c, alive, 1); /* of steps in which all were alive */
+    const Setting s = *net->setting;
+    MemoryCell *own = net->cell;
+    if (!whole && own->waiting) memory_cell_trace(own, alive, 1); /* of steps in which all were alive */
+    const MemoryCell copy = *own, *c = &copy; /* which no store into a vector can change */
     vec *source = c->source + c->waiting * c->rows, *factor = c->factor + c->waiting * 2 * c->cells;
     const vec *x = net->x + step * c->inputs, *latest = c->latest;
     for (size_t row = 0; row < c->rows; row++) {
         const vec new = row < c->inputs ? x[row] : row + 1 < c->rows ? c->y[row - c->inputs] : splat(1.0f);
         source[row] = whole ? new : select_of(alive, new, latest[row]);
     }
-    c->latest = source;
+    own->latest = source;
 
-    const vec *dense = net->weights + (s->real_input ? 0 : s->inputs * c->units);
+    const vec *dense = net->weights + (s.real_input ? 0 : s.inputs * c->units);
     const vec *bias = dense + (c->rows - 1) * c->units;
     vec *nets = c->nets;
-    FOR_BIASES(s, c, kind, count, present, {
+    FOR_BIASES(&s, c, kind, count, present, {
         for (size_t i = 0; i < count; i++) *nets++ = present ? *bias++ : (vec){0};
     })
     nets = c->nets;
-    if (!s->real_input) add_row(nets, net->weights, net->index[step], c->units);
+    if (!s.real_input) add_row(nets, net->weights, net->index[step], c->units);
     add_product(nets, source, dense, c->rows - 1, c->units);
     squash(nets, c->units);
 
@@ -166,25 +168,25 @@ INLINE void memory_cell_step(Net *net, size_t step, ivec alive, const int whole)
     }
     for (size_t cell = 0; cell < c->cells; cell++) {
         const vec squashed = nets[c->gates + cell], gate = nets[cell / c->size];
-        const vec g = s->plain ? logistic_of(squashed) : (vec)(2.0f * squashed);
-        const vec slope = s->plain ? g * (1.0f - g) : 1.0f - squashed * squashed;
+        const vec g = s.plain ? logistic_of(squashed) : (vec)(2.0f * squashed);
+        const vec slope = s.plain ? g * (1.0f - g) : 1.0f - squashed * squashed;
         factor[cell] = slope * gate;
         factor[c->cells + cell] = g * (gate * (1.0f - gate));
         const vec state = fma_of(gate, g, c->state[cell]);
         c->state[cell] = whole ? state : select_of(alive, state, c->state[cell]);
         nets[c->gates + cell] = c->state[cell];
     }
-    if (!s->plain) squash(nets + c->gates, c->cells);
+    if (!s.plain) squash(nets + c->gates, c->cells);
     for (size_t cell = 0; cell < c->cells; cell++) {
-        const vec h = nets[c->gates + cell], y = s->output_gate ? (vec)(c->y[c->blocks + cell / c->size] * h) : h;
+        const vec h = nets[c->gates + cell], y = s.output_gate ? (vec)(c->y[c->blocks + cell / c->size] * h) : h;
         c->squashed[cell] = h;
         c->y[c->gates + cell] = y;
     }
     if (!net->training) return;
-    if (!s->real_input) memory_cell_trace_index(c, net->index[step], factor, alive);
-    c->waiting++;
-    if (!whole) memory_cell_trace(c, alive, 0);
-    else if (c->waiting == WAITING) memory_cell_trace(c, alive, 1);
+    if (!s.real_input) memory_cell_trace_index(own, net->index[step], factor, alive);
+    own->waiting++;
+    if (!whole) memory_cell_trace(own, alive, 0);
+    else if (own->waiting == WAITING) memory_cell_trace(own, alive, 1);
 }
 
 static void memory_cell_forward(Net *net, size_t step, ivec alive, int whole) {
@@ -193,7 +195,7 @@ static void memory_cell_forward(Net *net, size_t step, ivec alive, int whole) {
 }
 
 /* c->row [units]: the gradients of the weights from one source. */
-INLINE void memory_cell_row(MemoryCell *c, const vec *trace, vec source) {
+INLINE void memory_cell_row(const MemoryCell *c, const vec *trace, vec source) {
     for (size_t block = 0; block < c->blocks; block++) {
         vec sum = (vec){0};
         for (size_t cell = block * c->size; cell < (block + 1) * c->size; cell++)
@@ -205,10 +207,11 @@ INLINE void memory_cell_row(MemoryCell *c, const vec *trace, vec source) {
     for (size_t cell = 0; cell < c->cells; cell++) c->row[c->gates + cell] = c->error[cell] * trace[cell];
 }
 
-static void memory_cell_backward(Net *net, size_t step, ivec alive) {
-    const Setting *s = net->setting;
-    MemoryCell *c = net->cell;
-    if (c->waiting) memory_cell_trace(c, alive, 1);
+static void memory_cell_backward(const Net *group, size_t step, ivec alive) {
+    if (((MemoryCell *)group->cell)->waiting) memory_cell_trace(group->cell, alive, 1);
+    const MemoryCell own = *(MemoryCell *)group->cell, *c = &own; /* copies, which no store into a vector can change */
+    const Setting setting = *group->setting, *s = &setting;
+    const Net copy = *group, *net = &copy;
     for (size_t block = 0; block < c->blocks; block++) {
         vec sum = (vec){0};
         const vec gate = c->y[c->blocks + block]; /* read only where there is one */

@@ -57,12 +57,12 @@ typedef struct {
     void (*place)(Net *, vec *room, size_t steps);
     void (*begin)(Net *);
     void (*forward)(Net *, size_t step, ivec alive, int whole);
-    void (*backward)(Net *, size_t step, ivec alive);
+    void (*backward)(const Net *, size_t step, ivec alive);
     void (*finish)(Net *, size_t steps);
 } Cell;
 
 /* What a weight's gradient of one scored step does, in lanes that are alive. */
-INLINE void change(Net *net, size_t weight, vec gradient, ivec alive) {
+INLINE void change(const Net *net, size_t weight, vec gradient, ivec alive) {
     if (net->gradient) {
         vec *sum = net->gradient + weight;
         *sum = select_of(alive, *sum + gradient, *sum);
@@ -73,7 +73,7 @@ INLINE void change(Net *net, size_t weight, vec gradient, ivec alive) {
 }
 
 /* The same of one lane's weight alone. */
-INLINE void change_lane(Net *net, size_t weight, int lane, float gradient) {
+INLINE void change_lane(const Net *net, size_t weight, int lane, float gradient) {
     if (net->gradient) {
         float *sums = (float *)(net->gradient + weight);
         sums[lane] += gradient;
