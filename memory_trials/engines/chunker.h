@@ -89,7 +89,7 @@ static void chunker_forward(Net *net, size_t step, ivec alive, int whole) {
     fully_recurrent_forward(&c->net, 0, moves, 0);
 }
 
-static void chunker_backward(Net *net, size_t step, ivec alive) {
+static void chunker_backward(const Net *net, size_t step, ivec alive) {
     Chunker *c = net->cell;
     const Setting *s = net->setting;
     const size_t units = s->units, inputs = s->inputs;

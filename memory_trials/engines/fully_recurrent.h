@@ -126,7 +126,7 @@ static void fully_recurrent_forward(Net *net, size_t step, ivec alive, int whole
     f->sensitivity = f->next, f->next = last;
 }
 
-static void fully_recurrent_backward(Net *net, size_t step, ivec alive) {
+static void fully_recurrent_backward(const Net *net, size_t step, ivec alive) {
     FullyRecurrent *f = net->cell;
     const size_t units = f->units, sources = f->sources;
     if (f->through_time) {

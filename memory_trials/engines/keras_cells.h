@@ -152,8 +152,8 @@ static void keras_forward(Net *net, size_t step, ivec alive, int whole) {
     if (net->training) memset(k->arriving + step * k->units, 0, k->units * sizeof(vec));
 }
 
-static void keras_backward(Net *net, size_t step, ivec alive) {
-    KerasCell *k = net->cell;
+static void keras_backward(const Net *net, size_t step, ivec alive) {
+    const KerasCell *k = net->cell;
     for (size_t u = 0; u < k->units; u++)
         k->arriving[step * k->units + u] = select_of(alive, net->seen_gradient[u], (vec){0});
 }
@@ -294,7 +294,7 @@ static void keras_finish(Net *net, size_t steps) {
         } else if (!net->setting->real_input) {
             change_inputs(net, k->kernel, step, gates, columns, alive);
         }
-        if (last - step == STEPS_AT_ONCE || step == 0) {
+        if (step % STEPS_AT_ONCE == 0) { /* of whatever length the others' sequences are, the same steps together */
             keras_gradient(net, step, last - step);
             last = step;
         }

@@ -105,7 +105,7 @@ INLINE void add_row(vec *sums, const vec *kernel, const int32_t *index, size_t c
 }
 
 /* What the gradients of sums [columns] do to the weights, from `weight` on, of their kernel [inputs, columns]. */
-INLINE void change_inputs(Net *net, size_t weight, size_t step, const vec *gradient, size_t columns, ivec alive) {
+INLINE void change_inputs(const Net *net, size_t weight, size_t step, const vec *gradient, size_t columns, ivec alive) {
     const size_t inputs = net->setting->inputs;
     if (net->setting->real_input) {
         const vec *x = net->x + step * inputs;

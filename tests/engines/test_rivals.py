@@ -225,7 +225,7 @@ CASES = [
 def test_a_trial_is_the_same_in_any_company_and_in_portions(cell, name, update, optimizer):
     shape = SHAPES[name]
     ours = program(shape, cell, units=3, update=update, optimizer=optimizer, rate=0.1)
-    weights, parts = random_weights(ours, 19), [random_sequences(shape, 19, 4, seed) for seed in range(2)]
+    weights, parts = random_weights(ours, 19), [random_sequences(shape, 19, 4, seed, longest=40) for seed in range(2)]
     together, few = ours.start(weights), np.array([17, 3, 8])
     ours.train(together, joined(shape, parts))
     state = ours.resume({key: array[few] for key, array in ours.start(weights).arrays().items()})
