@@ -74,7 +74,7 @@ class _String(NamedTuple):
     possible: UInt32[np.ndarray, " l"]
 
 
-@functools.lru_cache(1024)
+@functools.lru_cache(256)  # 20 ms and 200 kB each; more trials are hardly trained at once
 def sets(seed: int) -> tuple[Strings, frozenset[bytes]]:
     """A trial's 2 * SET_SIZE different strings: those that it is trained on, and then the others; their symbols.
 
@@ -108,6 +108,7 @@ def unseen(seed: int, first: int, count: int) -> Strings:
 
 
 def _walks(bits: UInt32[np.ndarray, "M 4"]) -> Iterator[_String]:
+    """All strings at once, a symbol at a time, one after another as they were asked for."""
     state = np.zeros(len(bits), int)
     symbols, possible = [], []
     while (state != STATES["done"]).any():

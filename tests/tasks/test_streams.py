@@ -207,10 +207,17 @@ def test_two_sequence(kind):
         assert stats.kstest(targets - np.where(first, 0.2, 0.8), "norm", (0, 0.32)).pvalue > RARE
 
 
-def test_only_training_has_noisy_targets():
-    for purpose in ("check", "test"):
-        for x, y, _ in one_by_one(KINDS["3c"], purpose):
-            assert y == np.float32(0.2 if x[0, 0] == 1 else 0.8)
+def test_noise_of_targets():
+    stream = StreamSettings(task="two_sequence", length=20, noisy_targets=True)
+    for purpose in ("train", "check", "test"):
+        sequences = draw(stream, np.arange(10), purpose, 0, 4000)
+        begins = np.cumsum(sequences.lengths, axis=1) - sequences.lengths
+        first = np.take_along_axis(sequences.x[:, :, 0], begins, axis=1) == 1
+        noise = (sequences.y - np.where(first, 0.2, 0.8)).ravel()
+        if purpose == "train":
+            assert RARE < stats.chi2.cdf((noise**2).sum() / 0.32**2, len(noise)) < 1 - RARE
+        else:
+            assert np.abs(noise).max() < 1e-7
 
 
 # -- 4 and 5: adding and multiplication
@@ -218,28 +225,27 @@ def test_only_training_has_noisy_targets():
 
 @pytest.mark.parametrize("kind", ["4", "5"])
 def test_the_target_is_the_sum_or_the_product_of_what_is_marked(kind):
-    ones, others, values, lengths, first_picked = [], [], [], [], 0
+    marks, values, lengths = [], [], []
     for x, y, _ in one_by_one(KINDS[kind], count=6000):
         marked = [(n, value) for n, (value, marker) in enumerate(x.astype(float)) if marker == 1]
-        assert x[0, 1] == x[-1, 1] == -1 and (x[1:-1, 1] >= 0).all() and len(marked) in (1, 2)
+        assert x[0, 1] == x[-1, 1] == -1 and set(x[1:-1, 1]) == {0, 1}
         seen = [value for _, value in marked]
-        target = 0.5 + sum(seen) / 4 if kind == "4" else np.prod(seen)
-        assert y == np.float32(target) and 0 <= y <= 1
-        places = [n for n, _ in marked]
-        if len(places) == 1:
-            first_picked += 1
-        else:
-            assert places[0] >= 1 and places[0] < 10 and places[1] < 50
-            ones.append(places[0]), others.append(places[1])
+        assert y == np.float32(0.5 + sum(seen) / 4 if kind == "4" else np.prod(seen)) and 0 <= y <= 1
+        marks.append([n for n, _ in marked])
         values += x[:, 0].tolist()
         lengths.append(len(x))
     assert uniform(lengths, 100, 110)
     lowest = -1 if kind == "4" else 0
     assert stats.kstest(values, "uniform", (lowest, 1 - lowest)).pvalue > RARE
-    # the first pair is picked first once in ten times; or second, as one of 49, by what is left
-    assert stats.binomtest(first_picked, 6000, 0.1 + 0.9 / 49).pvalue > RARE
-    beyond = [n for n in others if n >= 10]
-    assert uniform(beyond, 10, 49)
+    # all pairs of places that may be picked are as likely; the first place is not seen
+    picked = [(one, other) for one in range(10) for other in [n for n in range(50) if n != one][:49]]
+    expected = [sorted({one, other} - {0}) for one, other in picked]
+    for end in (0, -1):
+        counts, shares = (Counter(places[end] for places in of) for of in (marks, expected))
+        assert set(counts) <= set(shares)
+        scale = len(marks) / len(expected)
+        assert stats.chisquare([counts[n] for n in shares], [scale * n for n in shares.values()]).pvalue > RARE
+    assert stats.binomtest(sum(len(places) == 1 for places in marks), 6000, 0.1 + 0.9 / 49).pvalue > RARE
 
 
 # -- 6: temporal order
