@@ -22,9 +22,13 @@ int main(void) {
         if (head[5]) data.possible = taken(4 * trials * steps);
         const int64_t size = memory_trials_streaming_size(&setting);
         float *weights = taken(4 * trials * size);
+        const int64_t slot_size = trials * size * SLOTS[setting.optimizer];
+        float *slots = calloc(slot_size + 1, 4);
+        int64_t *steps_taken = calloc(trials, sizeof *steps_taken);
         Errors errors = {malloc(4 * sequences), malloc(4 * sequences), malloc(4 * sequences), malloc(sequences)};
-        if (!memory_trials_stream(&setting, head[0], &data, weights, &errors)) return 1;
+        if (!memory_trials_stream(&setting, head[0], &data, weights, slots, steps_taken, &errors)) return 1;
         fwrite(weights, 4, trials * size, stdout);
+        fwrite(slots, 4, slot_size, stdout);
         fwrite(errors.worst, 4, sequences, stdout);
         fwrite(errors.absolute, 4, sequences, stdout);
         fwrite(errors.squared, 4, sequences, stdout);

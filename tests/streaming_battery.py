@@ -3,6 +3,7 @@
 `python -m tests.streaming_battery` renews the digest, where the arithmetic of streaming.c is meant to change.
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,11 +34,12 @@ class Case:
     last_step_only: bool = False
     possible: bool = False
     wrong: float | None = None  # the first weights of a trial
+    optimizer: str = "sgd"
     trials: int = 19
     count: int = 6
 
     def program(self) -> Program:
-        training = TrainingSettings(optimizer="sgd", learning_rate=0.5, update=self.update)
+        training = TrainingSettings(optimizer=self.optimizer, learning_rate=0.5, update=self.update)
         return Program(self.model, training, self.shape)
 
     def weights(self, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
@@ -75,6 +77,24 @@ def cases() -> Iterator[Case]:
             model, shape, _ = ARCHITECTURES[name]
             for wrong in (np.nan, 1e38, -0.0, 1e-42):
                 yield Case(f"{name} {update} {wrong}", model, shape, update, 1.0, wrong=wrong)
+    yield from rivals()
+
+
+def rivals() -> Iterator[Case]:
+    symbols, pairs = Shape(5, 5, False, False, True, 20), Shape(2, 1, True, True, False, 20)
+    classes = Shape(6, 3, False, False, False, 20)
+    for cell, shapes, updates, optimizers in (
+        ("fully_recurrent", (symbols, pairs, classes), ("window", "sequence"), ("sgd",)),
+        ("chunker", (symbols,), ("window", "sequence"), ("sgd",)),
+        ("lstm", (symbols, pairs), ("sequence",), ("adam", "sgd")),
+        ("gru", (symbols, pairs), ("sequence",), ("adam", "rmsprop")),
+        ("simple_rnn", (symbols, classes), ("sequence",), ("adam", "rmsprop")),
+    ):
+        for shape, update, optimizer in itertools.product(shapes, updates, optimizers):
+            for units, wrong in ((1, None), (3, -0.0), (5, None), (9, np.nan)):
+                model = ModelSettings(cell=cell, units=units)
+                name = f"{cell} {units} {shape.inputs} {update} {optimizer} {wrong}"
+                yield Case(name, model, shape, update, 1.0, wrong=wrong, optimizer=optimizer)
 
 
 def trained(case: Case) -> bytes:
@@ -82,7 +102,7 @@ def trained(case: Case) -> bytes:
     state = program.start(case.weights(program.shapes))
     sequences = case.sequences()
     errors = program.train(state, sequences) if case.training else program.test(state, sequences, case.last_step_only)
-    return b"".join(array.tobytes() for array in (state.parameters, *errors))
+    return b"".join(array.tobytes() for array in (state.parameters, state.slots, *errors))
 
 
 def written(case: Case) -> bytes:

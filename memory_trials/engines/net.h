@@ -5,7 +5,8 @@
 
 #include "lanes.h"
 
-enum { MEMORY_CELL };
+enum { SGD, ADAM, RMSPROP };
+enum { MEMORY_CELL, FULLY_RECURRENT, CHUNKER, LSTM, GRU, SIMPLE_RNN };
 
 /* What streaming.Program passes; the same fields in the same order stand in streaming.py. */
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
     int32_t output_bias;
     int32_t block_size, recurrent, output_gate, plain; /* of the memory cell; plain: g is logistic, h the identity */
     int32_t input_gate_bias, output_gate_bias, cell_bias;
+    int32_t optimizer;
     int32_t dormant; /* there is no cell yet: it says nothing, and does not learn */
     float learning_rate;
     float range_of_g, range_of_h; /* of the memory cell where it is not plain: g from -range to range, and h */
@@ -29,10 +31,14 @@ typedef struct {
     int training;
     size_t size, readout, hidden;   /* weights; where the outputs' begin; how many numbers the outputs see of the cell */
     vec *weights, *gradient;        /* gradient: NULL where each scored step changes the weights at once */
+    vec *mean, *square;             /* the optimizer's slots; NULL where it has none */
+    double power1[LANES], power2[LANES]; /* Adam's 0.9^t and 0.999^t */
     vec *x;                         /* of real inputs: the sequence's [steps, inputs] */
     int32_t (*index)[LANES];        /* of others: which input is 1, [steps] */
     const vec *seen;                /* [hidden]: what the outputs see of the cell; the cell sets it */
     vec *outputs, *seen_gradient;   /* [outputs], of which score makes the gradient of their sums; [hidden] */
+    ivec target;                    /* of a scored step: the output whose target is 1; -1 of real targets */
+    vec error;                      /* of a scored step: the largest absolute one */
     ivec lengths;                   /* the sequence's; 0: a lane without a sequence */
     void *cell;                     /* what the cell keeps for itself */
 } Net;
@@ -79,12 +85,41 @@ INLINE void change_lane(const Net *net, size_t weight, int lane, float gradient)
     }
 }
 
+/* Is the same input 1 in every lane? Then its weights are whole vectors. */
+INLINE int is_common(const int32_t *index) {
+    int32_t other = 0;
+    for (int lane = 1; lane < LANES; lane++) other |= index[lane] ^ index[0];
+    return !other;
+}
+
 /* sums [columns] += the row of a kernel [inputs, columns] at which each lane's input is 1. */
 INLINE void add_row(vec *sums, const vec *kernel, const int32_t *index, size_t columns) {
+    if (is_common(index)) {
+        const vec *row = kernel + index[0] * columns;
+        for (size_t column = 0; column < columns; column++) sums[column] += row[column];
+        return;
+    }
     for (int lane = 0; lane < LANES; lane++) {
         const float *row = (const float *)(kernel + index[lane] * columns) + lane;
         float *sum = (float *)sums + lane;
         for (size_t column = 0; column < columns; column++) sum[column * LANES] += row[column * LANES];
+    }
+}
+
+/* What the gradients of sums [columns] do to the weights, from `weight` on, of their kernel [inputs, columns]. */
+INLINE void change_inputs(const Net *net, size_t weight, size_t step, const vec *gradient, size_t columns, ivec alive) {
+    const size_t inputs = net->setting->inputs;
+    if (net->setting->real_input) {
+        const vec *x = net->x + step * inputs;
+        for (size_t i = 0; i < inputs; i++)
+            for (size_t column = 0; column < columns; column++) change(net, weight++, x[i] * gradient[column], alive);
+    } else if (is_common(net->index[step])) {
+        weight += net->index[step][0] * columns;
+        for (size_t column = 0; column < columns; column++) change(net, weight++, gradient[column], alive);
+    } else {
+        for (int lane = 0; lane < LANES; lane++)
+            for (size_t column = 0; alive[lane] && column < columns; column++)
+                change_lane(net, weight + net->index[step][lane] * columns + column, lane, gradient[column][lane]);
     }
 }
 
@@ -93,6 +128,39 @@ INLINE void add_inputs(const Net *net, vec *sums, const vec *kernel, size_t step
     const size_t inputs = net->setting->inputs;
     if (net->setting->real_input) add_product(sums, net->x + step * inputs, kernel, inputs, columns);
     else add_row(sums, kernel, net->index[step], columns);
+}
+
+static void read_out(Net *net, size_t step) {
+    const Setting *s = net->setting;
+    const size_t outputs = s->outputs, inputs = s->through ? s->inputs : 0;
+    const vec *kernel = net->weights + net->readout, *from_input = kernel + net->hidden * outputs;
+    const vec *bias = from_input + inputs * outputs;
+    for (size_t o = 0; o < outputs; o++) net->outputs[o] = s->output_bias ? bias[o] : (vec){0};
+    if (inputs) add_inputs(net, net->outputs, from_input, step, outputs);
+    add_product(net->outputs, net->seen, kernel, net->hidden, outputs);
+    squash(net->outputs, outputs);
+    for (size_t o = 0; o < outputs; o++) net->outputs[o] = logistic_of(net->outputs[o]);
+}
+
+/* From the gradients of the outputs' sums: net->seen_gradient, and what the outputs' weights do. */
+static void learn_outputs(Net *net, size_t step, ivec alive) {
+    const Setting *s = net->setting;
+    const size_t outputs = s->outputs, inputs = s->inputs;
+    size_t weight = net->readout;
+    for (size_t h = 0; h < net->hidden; h++) {
+        vec sum = {0};
+        for (size_t o = 0; o < outputs; o++, weight++) {
+            sum = fma_of(net->weights[weight], net->outputs[o], sum);
+            change(net, weight, net->seen[h] * net->outputs[o], alive);
+        }
+        net->seen_gradient[h] = sum;
+    }
+    if (s->through) {
+        change_inputs(net, weight, step, net->outputs, outputs, alive);
+        weight += inputs * outputs;
+    }
+    if (s->output_bias)
+        for (size_t o = 0; o < outputs; o++, weight++) change(net, weight, net->outputs[o], alive);
 }
 
 #endif

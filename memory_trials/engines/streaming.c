@@ -11,9 +11,17 @@
 
 #include <fenv.h>
 #include <stdlib.h>
+#include "chunker.h"
+#include "fully_recurrent.h"
+#include "keras_cells.h"
 #include "memory_cell.h"
 
-static const Cell *const CELLS[] = {[MEMORY_CELL] = &memory_cell};
+static const Cell *const CELLS[] = {
+    [MEMORY_CELL] = &memory_cell, [FULLY_RECURRENT] = &fully_recurrent, [CHUNKER] = &chunker,
+    [LSTM] = &keras_cell, [GRU] = &keras_cell, [SIMPLE_RNN] = &keras_cell,
+};
+
+static const size_t SLOTS[] = {[SGD] = 0, [ADAM] = 2, [RMSPROP] = 1};
 
 /* N sequences of each of T trials: see tasks/streams.py. */
 typedef struct {
@@ -53,18 +61,6 @@ static int all_set(ivec mask) {
     return all;
 }
 
-static void read_out(Net *net, size_t step) {
-    const Setting *s = net->setting;
-    const size_t outputs = s->outputs, inputs = s->through ? s->inputs : 0;
-    const vec *kernel = net->weights + net->readout, *from_input = kernel + net->hidden * outputs;
-    const vec *bias = from_input + inputs * outputs;
-    for (size_t o = 0; o < outputs; o++) net->outputs[o] = s->output_bias ? bias[o] : (vec){0};
-    if (inputs) add_inputs(net, net->outputs, from_input, step, outputs);
-    add_product(net->outputs, net->seen, kernel, net->hidden, outputs);
-    squash(net->outputs, outputs);
-    for (size_t o = 0; o < outputs; o++) net->outputs[o] = logistic_of(net->outputs[o]);
-}
-
 /* Compare the outputs with their targets; then net->outputs holds the gradients of their sums. */
 static void score(Net *net, Found *found, const Target *target, ivec alive) {
     vec absolute = {0}, squared = {0}, worst = {0}, least = splat(INFINITY), most = splat(-INFINITY);
@@ -81,37 +77,11 @@ static void score(Net *net, Found *found, const Target *target, ivec alive) {
         most = select_of(wanted, most, larger_of(most, y));
         net->outputs[o] = error * (y * (1.0f - y));
     }
+    net->target = target->index, net->error = worst;
     found->worst = select_of(alive, larger_of(found->worst, worst), found->worst);
     found->absolute = select_of(alive, found->absolute + absolute, found->absolute);
     found->squared = select_of(alive, found->squared + squared, found->squared);
     found->right &= ~alive | (least > most);
-}
-
-/* From the gradients of the outputs' sums: net->seen_gradient, and what the outputs' weights do. */
-static void learn_outputs(Net *net, size_t step, ivec alive) {
-    const Setting *s = net->setting;
-    const size_t outputs = s->outputs, inputs = s->inputs;
-    size_t weight = net->readout;
-    for (size_t h = 0; h < net->hidden; h++) {
-        vec sum = {0};
-        for (size_t o = 0; o < outputs; o++, weight++) {
-            sum = fma_of(net->weights[weight], net->outputs[o], sum);
-            change(net, weight, net->seen[h] * net->outputs[o], alive);
-        }
-        net->seen_gradient[h] = sum;
-    }
-    if (s->through && s->real_input) {
-        for (size_t i = 0; i < inputs; i++)
-            for (size_t o = 0; o < outputs; o++, weight++)
-                change(net, weight, net->x[step * inputs + i] * net->outputs[o], alive);
-    } else if (s->through) {
-        for (int lane = 0; lane < LANES; lane++)
-            for (size_t o = 0; alive[lane] && o < outputs; o++)
-                change_lane(net, weight + net->index[step][lane] * outputs + o, lane, net->outputs[o][lane]);
-        weight += inputs * outputs;
-    }
-    if (s->output_bias)
-        for (size_t o = 0; o < outputs; o++, weight++) change(net, weight, net->outputs[o], alive);
 }
 
 /* One lane's inputs of a sequence that begins at x; after its end its last one stands there. */
@@ -145,6 +115,51 @@ static Target target_at(const Sequences *data, const Setting *s, const int64_t *
     return target;
 }
 
+/* ---------------------------------------------------------------- optimizers: see optimizers.py ----------- */
+
+static vec root_of(vec x) {
+    for (int lane = 0; lane < LANES; lane++) x[lane] = sqrtf(x[lane]);
+    return x;
+}
+
+/* The powers are multiplied up step by step, so that they do not depend on where a call began; below what a
+   double can tell from zero beside 1 they are zero. */
+static void advance_powers(Net *net, int lane) {
+    net->power1[lane] = net->power1[lane] > 1e-30 ? net->power1[lane] * 0.9 : 0.0;
+    net->power2[lane] = net->power2[lane] > 1e-30 ? net->power2[lane] * 0.999 : 0.0;
+}
+
+/* All weights, in lanes that had a sequence; the gradient becomes zero for the next one. */
+static void take_step(Net *net) {
+    const ivec alive = net->lengths > 0;
+    const float learning_rate = net->setting->learning_rate;
+    vec rate = splat(learning_rate);
+    if (net->setting->optimizer == ADAM)
+        for (int lane = 0; lane < LANES; lane++) {
+            if (alive[lane]) advance_powers(net, lane);
+            rate[lane] = learning_rate * sqrt(1.0 - net->power2[lane]) / (1.0 - net->power1[lane]);
+        }
+    for (size_t i = 0; i < net->size; i++) {
+        const vec gradient = net->gradient[i], weight = net->weights[i];
+        vec changed;
+        if (net->setting->optimizer == ADAM) {
+            const vec mean = fma_of(gradient - net->mean[i], splat(0.1f), net->mean[i]);
+            const vec square = fma_of(fma_of(gradient, gradient, -net->square[i]), splat(0.001f), net->square[i]);
+            changed = weight - mean * rate / (root_of(square) + 1e-7f);
+            net->mean[i] = select_of(alive, mean, net->mean[i]);
+            net->square[i] = select_of(alive, square, net->square[i]);
+        } else if (net->setting->optimizer == RMSPROP) {
+            const vec square = fma_of(splat(0.9f), net->square[i], 0.1f * (gradient * gradient));
+            changed = weight - gradient * rate / root_of(square + 1e-7f);
+            net->square[i] = select_of(alive, square, net->square[i]);
+        } else {
+            changed = fma_of(-rate, gradient, weight);
+        }
+        net->weights[i] = select_of(alive, changed, weight);
+        net->gradient[i] = (vec){0};
+    }
+}
+
 static void run_sequence(Net *net, const Cell *cell, const Sequences *data, const int64_t *trial, const int64_t *start,
                          int64_t number, Found *found) {
     const Setting *s = net->setting;
@@ -173,13 +188,7 @@ static void run_sequence(Net *net, const Cell *cell, const Sequences *data, cons
     }
     if (!net->training) return;
     if (cell->finish && !s->dormant) cell->finish(net, steps);
-    if (net->gradient) {
-        const vec rate = splat(-s->learning_rate);
-        for (size_t i = 0; i < net->size; i++) {
-            net->weights[i] = select_of(longer_than(net->lengths, 0), fma_of(rate, net->gradient[i], net->weights[i]), net->weights[i]);
-            net->gradient[i] = (vec){0};
-        }
-    }
+    if (net->gradient) take_step(net);
 }
 
 static void write_down(const Errors *errors, int64_t at, const Found *found, int lane, float scored) {
@@ -194,11 +203,13 @@ static void *allocate(Net *net, const Cell *cell, size_t steps) {
     const Setting *s = net->setting;
     const size_t room = cell->room(s, steps), inputs = s->real_input ? (size_t)s->inputs : 1;
     vec *x, *cells;
+    const size_t slots = net->gradient ? SLOTS[s->optimizer] : 0;
     const struct {
         vec **array;
         size_t count;
     } wanted[] = {
-        {&net->weights, net->size}, {&net->gradient, net->gradient ? net->size : 0}, {&x, steps * inputs},
+        {&net->weights, net->size}, {&net->gradient, net->gradient ? net->size : 0},
+        {&net->square, slots > 0 ? net->size : 0}, {&net->mean, slots > 1 ? net->size : 0}, {&x, steps * inputs},
         {&net->outputs, s->outputs}, {&net->seen_gradient, net->hidden}, {&cells, room},
     };
     size_t total = 1;
@@ -223,10 +234,19 @@ int64_t memory_trials_streaming_size(const Setting *s) {
     return cell->weights(s) + (cell->hidden(s) + inputs + bias) * s->outputs;
 }
 
-/* Train all trials on their sequences or, where not `training`, test them; 0 if memory is short. weights [trials, P] are
-   changed in place. */
-int32_t memory_trials_stream(const Setting *setting, int32_t training, const Sequences *data, float *weights,
-                             const Errors *errors) {
+/* Move a trial's numbers [size] into its lane of vectors, or out of it. */
+static void load(vec *to, const float *from, size_t size, int lane) {
+    for (size_t i = 0; i < size; i++) ((float *)(to + i))[lane] = from[i];
+}
+
+static void store(float *to, const vec *from, size_t size, int lane) {
+    for (size_t i = 0; i < size; i++) to[i] = canonical(((const float *)(from + i))[lane]);
+}
+
+/* Train all trials on their sequences or, where not `training`, test them; 0 if memory is short. weights [trials, P],
+   the optimizer's slots [trials, n, P] and the number of its steps [trials] are changed in place. */
+int32_t memory_trials_stream(const Setting *setting, int32_t training, const Sequences *data, float *weights, float *slots,
+                             int64_t *steps_taken, const Errors *errors) {
     const Cell *cell = CELLS[setting->cell];
     const int every_step = data->every_step && !data->last_step_only;
     Net group = {.setting = setting, .training = training}, *net = &group;
@@ -236,7 +256,9 @@ int32_t memory_trials_stream(const Setting *setting, int32_t training, const Seq
     int32_t longest = 1;
     for (int64_t i = 0; i < data->trials * data->count; i++) longest = data->lengths[i] > longest ? data->lengths[i] : longest;
     vec sums; /* only says that there are gradients to add up */
-    net->gradient = training && every_step && setting->by_sequence ? &sums : NULL;
+    const int adds_up = setting->by_sequence && (every_step || cell->finish || setting->optimizer != SGD);
+    net->gradient = training && adds_up ? &sums : NULL;
+    const size_t own_slots = SLOTS[setting->optimizer];
     void *memory = allocate(net, cell, longest);
     if (!memory) return 0;
     fenv_t before;
@@ -247,7 +269,13 @@ int32_t memory_trials_stream(const Setting *setting, int32_t training, const Seq
         int64_t trial[LANES], start[LANES] = {0};
         for (int lane = 0; lane < LANES; lane++) {
             trial[lane] = first + (lane < lanes ? lane : lanes - 1); /* the last trial once more, where there is no other */
-            for (size_t i = 0; i < net->size; i++) ((float *)(net->weights + i))[lane] = weights[trial[lane] * net->size + i];
+            load(net->weights, weights + trial[lane] * net->size, net->size, lane);
+            const float *slot = slots + trial[lane] * own_slots * net->size;
+            if (net->square) load(net->square, slot + (own_slots - 1) * net->size, net->size, lane);
+            if (net->mean) load(net->mean, slot, net->size, lane);
+            net->power1[lane] = net->power2[lane] = 1.0;
+            for (int64_t i = 0; net->gradient && i < steps_taken[trial[lane]] && net->power2[lane] > 0.0; i++)
+                advance_powers(net, lane);
         }
         for (int64_t number = 0; number < data->count; number++) {
             Found found;
@@ -259,9 +287,14 @@ int32_t memory_trials_stream(const Setting *setting, int32_t training, const Seq
                 if (lane < lanes) write_down(errors, trial[lane] * data->count + number, &found, lane, steps * setting->outputs);
             }
         }
-        for (int64_t lane = 0; training && lane < lanes; lane++)
-            for (size_t i = 0; i < net->size; i++)
-                weights[trial[lane] * net->size + i] = canonical(((float *)(net->weights + i))[lane]);
+        for (int64_t lane = 0; training && lane < lanes; lane++) {
+            store(weights + trial[lane] * net->size, net->weights, net->size, lane);
+            float *slot = slots + trial[lane] * own_slots * net->size;
+            if (net->square) store(slot + (own_slots - 1) * net->size, net->square, net->size, lane);
+            if (net->mean) store(slot, net->mean, net->size, lane);
+            for (int64_t number = 0; number < data->count; number++)
+                steps_taken[trial[lane]] += data->lengths[trial[lane] * data->count + number] > 0;
+        }
     }
     fesetenv(&before);
     free(memory);

@@ -1,7 +1,8 @@
 """Endless streams of sequences: streaming.c, compiled once for this processor and called through ctypes.
 
-It trains the cells of `models.published`, many trials at once, one in each lane of a vector. A trial's bits depend on
-neither: streaming.c defines its arithmetic, and `LIBRARY.identity` names that alone.
+It trains the cells of `models.published`, and lstm, gru and simple_rnn as Keras has them: many trials at once, one in
+each lane of a vector. A trial's bits depend on neither: streaming.c defines its arithmetic, and `LIBRARY.identity`
+names that alone.
 """
 
 from __future__ import annotations
@@ -16,21 +17,28 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from memory_trials.engines.compiler import Library
+from memory_trials.errors import UserError
+from memory_trials.models.initializers import supports
 from memory_trials.models.published import weight_shapes
-from memory_trials.settings import MemoryCellOptions, ModelSettings, TrainingSettings
+from memory_trials.settings import PUBLISHED_CELLS, FullyRecurrentOptions, ModelSettings, TrainingSettings
 from memory_trials.tasks.streams import Sequences, Shape
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int, Shaped
+    from jaxtyping import Bool, Float32, Int, Int64, Shaped
 
 LIBRARY = Library(
-    Path(__file__).with_name("streaming.c"), headers=("elementary.h", "lanes.h", "net.h", "memory_cell.h")
-)
-CELLS = ("memory_cell",)  # in the order of net.h's enumeration
+    Path(__file__).with_name("streaming.c"),
+    headers=(
+        "elementary.h", "lanes.h", "net.h", "memory_cell.h", "fully_recurrent.h", "chunker.h", "keras_cells.h",
+    ),
+)  # fmt: skip
+# in the order of net.h's enumerations
+CELLS = ("memory_cell", "fully_recurrent", "chunker", "lstm", "gru", "simple_rnn")
+OPTIMIZERS = {"sgd": 0, "adam": 2, "rmsprop": 1}  # and how many slots each has
 _INTS = (
     "cell", "units", "inputs", "outputs", "real_input", "real_target", "every_step", "by_sequence", "through",
     "output_bias", "block_size", "recurrent", "output_gate", "plain", "input_gate_bias", "output_gate_bias",
-    "cell_bias", "dormant",
+    "cell_bias", "optimizer", "dormant",
 )  # fmt: skip
 _FLOATS = ("learning_rate", "range_of_g", "range_of_h")
 RANGES = {"equations": (2, 1), "caption": (1, 2), "plain": (1, 1)}  # of g and h
@@ -75,9 +83,14 @@ class Errors(NamedTuple):
 
 @dataclass
 class State:
-    """T trials on their way, each with its P weights one after another; some of its rows are a State too."""
+    """T trials on their way, each with its P weights one after another; some of its rows are a State too.
+
+    slots: the optimizer's. steps: how many sequences were trained on.
+    """
 
     parameters: Float32[np.ndarray, "T P"]
+    slots: Float32[np.ndarray, "T slots P"]
+    steps: Int64[np.ndarray, " T"]
 
     def arrays(self) -> dict[str, Shaped[np.ndarray, "T ..."]]:
         return dict(vars(self))
@@ -90,8 +103,8 @@ class Program:
     def __init__(self, model: ModelSettings, training: TrainingSettings, shape: Shape):
         self._library = _library()
         self.shape = shape
-        options = model.published_options
-        assert isinstance(options, MemoryCellOptions)
+        _check(model, training, shape)
+        self.slots = OPTIMIZERS.get(training.optimizer, 0)  # who guesses has none
         self._setting = _Setting(
             cell=CELLS.index(model.cell),
             units=model.units,
@@ -101,18 +114,9 @@ class Program:
             real_target=shape.real_target,
             every_step=shape.every_step,
             by_sequence=training.update == "sequence",
-            through=options.connected == "B",
-            output_bias=options.output_bias,
-            block_size=options.block_size,
-            recurrent=options.connected == "F",
-            output_gate=options.output_gate,
-            plain=options.squashing == "plain",
-            input_gate_bias=options.input_gate_bias is not None,
-            output_gate_bias=options.output_gate_bias is not None,
-            cell_bias=options.cell_bias,
+            optimizer=list(OPTIMIZERS).index(training.optimizer) if training.optimizer in OPTIMIZERS else 0,
             learning_rate=training.learning_rate,
-            range_of_g=RANGES[options.squashing][0],
-            range_of_h=RANGES[options.squashing][1],
+            **_of_cell(model),
         )
         shapes = weight_shapes(model, shape.inputs, shape.outputs)
         self.names, self.shapes = list(shapes), list(shapes.values())
@@ -125,7 +129,9 @@ class Program:
         trials = len(weights[0])
         if [array.shape for array in weights] != [(trials, *shape) for shape in self.shapes]:
             raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {self.shapes}")
-        return State(np.concatenate([np.reshape(array, (trials, -1)) for array in weights], axis=1, dtype=np.float32))
+        parameters = np.concatenate([np.reshape(array, (trials, -1)) for array in weights], axis=1, dtype=np.float32)
+        slots = np.zeros((trials, self.slots, self.size), np.float32)
+        return State(parameters, slots, np.zeros(trials, np.int64))
 
     def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
         """From a state's arrays, or some trials of them."""
@@ -161,14 +167,12 @@ class Program:
     ) -> Errors:
         setting = _Setting.from_buffer_copy(self._setting)
         setting.dormant = dormant
-        parameters = state.parameters
         trials, count = np.shape(sequences.lengths)
-        if (
-            parameters.shape != (trials, self.size)
-            or parameters.dtype != np.float32
-            or not parameters.flags.c_contiguous
-        ):
-            raise ValueError(f"the state is not that of {trials} trials with {self.size} weights")
+        shapes = {"parameters": (trials, self.size), "slots": (trials, self.slots, self.size), "steps": (trials,)}
+        for name, array in state.arrays().items():
+            kind = np.int64 if name == "steps" else np.float32
+            if array.shape != shapes[name] or array.dtype != kind or not array.flags.c_contiguous:
+                raise ValueError(f"the state's {name} are not those of {trials} trials with {self.size} weights")
         lengths, x, y, possible = _checked(sequences, self.shape)
         kinds = (np.float32, np.float32, np.float32, np.bool_)
         errors = Errors(*(np.empty((trials, count), kind) for kind in kinds))
@@ -178,8 +182,9 @@ class Program:
         )
         results = _Errors(*map(pointer, errors))
         enough_memory = self._library.memory_trials_stream(
-            ctypes.byref(setting), training, ctypes.byref(data), parameters.ctypes.data, ctypes.byref(results)
-        )
+            ctypes.byref(setting), training, ctypes.byref(data), *map(pointer, state.arrays().values()),
+            ctypes.byref(results),
+        )  # fmt: skip
         if not enough_memory:
             raise MemoryError("not enough memory for the steps of a sequence")
         return errors
@@ -189,6 +194,45 @@ class Program:
         ends = np.cumsum([prod(shape) for shape in self.shapes])
         flat = np.split(state.parameters, ends[:-1], axis=1)
         return [array.reshape(-1, *shape) for array, shape in zip(flat, self.shapes)]
+
+
+def _of_cell(model: ModelSettings) -> dict[str, int | float]:
+    """The fields of `_Setting` that follow from the model alone."""
+    if model.cell not in PUBLISHED_CELLS:  # as Keras has them
+        return {"output_bias": True}
+    options = model.published_options
+    if isinstance(options, FullyRecurrentOptions):
+        return {"through": True, "recurrent": True, "cell_bias": options.bias, "output_bias": options.bias}
+    range_of_g, range_of_h = RANGES[options.squashing]
+    return {
+        "range_of_g": range_of_g,
+        "range_of_h": range_of_h,
+        "through": options.connected == "B",
+        "output_bias": options.output_bias,
+        "block_size": options.block_size,
+        "recurrent": options.connected == "F",
+        "output_gate": options.output_gate,
+        "plain": options.squashing == "plain",
+        "input_gate_bias": options.input_gate_bias is not None,
+        "output_gate_bias": options.output_gate_bias is not None,
+        "cell_bias": options.cell_bias,
+    }
+
+
+def _check(model: ModelSettings, training: TrainingSettings, shape: Shape) -> None:
+    """`UserError` for what streaming.c does not train."""
+    if training.optimizer in ("adam", "rmsprop") and training.update != "sequence":
+        raise UserError(
+            f"training.optimizer: {training.optimizer} takes the gradient of a whole sequence: set training.update: "
+            "sequence, or training.optimizer: sgd"
+        )
+    if model.cell == "chunker" and (shape.real_input or not shape.every_step or shape.inputs != shape.outputs):
+        raise UserError("the cell chunker predicts its next input: it is for the tasks reber and keys")
+    if model.cell not in PUBLISHED_CELLS and not supports(model):
+        raise UserError(
+            f"of the cell {model.cell} in a stream, cell_options may be unit_forget_bias, seed, and initializers by "
+            "their names"
+        )
 
 
 def _checked(sequences: Sequences, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
@@ -227,5 +271,5 @@ def _library() -> ctypes.CDLL:
     library.memory_trials_streaming_size.restype = ctypes.c_int64
     library.memory_trials_streaming_size.argtypes = [pointer]
     library.memory_trials_stream.restype = ctypes.c_int32
-    library.memory_trials_stream.argtypes = [pointer, ctypes.c_int32, pointer, pointer, pointer]
+    library.memory_trials_stream.argtypes = [pointer, ctypes.c_int32, *[pointer] * 5]
     return library

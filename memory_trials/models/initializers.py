@@ -179,10 +179,12 @@ def _spread(name: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> 
     return drawn.reshape(-1, *shape)
 
 
-def uniform(width: float | np.float32, size: int, seeds: Int[np.ndarray, " T"]) -> Float32[np.ndarray, "T {size}"]:
-    """Numbers within +-width, from each of T seeds."""
+def uniform(
+    width: float | np.float32, size: int, seeds: Int[np.ndarray, " T"], number: int = 0
+) -> Float32[np.ndarray, "T {size}"]:
+    """Numbers within +-width, from each of T seeds: of all such draws from its stream, one after another, this one."""
     width = np.float32(width)
-    return _uniform(_words(seeds, size)) * (width + width) - width
+    return _uniform(_words(seeds, size, number)) * (width + width) - width
 
 
 def _orthogonal(shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float64[np.ndarray, "T ..."]:
@@ -253,10 +255,11 @@ def _uniform(words: UInt32[np.ndarray, " ..."]) -> Float32[np.ndarray, " ..."]:
     return ((words & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
 
 
-def _words(seeds: Int[np.ndarray, " T"], count: int) -> UInt32[np.ndarray, "T {count}"]:
-    """The beginning of the stream that belongs to each seed."""
+def _words(seeds: Int[np.ndarray, " T"], count: int, number: int = 0) -> UInt32[np.ndarray, "T {count}"]:
+    """The beginning of the stream that belongs to each seed; or, after it, portion `number` of as many blocks."""
     key, high = _streams(seeds[:, np.newaxis])
-    words = _philox((np.arange(-(-count // 4), dtype=np.uint64), *high), key)
+    blocks = -(-count // 4)
+    words = _philox((np.arange(number * blocks, (number + 1) * blocks, dtype=np.uint64), *high), key)
     return words.reshape(len(seeds), -1)[:, :count]
 
 

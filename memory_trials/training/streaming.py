@@ -349,7 +349,7 @@ def _guess(
     best: dict[str, np.ndarray] = {}
     decides = next(iter(criteria))
     for number in range(done * job.interval, (done + 1) * job.interval):
-        weights = published.guesses(job.model, shape.inputs, shape.outputs, seeds, number)
+        weights = published.guesses(job.model, shape, seeds, number)
         state = program.start(weights)
         open_still = ~met[decides]
         for name, criterion in criteria.items():
