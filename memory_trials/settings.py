@@ -157,10 +157,9 @@ class MemoryCellOptions(Section):
     """Of the memory cell as published in 1997; `model.units` are its cells, in blocks that share their gates.
 
     connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; or B, where
-    they see the inputs alone, and outputs see inputs and cells. squashing: as the paper's
-    equations have it (g from -2 to 2, h from -1 to 1), as its table's caption (g from -1 to 1, h from -2 to 2), or plain
-    (g from 0 to 1, h the identity).
-    biases: of cells, of output units. weights: drawn uniformly within +- this.
+    they see the inputs alone, and outputs see inputs and cells. squashing: as the paper's equations have it (g from -2
+    to 2, h from -1 to 1), as its table's caption (g from -1 to 1, h from -2 to 2), or plain (g from 0 to 1, h the
+    identity). biases: of cells, of output units. weights: drawn uniformly within +- this.
     added: the cells are there at first, or later: once the error of outputs that see only inputs stops to decrease.
     """
 
@@ -349,7 +348,9 @@ class Settings(Section):
         if training.update == "epoch" or training.window not in (1, "sequence"):
             raise ValueError("of a stream, the weights change after each window of 1 step, or after each sequence")
         if model.cell not in PUBLISHED_CELLS and training.update == "window" and training.optimizer != "guess":
-            raise ValueError(f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence")
+            raise ValueError(
+                f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence"
+            )
         return self
 
 

@@ -215,7 +215,12 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
 @pytest.mark.parametrize(
     ("stream", "model", "training", "expected"),
     [
-        ({"task": "adding", "signal": 3}, {}, {}, "signal is none of the settings of the task adding, which takes length"),
+        (
+            {"task": "adding", "signal": 3},
+            {},
+            {},
+            "signal is none of the settings of the task adding, which takes length",
+        ),
         ({"task": "addng"}, {}, {}, "problem.stream.task is 'addng': must be 'reber', 'keys'"),
         ({"task": "adding", "length": 5}, {}, {}, "length is 5: the task adding needs at least 20 steps"),
         ({"task": "temporal_order", "signal": 4}, {}, {}, "signal is 4: the order of 2 or of 3 symbols is told"),
@@ -225,7 +230,12 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
         ({"task": "adding"}, {"cell": "mlp", "cell_options": {}}, {}, "problem.stream is for the cells memory_cell, "),
         ({"task": "adding"}, {}, {"shuffle": True}, "training.shuffle has no meaning for a stream: leave it out"),
         ({"task": "adding"}, {}, {"update": "epoch"}, "the weights change after each window of 1 step, or after each"),
-        ({"task": "adding"}, {"cell": "gru", "cell_options": {}}, {"update": "window"}, "set training.update: sequence"),
+        (
+            {"task": "adding"},
+            {"cell": "gru", "cell_options": {}},
+            {"update": "window"},
+            "set training.update: sequence",
+        ),
         (None, {}, {}, "the cell memory_cell learns from a stream: set problem.stream"),
     ],
 )

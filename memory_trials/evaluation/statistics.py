@@ -178,14 +178,12 @@ def time_to_learn(
     )
 
 
-def mean_time(
-    until: Int[np.ndarray, " T"], budget: int, confidence: float
-) -> dict[str, float | None]:
+def mean_time(until: Int[np.ndarray, " T"], budget: int, confidence: float) -> dict[str, float | None]:
     """After how many epochs trials learned (0: never, in so many), for metrics.json.
 
-    mean_epochs_to_learn: over those that learned, with a t interval and the standard deviation; None where none did, the
-    interval where one did. restricted_mean_epochs_to_learn: the mean of the smaller of that time and the budget, over
-    all (the area under Kaplan and Meier's curve up to the budget).
+    mean_epochs_to_learn: over those that learned, with a t interval and the standard deviation; None where none did,
+    the interval where one did. restricted_mean_epochs_to_learn: the mean of the smaller of that time and the budget,
+    over all (the area under Kaplan and Meier's curve up to the budget).
     """
     from scipy.stats import t
 

@@ -1,5 +1,5 @@
-"""What is known of trials that learned from a stream: how often they met the task's criterion, after how many sequences,
-and how they do on fresh sequences. An `Outcome` like any other arm's, so all that shows arms shows these."""
+"""What is known of trials that learned from a stream: how often they met the task's criterion, after how many
+sequences, and how they do on fresh sequences. An `Outcome` like any other arm's, so all that shows arms shows these."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def outcome(settings: Settings, trained: Trained) -> Outcome:
     each further criterion its successes, median and mean.
     """
     stream, confidence, budget = settings.problem.stream, settings.evaluation.confidence, settings.training.epochs
+    assert stream is not None
     wrong, error = tested(settings, stream, trained)
     accuracy = 1 - wrong / TESTED
     first, *others = trained.until.items()

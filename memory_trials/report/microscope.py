@@ -28,7 +28,11 @@ def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
     missing or damaged.
     """
     model, encoding = arm.settings.model, arm.settings.encoding
-    if arm.settings.problem.stream or not forward.supports(model) or (encoding.history_as == "steps" and encoding.history > 1):
+    if (
+        arm.settings.problem.stream
+        or not forward.supports(model)
+        or (encoding.history_as == "steps" and encoding.history > 1)
+    ):
         return None
     problem = problems.read_problem(arm.files.sequences)
     _, trained = read_trained(arm.files.trained)

@@ -93,7 +93,7 @@ def _table(rows: dict[str, Row], found: dict[str, dict]) -> list[list[str]]:
         said, got = row.paper, found.get(name)
         line = [row.label + KINDS[row.kind]]
         line += ["", "", ""] if said is None else [
-            f"{said.successful:g} % of {said.trials}", _number(said.after), "" if said.wrong is None else f"{said.wrong:.2g}"
+            f"{said.successful:g} % of {said.trials}", _number(said.after), _few(said.wrong)
         ]  # fmt: skip
         line += _measured(got) if got else [NOT_RUN, "", "", ""]
         line += [agreement(row, got), _number(got["metrics"]["epochs_budget"]) if got else ""]
@@ -109,7 +109,16 @@ def _measured(got: dict) -> list[str]:
     after = _number(mean) + (f" ({_number(max(0, ends[0]))} to {_number(ends[1])})" if ends[0] is not None else "")
     wrong = numbers["test_wrong"]
     median = numbers["median_epochs_to_learn"]
-    return [learned, after, _number(median) if median is not None else "not half", "" if wrong is None else f"{wrong:.2g}"]
+    return [
+        learned,
+        after,
+        _number(median) if median is not None else "not half",
+        "" if wrong is None else f"{wrong:.2g}",
+    ]
+
+
+def _few(wrong: float | None) -> str:
+    return "" if wrong is None else f"{wrong:.2g}"
 
 
 def _readings(rows: dict[str, Row], found: dict[str, dict]) -> list[str]:
@@ -159,7 +168,9 @@ def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
     x = alt.X("mean:Q", title="training sequences until learned", scale=scale, axis=alt.Axis(format="~s"))
     bars = base.mark_rule(color="#0b5394", strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"))
     ours = base.mark_point(color="#0b5394", filled=True, size=70, opacity=1).encode(x=x)
-    theirs = base.mark_point(color="#b45f06", shape="diamond", size=90, strokeWidth=2).encode(x=alt.X("paper:Q", scale=scale))
+    theirs = base.mark_point(color="#b45f06", shape="diamond", size=90, strokeWidth=2).encode(
+        x=alt.X("paper:Q", scale=scale)
+    )
     text = base.mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("learned:N"))
     finding = "After how many sequences trials learn: the paper, and measured anew"
     subtitle = "diamond: the paper's mean; point: ours, with its interval; right: how many of our trials learned"

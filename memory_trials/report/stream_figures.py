@@ -53,7 +53,9 @@ def error(outcome: Outcome, cell: str) -> alt.LayerChart:
     finding = f"In the end an error of {np.round(rows[-1]['median'], 4):g} (median)"
     if wrong is not None:
         finding += f"; {wrong:.2g} of {outcome.metrics['test_sequences']:,} fresh sequences are wrong (mean)"
-    return titled(alt.layer(band, line), finding, "line: median; band: 10 % to 90 % of trials; from where a trial stops, its last")
+    return titled(
+        alt.layer(band, line), finding, "line: median; band: 10 % to 90 % of trials; from where a trial stops, its last"
+    )
 
 
 def _x() -> alt.X:

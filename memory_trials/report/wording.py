@@ -34,8 +34,8 @@ def report(outcome: results.Outcome, folder: Path) -> str:
         numbers = outcome.metrics
         if numbers["mean_epochs_to_learn"] is not None:
             lines.append(
-                f"They took {numbers['mean_epochs_to_learn']:,.0f} sequences in the mean; of {numbers['test_sequences']:,} "
-                f"fresh ones {numbers['test_wrong']:.2g} are wrong."
+                f"They took {numbers['mean_epochs_to_learn']:,.0f} sequences in the mean; "
+                f"of {numbers['test_sequences']:,} fresh ones {numbers['test_wrong']:.2g} are wrong."
             )
         return "\n".join([*lines, f"Every trial: {folder / 'trials.csv'}; picture: {folder / results.FIGURE}"])
     for words, seed in examples(outcome):

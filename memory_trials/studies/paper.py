@@ -137,5 +137,9 @@ def agreement(paper: Published, found: dict[str, Any]) -> dict[str, Any]:
     count = max(1, successes)
     if paper.after is not None and len(times) > 1:
         low, high = statistics.means_of(times, count, RESAMPLES)
-        result |= {"after": low <= paper.after <= high, "range": [low, high], "ratio": float(times.mean()) / paper.after}
+        result |= {
+            "after": low <= paper.after <= high,
+            "range": [low, high],
+            "ratio": float(times.mean()) / paper.after,
+        }
     return result

@@ -20,7 +20,7 @@ from memory_trials.tasks import grammar
 from memory_trials.tasks.draws import above, below, normal, unit, words
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int, Int32, Int64, UInt32
+    from jaxtyping import Float32, Int, Int32, Int64, Shaped, UInt32
 
 Purpose = Literal["train", "check", "test"]
 CHUNK = 64_000  # words that are worked on at a time: they, and what is made of them, stay near a core
@@ -46,8 +46,8 @@ class Sequences:
     possible: UInt32[np.ndarray, "T S"] | None = None
 
 
-def of_trials(sequences: Sequences, which: Bool[np.ndarray, " T"]) -> Sequences:
-    """Those of some of the trials."""
+def of_trials(sequences: Sequences, which: Shaped[np.ndarray, " n"]) -> Sequences:
+    """Those of some of the trials: by their indices, or by a mask."""
     arrays = {name: None if array is None else array[which] for name, array in vars(sequences).items()}
     return Sequences(**arrays)
 

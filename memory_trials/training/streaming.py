@@ -28,7 +28,7 @@ from memory_trials.training.trained import Trained
 from memory_trials.training.trainer import at_once, side_by_side
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int64
+    from jaxtyping import Bool, Int64
 
 NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
 SHARD = 16  # trials: two vectors of the engine
@@ -134,7 +134,8 @@ def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
 
     done: looks so far. until/*: after how many sequences each criterion was met, 0: not yet. recent/*: of the last
     training sequences that a criterion asks for, the largest and the mean error. since: the sum of errors since the
-    last of `checks`, and how many sequences that were. awake: the cell is there; error: of the last block before it was.
+    last of `checks`, and how many sequences that were. awake: the cell is there; error: of the last block before it
+    was.
     """
     shape = streams.shape(job.stream)
     weights = published.initial_weights(job.model, shape.inputs, shape.outputs, seeds)
@@ -207,7 +208,6 @@ def _train_shard(
             newly += int(_learned(running)[over].sum())
             told += int(over.sum()) * (job.looks - done) * job.interval  # what these do not need any more
             active, running = active[~over], {name: array[~over] for name, array in running.items()}
-            exam.forget()
         now = time.monotonic()
         if now - told_at > 0.2 or not len(active):
             report(told, newly, False)
@@ -217,18 +217,22 @@ def _train_shard(
             for name, array in running.items():
                 batch[name][active] = array
             keep({name: array.copy() for name, array in batch.items()})
-    return {name: array for name, array in batch.items() if not name.startswith(("state/", "recent/", "since", "awake", "error"))}
+    return {
+        name: array
+        for name, array in batch.items()
+        if not name.startswith(("state/", "recent/", "since", "awake", "error"))
+    }
 
 
-def _train_block(
-    program: Program, state: streaming.State, sequences: streams.Sequences, running: TrialBatch
-) -> Errors:
+def _train_block(program: Program, state: streaming.State, sequences: streams.Sequences, running: TrialBatch) -> Errors:
     """Train each trial on its block of sequences. A cell that is added later is added after the first block whose mean
     absolute error is not less, by `FALLS`, than that of the block before."""
     dormant = ~running["awake"]
     if not dormant.any():
         return program.train(state, sequences)
-    whole = Errors(*(np.empty(sequences.lengths.shape, np.bool_ if name == "right" else np.float32) for name in Errors._fields))
+    whole = Errors(
+        *(np.empty(sequences.lengths.shape, np.bool_ if name == "right" else np.float32) for name in Errors._fields)
+    )
     for which in (running["awake"].copy(), dormant):
         if which.any():
             some = program.resume({name: array[which] for name, array in state.arrays().items()})
@@ -251,7 +255,8 @@ def _remember(job: StreamingJob, running: TrialBatch, done: int, errors: Errors)
         if length:
             running[f"recent/{name}"] = np.concatenate([recent, found], axis=1)[:, -length:]
     running["since"] += np.stack(
-        [errors.absolute.astype(np.float64).sum(axis=1), np.full(len(errors.absolute), errors.absolute.shape[1])], axis=1
+        [errors.absolute.astype(np.float64).sum(axis=1), np.full(len(errors.absolute), errors.absolute.shape[1])],
+        axis=1,
     )
     check = np.searchsorted(job.checks, (done + 1) * job.interval)
     if job.checks[check] == (done + 1) * job.interval:
@@ -278,17 +283,12 @@ def _met_in_training(criterion: Criterion, running: TrialBatch) -> Bool[np.ndarr
 
 
 class Exam:
-    """Criteria that are decided on sequences of their own, with frozen weights. Each trial has always the same ones:
-    those that are drawn first, which almost all looks come to, are kept while the trials stay the same."""
+    """Criteria that are decided on sequences of their own, with frozen weights. Each trial has always the same ones."""
 
     def __init__(self, job: StreamingJob, program: Program):
         self.job, self.program = job, program
         self.at_once = GUESSED_AT_ONCE if job.training.optimizer == "guess" else TESTED_AT_ONCE
-        self._drawn: dict[int, tuple[np.ndarray, streams.Sequences]] = {}
-
-    def forget(self) -> None:
-        """Trials have left."""
-        self._drawn.clear()
+        self._drawn: tuple[np.ndarray, streams.Sequences] | None = None
 
     def passed(self, criterion: Criterion, state: streaming.State, seeds: np.ndarray) -> Bool[np.ndarray, " T"]:
         """Which trials meet the criterion; nobody is tested on more than is needed to tell."""
@@ -299,12 +299,11 @@ class Exam:
         wrong[:] = criterion.wrong + 1
         wrong[going] = 0
         for block in range(-(-criterion.sequences // size) if len(going) else 0):
-            sequences = streams.of_trials(self._sequences(block, size, seeds), going) if block == 0 else (
-                self._sequences(block, size, seeds[going])
-            )
-            some = state if len(going) == len(seeds) else self.program.resume(
-                {name: array[going] for name, array in state.arrays().items()}
-            )  # fmt: skip
+            if block == 0:
+                sequences = streams.of_trials(self._first(size, seeds), going)
+            else:
+                sequences = streams.draw(self.job.stream, seeds[going], "check", block, size)
+            some = self.program.resume({name: array[going] for name, array in state.arrays().items()})
             errors = self.program.test(some, sequences, criterion.last_step_only)
             counted = min(size, criterion.sequences - block * size)
             right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
@@ -324,18 +323,16 @@ class Exam:
         """Whom the first few sequences do not rule out: most trials at most looks."""
         few = min(FEW, size)
         errors = self.program.test(
-            state, streams.first_of_each(self._sequences(0, size, seeds), few), criterion.last_step_only
+            state, streams.first_of_each(self._first(size, seeds), few), criterion.last_step_only
         )
         right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
         return (~right).sum(axis=1) <= criterion.wrong
 
-    def _sequences(self, block: int, size: int, seeds: np.ndarray) -> streams.Sequences:
-        drawn = self._drawn.get(block)
-        if drawn is None or not np.array_equal(drawn[0], seeds):
-            drawn = (seeds, streams.draw(self.job.stream, seeds, "check", block, size))
-            if block == 0:
-                self._drawn[block] = drawn
-        return drawn[1]
+    def _first(self, size: int, seeds: np.ndarray) -> streams.Sequences:
+        """What almost all looks come to is kept while the trials stay the same."""
+        if self._drawn is None or not np.array_equal(self._drawn[0], seeds):
+            self._drawn = (seeds, streams.draw(self.job.stream, seeds, "check", 0, size))
+        return self._drawn[1]
 
 
 def _guess(
@@ -362,5 +359,3 @@ def _guess(
         if met[decides].all():
             break
     return done + 1, met, best
-
-
