@@ -68,7 +68,7 @@ class GeneratedSettings(Section):
 
 
 Task = Literal["reber", "keys", "distractors", "two_sequence", "adding", "multiplication", "temporal_order"]
-TAKES = {  # a stream's settings besides its task, and their defaults
+TAKES: dict[str, dict[str, int | str | bool]] = {  # a stream's settings besides its task, and their defaults
     "reber": {"different": False},
     "keys": {"length": 100, "middle": "counting"},
     "distractors": {"length": 50, "symbols": 50},
@@ -100,9 +100,9 @@ class StreamSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _with_defaults(cls, given: Any) -> Any:
-        defaults = TAKES.get(given.get("task")) if isinstance(given, dict) else None
-        if defaults is None:
+        if not isinstance(given, dict) or given.get("task") not in TAKES:
             return given
+        defaults = TAKES[given["task"]]
         for name in given:
             if name in cls.model_fields and name not in ("task", *defaults) and given[name] is not None:
                 takes = ", ".join(defaults)
@@ -113,10 +113,11 @@ class StreamSettings(Section):
     def _can_be_drawn(self) -> "StreamSettings":
         if self.task == "temporal_order" and self.signal not in (2, 3):
             raise ValueError(f"signal is {self.signal}: the order of 2 or of 3 symbols is told")
-        if self.task in ("two_sequence", "adding", "multiplication", "temporal_order") and self.length < 20:
-            raise ValueError(f"length is {self.length}: the task {self.task} needs at least 20 steps")
-        if self.task == "two_sequence" and self.signal >= self.length:
-            raise ValueError(f"signal is {self.signal}: it must be shorter than length, which is {self.length}")
+        length, signal = self.length or 0, self.signal or 0
+        if self.task in ("two_sequence", "adding", "multiplication", "temporal_order") and length < 20:
+            raise ValueError(f"length is {length}: the task {self.task} needs at least 20 steps")
+        if self.task == "two_sequence" and signal >= length:
+            raise ValueError(f"signal is {signal}: it must be shorter than length, which is {length}")
         return self
 
 
@@ -182,13 +183,6 @@ class FullyRecurrentOptions(Section):
     weights: Annotated[float, Field(gt=0, le=1000)] = 0.2
 
 
-CELL_OPTIONS: dict[str, type[Section]] = {
-    "memory_cell": MemoryCellOptions,
-    "fully_recurrent": FullyRecurrentOptions,
-    "chunker": FullyRecurrentOptions,
-}
-
-
 class ModelSettings(Section):
     cell: Annotated[str, BeforeValidator(_known_cell)] = "lstm"
     units: Annotated[int, Field(ge=1, le=4096)] = 20
@@ -199,11 +193,13 @@ class ModelSettings(Section):
     @property
     def published_options(self) -> MemoryCellOptions | FullyRecurrentOptions:
         """cell_options, where the cell is one of `PUBLISHED_CELLS`; `UserError` for the first mistake."""
-        return validated(CELL_OPTIONS[self.cell], self.cell_options, "cell_options")
+        if self.cell == "memory_cell":
+            return validated(MemoryCellOptions, self.cell_options, "cell_options")
+        return validated(FullyRecurrentOptions, self.cell_options, "cell_options")
 
     @model_validator(mode="after")
     def _options_fit(self) -> "ModelSettings":
-        if self.cell not in CELL_OPTIONS:
+        if self.cell not in PUBLISHED_CELLS:
             return self
         try:
             options = self.published_options

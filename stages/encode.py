@@ -1,6 +1,7 @@
 """DVC stage encode: sequences.json -> table.npz, the table of updates that an epoch consists of."""
 
 from memory_trials.errors import exit_on_user_error
+from memory_trials.settings import StreamSettings
 from memory_trials.studies import design
 from memory_trials.tasks import encoding, problems, stream_files
 from stages import chosen
@@ -8,22 +9,27 @@ from stages import chosen
 
 def main() -> None:
     arms = chosen()
-    tables = [None if arm.settings.problem.stream else table_of(arm) for arm in arms]
-    for arm, table in zip(arms, tables):
-        if table is None:
-            stream_files.write_beginning(arm.files.table, arm.settings.problem.stream, arm.settings.training.first_seed)
+    encoded = [encode(arm) for arm in arms]
+    for arm, table in zip(arms, encoded):
+        if isinstance(table, StreamSettings):
+            stream_files.write_beginning(arm.files.table, table, arm.settings.training.first_seed)
         else:
             encoding.write_table(arm.files.table, table)
     design.keep_only([arm.files.table for arm in arms])
-    if len(arms) == 1 and tables[0] is None:
-        print("an epoch is a sequence of the stream, another one for each trial")
-    elif len(arms) == 1:
-        updates, steps, batch, _ = tables[0].x.shape
-        print(f"an epoch is {updates} updates of {steps} steps, batch {batch}, {tables[0].symbols} symbols")
+    if len(arms) == 1:
+        print(told(encoded[0]))
 
 
-def table_of(arm: design.Arm) -> encoding.UpdateTable:
-    return design.table_of(arm, problems.read_problem(arm.files.sequences))
+def encode(arm: design.Arm) -> encoding.UpdateTable | StreamSettings:
+    """The arm's table; of a stream, which is endless, itself."""
+    return arm.settings.problem.stream or design.table_of(arm, problems.read_problem(arm.files.sequences))
+
+
+def told(encoded: encoding.UpdateTable | StreamSettings) -> str:
+    if isinstance(encoded, StreamSettings):
+        return "an epoch is a sequence of the stream, another one for each trial"
+    updates, steps, batch, _ = encoded.x.shape
+    return f"an epoch is {updates} updates of {steps} steps, batch {batch}, {encoded.symbols} symbols"
 
 
 if __name__ == "__main__":

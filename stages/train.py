@@ -53,8 +53,11 @@ def train_arm(
 ) -> None:
     """Train an arm's trials and write them to the folder; without a `progress` that several share, they show their
     own."""
-    of_job = streaming.train if isinstance(job, StreamingJob) else trainer.train
-    train = partial(of_job, job, arm.settings.compute, store=store)
+    compute = arm.settings.compute
+    if isinstance(job, StreamingJob):
+        train = partial(streaming.train, job, compute, store=store)
+    else:
+        train = partial(trainer.train, job, compute, store=store)
     if progress is not None:
         trained = train(progress)
     else:
@@ -91,10 +94,11 @@ def train_arms(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob], s
 def at_once(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob]) -> int:
     """How many arms are in flight: on a cluster as many as have two shards for each of its slots, else one."""
     compute = arms[0].settings.compute
-    if compute.backend == "threads" or any(isinstance(job, StreamingJob) for job in jobs):
+    of_tables = [job for job in jobs if isinstance(job, TrainingJob)]  # streams are trained here, on threads
+    if compute.backend == "threads" or not of_tables:
         return 1
     workers = trainer.at_once(compute)
-    shards_in_all = sum(shard_count(job, compute, workers) for job in jobs)
+    shards_in_all = sum(shard_count(job, compute, workers) for job in of_tables)
     return min(len(arms), -(-2 * workers * len(arms) // shards_in_all))
 
 

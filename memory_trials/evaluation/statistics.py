@@ -190,12 +190,15 @@ def mean_time(until: Int[np.ndarray, " T"], budget: int, confidence: float) -> d
     times = until[until > 0].astype(np.float64)
     count = len(times)
     mean = float(times.mean()) if count else None
-    deviation = float(times.std(ddof=1)) if count > 1 else None
-    half = float(t.ppf((1 + confidence) / 2, count - 1)) * deviation / count**0.5 if count > 1 else None
+    low = high = deviation = None
+    if mean is not None and count > 1:
+        deviation = float(times.std(ddof=1))
+        half = float(t.ppf((1 + confidence) / 2, count - 1)) * deviation / count**0.5
+        low, high = mean - half, mean + half
     return {
         "mean_epochs_to_learn": mean,
-        "mean_epochs_to_learn_low": None if half is None else mean - half,
-        "mean_epochs_to_learn_high": None if half is None else mean + half,
+        "mean_epochs_to_learn_low": low,
+        "mean_epochs_to_learn_high": high,
         "sd_epochs_to_learn": deviation,
         "restricted_mean_epochs_to_learn": float(np.where(until > 0, until, budget).mean()),
     }

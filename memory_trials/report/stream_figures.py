@@ -35,7 +35,7 @@ def time_to_learn(outcome: Outcome, cell: str) -> alt.LayerChart:
         if median is None
         else f"Half of the trials have learned after {median:,.0f} sequences"
     )
-    subtitle = f"Kaplan-Meier curve; band: its {100 * metrics['confidence']:g} % interval"
+    subtitle = f"Kaplan-Meier curve; band: its {100 * (metrics['confidence'] or 0):g} % interval"
     return titled(alt.layer(band, line), finding, subtitle)
 
 

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Sequences:
 
 def of_trials(sequences: Sequences, which: Shaped[np.ndarray, " n"]) -> Sequences:
     """Those of some of the trials: by their indices, or by a mask."""
-    arrays = {name: None if array is None else array[which] for name, array in vars(sequences).items()}
+    arrays: dict[str, Any] = {name: None if array is None else array[which] for name, array in vars(sequences).items()}
     return Sequences(**arrays)
 
 

@@ -59,7 +59,8 @@ def train(
     entry.forget_checkpoints(seeds)
     whole = cache.joined(finished)
     weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
-    return Trained(seeds, weights, whole["losses"], job.checks, **{name: whole[name] for name in FOUND})
+    learned, margin, memory = (whole[name] for name in FOUND)
+    return Trained(seeds, weights, whole["losses"], job.checks, learned, margin, memory)
 
 
 def _train_missing(
