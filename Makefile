@@ -112,6 +112,7 @@ verify: setup
 bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial
 	@python -m benchmarks.long_lag
+	@python -m benchmarks.without_avx512
 	@python -m benchmarks.tracking
 	@python -m benchmarks.waiting
 

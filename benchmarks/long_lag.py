@@ -6,13 +6,11 @@ Microseconds per trial, step and sequence, medians of rounds in which the peers 
 """
 
 import json
-import subprocess
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from benchmarks.tutorial import note, run_trials, seconds
+from benchmarks.tutorial import jax, note, run_trials, seconds
 from memory_trials.models.backend import CORES, keras
 from memory_trials.models.initializers import initial_weights
 from memory_trials.settings import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
@@ -20,7 +18,6 @@ from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
 from memory_trials.training.job import TrainingJob, make_program, shard_size
 
-HERE = Path(__file__).parent
 TRIALS, ROUNDS = 100, 5
 EPOCHS = {100: 50, 1000: 5}
 
@@ -41,34 +38,34 @@ class Keras:
                 self.model.train_on_batch(x[np.newaxis], y[np.newaxis])
 
 
-def jax(lag: int, epochs: int) -> float:
-    command = [".venv-bench/bin/python", str(HERE / "jax_long_lag.py"), str(lag), str(TRIALS), str(epochs), "3"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return median(float(line) for line in printed.split())
+def job(lag: int, epochs: int) -> TrainingJob:
+    problem = make_problem(ProblemSettings(generate=GeneratedSettings(lag=lag, middle="fixed"), scored="last"))
+    settings = TrainingSettings(trials=TRIALS, window="sequence", epochs=epochs)
+    return TrainingJob(ModelSettings(), settings, epochs, make_table(problem, EncodingSettings(), settings, False))
+
+
+def peer(job: TrainingJob, engine: str) -> tuple:
+    """A function that trains all trials with this engine, and its arguments."""
+    size = shard_size(TRIALS, 50, CORES)
+    weights = initial_weights(ModelSettings(), 3, 3, np.arange(TRIALS))
+    return run_trials, make_program(job, engine, size), size, weights, np.array([job.training.epochs])
 
 
 def main() -> None:
     figures = {}
     for lag, epochs in EPOCHS.items():
-        problem = make_problem(ProblemSettings(generate=GeneratedSettings(lag=lag, middle="fixed"), scored="last"))
-        peers = {}
-        for name, engine in (("ours", "native"), ("xla", "xla")):
-            if name == "xla" and lag > 100:
-                continue  # XLA has no code for so long a sum ("Fusion kind not implemented on CPU")
-            settings = TrainingSettings(trials=TRIALS, window="sequence", epochs=epochs)
-            table = make_table(problem, EncodingSettings(), settings, False)
-            size = shard_size(TRIALS, 50, CORES)
-            program = make_program(TrainingJob(ModelSettings(), settings, epochs, table), engine, size)
-            weights = initial_weights(ModelSettings(), 3, 3, np.arange(TRIALS))
-            peers[name] = (run_trials, program, size, weights, np.array([epochs]))
-        plain = Keras(table)
+        trained = job(lag, epochs)
+        peers = {"ours": peer(trained, "native")}
+        if lag <= 100:  # beyond, XLA has no code for so long a sum ("Fusion kind not implemented on CPU")
+            peers["xla"] = peer(trained, "xla")
+        plain = Keras(trained.table)
         plain.train(1)
         for arguments in peers.values():
             seconds(*arguments)  # compiles
         measured: dict[str, list[float]] = {}
         steps = 2 * (lag + 1) * epochs
         for _ in range(ROUNDS):
-            measured.setdefault("jax", []).append(jax(lag, epochs))
+            measured.setdefault("jax", []).append(jax("jax_long_lag.py", lag, TRIALS, epochs))
             measured.setdefault("keras_jit", []).append(1e6 * seconds(plain.train, epochs) / steps)
             for name, arguments in peers.items():
                 measured.setdefault(name, []).append(1e6 * seconds(*arguments) / TRIALS / steps)

@@ -7,6 +7,7 @@ that a first run needs: initial weights, then training.
 """
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -76,9 +77,12 @@ def note(name: str, figures: dict) -> None:
     files.write_json(path, earlier | {name: figures})
 
 
-def jax(trials: int) -> float:
-    command = [".venv-bench/bin/python", str(HERE / "jax_tutorial.py"), str(trials), "3"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def jax(script: str, *arguments: int, flags: str = "") -> float:
+    """What a script prints, the median of three runs. Without the flags that this project sets for its own engine (in
+    models/backend.py): they keep XLA on one core."""
+    command = [".venv-bench/bin/python", str(HERE / script), *map(str, arguments), "3"]
+    environment = os.environ | {"XLA_FLAGS": flags}
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return median(float(line) for line in printed.split())
 
 
@@ -114,7 +118,7 @@ def main() -> None:
         figures.setdefault("keras_fit", []).append(seconds(plain.fit, 10) * EPOCHS / 10)
         figures.setdefault("keras_train_on_batch", []).append(seconds(plain.train_on_batch, 50) * EPOCHS / 50)
         for n in SIZES:
-            figures.setdefault(f"jax {n}", []).append(jax(n))
+            figures.setdefault(f"jax {n}", []).append(jax("jax_tutorial.py", n))
             figures.setdefault(f"ours {n}", []).extend(ours(n) for _ in range(3 if n < 1000 else 1))
             figures.setdefault(f"xla {n}", []).append(ours(n, "xla"))
         figures.setdefault("ours_cold 100", []).append(cold(100))

@@ -94,7 +94,8 @@ def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
         if name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    (folder / "data/tutorial/metrics.json").unlink(missing_ok=True)
+    for name in ("metrics.json", "digests.json"):  # of more trials
+        (folder / "data/tutorial" / name).unlink(missing_ok=True)
     change_params(folder, "trials: 100", f"trials: {trials}")
     change_params(folder, "epochs: 250", f"epochs: {epochs}")
     change_params(folder, "success_rate_floor: 0.25", "success_rate_floor: 0.0")

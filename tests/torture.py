@@ -197,13 +197,13 @@ def _damage_in_commands(folder: Path, chance: random.Random, reference: dict[str
     for name, commands in readers.items():
         path = folder / "data/tutorial" / name
         whole = path.read_bytes()
-        for number, command in enumerate(commands):
+        for number, words in enumerate(commands):
             half = len(whole) // 2
             damaged = whole[:half] if number % 2 else faults.flipped(whole, chance.randrange(half // 2, half), 2)
             path.unlink()
             path.write_bytes(damaged)
-            done = run(folder, *command)
-            if command == command("check", "HEAD"):
+            done = run(folder, *words)
+            if words == command("check", "HEAD"):
                 if (
                     done.returncode != 1
                     or "Traceback" in done.stderr

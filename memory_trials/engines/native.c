@@ -27,9 +27,9 @@
      what they flush. Gradients that have faded on their way back through time are set to zero below FADED.
    - A NaN is stored as the one positive quiet NaN, since processors differ in its sign.
 
-   Matrix products and optimizers are written with GCC's vector type (clang has it too), because no compiler keeps
-   such sums in registers by itself; all else is plain loops, mostly of BLOCK or 4 turns, which compilers turn into
-   vectors. */
+   Matrix products, tanh with what it is for, and optimizers are written with GCC's vector type (clang has it too),
+   because no compiler keeps such sums in registers, or limits a number in one instruction, by itself; all else is plain
+   loops, mostly of BLOCK or 4 turns, which compilers turn into vectors. */
 
 #include <fenv.h>
 #include <float.h>
@@ -144,6 +144,17 @@ INLINE vec fma_of(vec a, vec b, vec c) {
 
 INLINE vec splat(float x) { return x - (vec){0}; }
 
+/* x, but -bound and bound where it is beyond them; NaN passes through. */
+INLINE vec within(vec x, float bound) {
+#if defined __AVX__ /* one instruction each, which gcc makes of no loop; both return their second where one is NaN */
+    return (vec)_mm256_min_ps((__m256)splat(bound), _mm256_max_ps((__m256)splat(-bound), (__m256)x));
+#else
+    for (int j = 0; j < LANES; j++) x[j] = x[j] < -bound ? -bound : x[j];
+    for (int j = 0; j < LANES; j++) x[j] = x[j] > bound ? bound : x[j];
+    return x;
+#endif
+}
+
 INLINE float as_float(int32_t bits) {
     float x;
     memcpy(&x, &bits, 4);
@@ -167,21 +178,19 @@ INLINE float faded(float x) { return fabsf(x) < FADED ? 0.0f : x; }
 /* Within 6 units in the last place, never beyond 1, and 1 from 8.05 on. A minimax rational function of degree 4 over 4
    in x^2 (its relative error is a third of a unit; the rest is rounding): fewer operations, and fewer that wait for
    one another, than other degrees of that accuracy need. Comparisons are written such that NaN passes through. */
-INLINE float tanh_of(float x) {
-    const float bound = 8.05010986f;
-    x = x < -bound ? -bound : x;
-    x = x > bound ? bound : x;
-    const float s = x * x;
-    float p = 1.650285597e-08f;
-    p = fmaf(p, s, 2.555833453e-05f);
-    p = fmaf(p, s, 4.343716428e-03f);
-    p = fmaf(p, s, 1.664207280e-01f);
-    p = fmaf(p, s, 1.244010925e+00f);
-    float q = 9.628952284e-07f;
-    q = fmaf(q, s, 4.079459468e-04f);
-    q = fmaf(q, s, 3.217286244e-02f);
-    q = fmaf(q, s, 5.810908079e-01f);
-    q = fmaf(q, s, 1.244010925e+00f);
+INLINE vec tanh_of(vec x) {
+    x = within(x, 8.05010986f);
+    const vec s = x * x;
+    vec p = splat(1.650285597e-08f);
+    p = fma_of(p, s, splat(2.555833453e-05f));
+    p = fma_of(p, s, splat(4.343716428e-03f));
+    p = fma_of(p, s, splat(1.664207280e-01f));
+    p = fma_of(p, s, splat(1.244010925e+00f));
+    vec q = splat(9.628952284e-07f);
+    q = fma_of(q, s, splat(4.079459468e-04f));
+    q = fma_of(q, s, splat(3.217286244e-02f));
+    q = fma_of(q, s, splat(5.810908079e-01f));
+    q = fma_of(q, s, splat(1.244010925e+00f));
     return x * p / q;
 }
 
@@ -313,10 +322,12 @@ static void unpack(const Trial *t, float *plain, const float *from) {
 
 /* ---------------------------------------------------------------- products -------------------------------- */
 
-/* Call f(width, ...) for blocks of up to 5 vectors of a row; f is inlined, so its sums stay in registers. */
+/* Call f(width, ...) for blocks of up to 5 vectors of a row, as few and as equal as can be, since a narrow block's sums
+   wait for themselves; f is inlined, so its sums stay in registers. */
 #define FOR_BLOCKS(vectors, first, f, ...)                                        \
     for (size_t first = 0, width; first < (vectors); first += width) {            \
-        width = (vectors) - first > 5 ? 4 : (vectors) - first;                    \
+        const size_t left = (vectors) - first, blocks = (left + 4) / 5;           \
+        width = (left + blocks - 1) / blocks;                                     \
         switch (width) {                                                          \
             case 1: f(1, __VA_ARGS__); break;                                     \
             case 2: f(2, __VA_ARGS__); break;                                     \
@@ -326,9 +337,13 @@ static void unpack(const Trial *t, float *plain, const float *from) {
         }                                                                         \
     }
 
-INLINE void add_product_block(int width, vec *sums, const float *h, const vec *rows, size_t count, size_t stride) {
+INLINE void product_block(int width, vec *sums, const vec *bias, const vec *kernel, const int32_t *x, int features,
+                          const float *h, const vec *rows, size_t count, size_t stride) {
     vec even[5], odd[5]; /* two sums for each vector, since one addition takes longer than the next needs to wait */
-    for (int v = 0; v < width; v++) even[v] = sums[v], odd[v] = (vec){0};
+    for (int v = 0; v < width; v++) even[v] = bias[v], odd[v] = (vec){0};
+    for (int f = 0; f < features; f++)
+        if (x[f] >= 0)
+            for (int v = 0; v < width; v++) even[v] += kernel[x[f] * stride + v];
     for (size_t k = 0; k < count; k += 2, rows += 2 * stride)
         for (int v = 0; v < width; v++) {
             even[v] = fma_of(splat(h[k]), rows[v], even[v]);
@@ -337,10 +352,12 @@ INLINE void add_product_block(int width, vec *sums, const float *h, const vec *r
     for (int v = 0; v < width; v++) sums[v] = even[v] + odd[v];
 }
 
-/* sums [columns] += h [rows] @ matrix [rows, columns] */
-static void add_product(const Layout *l, float *sums, const float *h, const float *matrix) {
+/* sums [columns] = bias + the rows of kernel [inputs, columns] that x names + h [rows] @ matrix [rows, columns] */
+static void product(const Layout *l, float *sums, const float *bias, const float *kernel, const int32_t *x,
+                    int features, const float *h, const float *matrix) {
     const size_t vectors = l->columns / LANES;
-    FOR_BLOCKS(vectors, at, add_product_block, VECTORS(sums) + at, h, VECTORS(matrix) + at, l->recurrent_rows, vectors)
+    FOR_BLOCKS(vectors, at, product_block, VECTORS(sums) + at, VECTORS(bias) + at, VECTORS(kernel) + at, x, features,
+               h, VECTORS(matrix) + at, l->recurrent_rows, vectors)
 }
 
 INLINE void add_outer_block(int width, vec *matrix, size_t stride, const float *h, size_t h_stride, const vec *z,
@@ -380,23 +397,49 @@ INLINE quad folded(const vec *block) {
     return b.quads[0] + b.quads[1];
 }
 
-/* products[0..3] = the scalar products of four rows with z */
-INLINE void four_products(float *products, const vec *a, const vec *b, const vec *c, const vec *d, const vec *z,
-                          size_t vectors) {
-    vec sa[PARTS], sb[PARTS], sc[PARTS], sd[PARTS];
-    for (int v = 0; v < PARTS; v++) sa[v] = a[v] * z[v], sb[v] = b[v] * z[v], sc[v] = c[v] * z[v], sd[v] = d[v] * z[v];
+/* products[0..3] = the sums of four blocks */
+INLINE void fold_four(float *products, vec (*sums)[PARTS]) {
+    const quad a = folded(sums[0]), b = folded(sums[1]), c = folded(sums[2]), d = folded(sums[3]);
+    const quad ab = SHUFFLE(a, b, 0, 4, 1, 5) + SHUFFLE(a, b, 2, 6, 3, 7);
+    const quad cd = SHUFFLE(c, d, 0, 4, 1, 5) + SHUFFLE(c, d, 2, 6, 3, 7);
+    const quad all = SHUFFLE(ab, cd, 0, 1, 4, 5) + SHUFFLE(ab, cd, 2, 3, 6, 7);
+    memcpy(products, &all, sizeof all);
+}
+
+/* products[0..7] = the sums of eight blocks, stored as they will be loaded: a vector */
+INLINE void fold_eight(float *products, vec (*sums)[PARTS]) {
+#if LANES == 8
+    vec two[4]; /* row k in the lower half, row k + 4 in the upper, folded to four each */
+    for (int k = 0; k < 4; k++) {
+        const __m256 a = (__m256)sums[k][0], b = (__m256)sums[k + 4][0];
+        two[k] = (vec)_mm256_permute2f128_ps(a, b, 0x20) + (vec)_mm256_permute2f128_ps(a, b, 0x31);
+    }
+    vec four[2];
+    for (int k = 0; k < 2; k++) {
+        const __m256 a = (__m256)two[2 * k], b = (__m256)two[2 * k + 1];
+        four[k] = (vec)_mm256_unpacklo_ps(a, b) + (vec)_mm256_unpackhi_ps(a, b);
+    }
+    const __m256 a = (__m256)four[0], b = (__m256)four[1];
+    *VECTORS(products) = (vec)_mm256_shuffle_ps(a, b, 0x44) + (vec)_mm256_shuffle_ps(a, b, 0xee);
+#else
+    fold_four(products, sums), fold_four(products + 4, sums + 4);
+#endif
+}
+
+/* products[0..count-1] = the scalar products of that many rows, 4 or 8, with z. `stride` vectors from row to row, and
+   no row beyond `last`: that again instead. */
+INLINE void row_products(int count, float *products, const vec *rows, size_t stride, size_t last, const vec *z,
+                         size_t vectors) {
+    const vec *row[8];
+    vec sums[8][PARTS];
+    for (size_t k = 0; k < (size_t)count; k++) row[k] = rows + (k < last ? k : last) * stride;
+    for (int k = 0; k < count; k++)
+        for (int v = 0; v < PARTS; v++) sums[k][v] = row[k][v] * z[v];
     for (size_t at = PARTS; at < vectors; at += PARTS)
-        for (int v = 0; v < PARTS; v++) {
-            sa[v] = fma_of(a[at + v], z[at + v], sa[v]);
-            sb[v] = fma_of(b[at + v], z[at + v], sb[v]);
-            sc[v] = fma_of(c[at + v], z[at + v], sc[v]);
-            sd[v] = fma_of(d[at + v], z[at + v], sd[v]);
-        }
-    const quad fa = folded(sa), fb = folded(sb), fc = folded(sc), fd = folded(sd);
-    const quad ab = SHUFFLE(fa, fb, 0, 4, 1, 5) + SHUFFLE(fa, fb, 2, 6, 3, 7);
-    const quad cd = SHUFFLE(fc, fd, 0, 4, 1, 5) + SHUFFLE(fc, fd, 2, 6, 3, 7);
-    const quad sums = SHUFFLE(ab, cd, 0, 1, 4, 5) + SHUFFLE(ab, cd, 2, 3, 6, 7);
-    memcpy(products, &sums, sizeof sums);
+        for (int k = 0; k < count; k++)
+            for (int v = 0; v < PARTS; v++) sums[k][v] = fma_of(row[k][at + v], z[at + v], sums[k][v]);
+    if (count == 8) fold_eight(products, sums);
+    else fold_four(products, sums);
 }
 
 INLINE void add_vectors(float *to, const float *from, size_t floats) {
@@ -413,37 +456,61 @@ INLINE void add_vectors(float *to, const float *from, size_t floats) {
         for (; block < (l)->units4; block += 4) f(4, block, __VA_ARGS__);                      \
     }
 
-INLINE void lstm_forward(int width, size_t block, const float *restrict gates, const float *restrict c,
-                         float *restrict new_c, float *restrict tanh_c, float *restrict new_h) {
-    const float *restrict i = gates + 4 * block, *f = i + width, *candidate = f + width, *o = candidate + width;
-    PLAIN_LOOP
-    for (int j = 0; j < width; j++) {
-        const float value = fmaf(f[j], c[block + j], i[j] * candidate[j]);
-        const float squashed = tanh_of(value);
-        new_c[block + j] = value;
-        tanh_c[block + j] = squashed;
-        new_h[block + j] = o[j] * squashed;
+/* The vector that begins there in a block of `width` gates: of one of 4, those and zeros. */
+INLINE vec load_gates(int width, const float *from) {
+#if LANES == 8
+    if (width == 4) return (vec)_mm256_zextps128_ps256(_mm_load_ps(from));
+#endif
+    (void)width;
+    return *VECTORS(from);
+}
+
+INLINE void store_gates(int width, float *to, vec x) {
+#if LANES == 8
+    if (width == 4) {
+        _mm_store_ps(to, _mm256_castps256_ps128((__m256)x));
+        return;
+    }
+#endif
+    (void)width;
+    *VECTORS(to) = x;
+}
+
+/* A unit's states are taken and put as whole vectors: beside a block of 4 there is padding, which these formulas keep
+   zero, and a vector that was stored in two parts would have to be waited for when it is loaded as one. */
+INLINE void lstm_forward(int width, size_t block, const float *gates, const float *c, float *new_c, float *tanh_c,
+                         float *new_h) {
+    const float *gate = gates + 4 * block;
+    for (int j = 0; j < width; j += LANES) {
+        const vec i = load_gates(width, gate + j), f = load_gates(width, gate + width + j);
+        const vec candidate = load_gates(width, gate + 2 * width + j), o = load_gates(width, gate + 3 * width + j);
+        const vec value = fma_of(f, *VECTORS(c + block + j), i * candidate), squashed = tanh_of(value);
+        *VECTORS(new_c + block + j) = value;
+        *VECTORS(tanh_c + block + j) = squashed;
+        *VECTORS(new_h + block + j) = o * squashed;
     }
 }
 
-INLINE void gru_forward(int width, size_t block, float *restrict gates, const float *restrict from_input,
-                        const float *restrict from_state, const float *restrict h, float *restrict saved,
-                        float *restrict new_h) {
-    const float *restrict z = gates + 3 * block, *r = z + width;
-    float *restrict candidate = gates + 3 * block + 2 * width;
-    PLAIN_LOOP
-    for (int j = 0; j < width; j++) {
-        const float recurrent = from_state[3 * block + 2 * width + j];
-        const float value = tanh_of(fmaf(r[j], recurrent, from_input[3 * block + 2 * width + j]));
-        saved[block + j] = recurrent;
-        candidate[j] = value;
-        new_h[block + j] = fmaf(z[j], h[block + j] - value, value);
+INLINE void gru_forward(int width, size_t block, float *gates, const float *from_input, const float *from_state,
+                        const float *h, float *saved, float *new_h) {
+    float *gate = gates + 3 * block;
+    const float *input = from_input + 3 * block + 2 * width, *state = from_state + 3 * block + 2 * width;
+    for (int j = 0; j < width; j += LANES) {
+        const vec z = load_gates(width, gate + j), r = load_gates(width, gate + width + j);
+        const vec recurrent = load_gates(width, state + j);
+        const vec candidate = tanh_of(fma_of(r, recurrent, load_gates(width, input + j)));
+        store_gates(width, gate + 2 * width + j, candidate);
+        *VECTORS(saved + block + j) = recurrent;
+        *VECTORS(new_h + block + j) = fma_of(z, *VECTORS(h + block + j) - candidate, candidate);
     }
 }
 
 /* sigmoid(x) = (1 + tanh(x / 2)) / 2, so one formula serves all gates, and no vector of mixed gates is done twice. */
 INLINE void squash(float *gates, const float *sums, const float *scale, size_t columns) {
-    for (size_t j = 0; j < columns; j++) gates[j] = fmaf(scale[j], tanh_of(scale[j] * sums[j]), 1.0f - scale[j]);
+    for (size_t v = 0; v < columns / LANES; v++) {
+        const vec by = VECTORS(scale)[v];
+        VECTORS(gates)[v] = fma_of(by, tanh_of(by * VECTORS(sums)[v]), 1.0f - by);
+    }
 }
 
 /* One step of one row, from the state in slot `from` to that in slot `to`. */
@@ -452,26 +519,25 @@ static void forward(Trial *t, const int32_t *x, size_t from, size_t to) {
     const float *weights = t->weights, *h = t->h + from * l->lanes;
     float *gates = t->gates + from * l->columns, *new_h = t->h + to * l->lanes, *saved = t->saved + from * l->lanes;
     float *sums = t->from_input;
-    memcpy(sums, weights + l->bias, l->columns * sizeof(float));
-    for (int f = 0; f < t->task->features; f++)
-        if (x[f] >= 0) add_vectors(sums, weights + l->kernel + x[f] * l->columns, l->columns);
-
-    if (t->task->cell == LSTM) {
-        add_product(l, sums, h, weights + l->recurrent);
-        squash(gates, sums, t->scale, l->columns);
-        FOR_UNITS(l, lstm_forward, gates, t->c + from * l->lanes, t->c + to * l->lanes, saved, new_h)
-    } else if (t->task->cell == GRU) {
-        memcpy(t->from_state, weights + l->bias + l->columns, l->columns * sizeof(float));
-        add_product(l, t->from_state, h, weights + l->recurrent);
+    const float *bias = weights + l->bias, *kernel = weights + l->kernel, *recurrent = weights + l->recurrent;
+    const int features = t->task->features;
+    if (t->task->cell == GRU) {
+        memcpy(sums, bias, l->columns * sizeof(float));
+        for (int f = 0; f < features; f++)
+            if (x[f] >= 0) add_vectors(sums, kernel + x[f] * l->columns, l->columns);
+        product(l, t->from_state, bias + l->columns, kernel, x, 0, h, recurrent);
         for (size_t v = 0; v < l->columns / LANES; v++)
             VECTORS(gates)[v] = VECTORS(sums)[v] + VECTORS(t->from_state)[v];
         squash(gates, gates, t->scale, l->columns);
         FOR_UNITS(l, gru_forward, gates, sums, t->from_state, h, saved, new_h)
-    } else {
-        add_product(l, sums, h, weights + l->recurrent);
-        squash(gates, sums, t->scale, l->columns);
-        memcpy(new_h, gates, l->lanes * sizeof(float));
+        return;
     }
+    product(l, sums, bias, kernel, x, features, h, recurrent);
+    squash(gates, sums, t->scale, l->columns);
+    if (t->task->cell == LSTM)
+        FOR_UNITS(l, lstm_forward, gates, t->c + from * l->lanes, t->c + to * l->lanes, saved, new_h)
+    else
+        memcpy(new_h, gates, l->lanes * sizeof(float));
 }
 
 /* The state of a row stays as it is. */
@@ -492,26 +558,23 @@ static void zero_state(Trial *t, size_t slot, size_t count) {
 static void read_out(Trial *t, const float *h) {
     const Layout *l = &t->layout;
     const size_t symbols = t->task->symbols, vectors = l->lanes / LANES;
-    for (size_t symbol = 0; symbol < symbols; symbol += 4) {
-        const vec *row[4];
-        for (size_t i = 0; i < 4; i++) { /* beyond the last row: that again, into the padding */
-            const size_t of = symbol + i < symbols ? symbol + i : symbols - 1;
-            row[i] = VECTORS(t->weights + l->readout + of * l->lanes);
-        }
-        four_products(t->logits + symbol, row[0], row[1], row[2], row[3], VECTORS(h), vectors);
-    }
+    for (size_t first = 0; first < symbols; first += BLOCK)
+        row_products(BLOCK, t->logits + first, VECTORS(t->weights + l->readout + first * l->lanes), vectors,
+                     symbols - 1 - first, VECTORS(h), vectors);
     add_vectors(t->logits, t->weights + l->readout_bias, l->symbols);
 }
 
 /* log(1 + e^z), of which `power` is e^-|z|, which does not overflow. */
 INLINE float cost_of(float z, float power) { return (z < 0.0f ? 0.0f : z) + log1p_of(power); }
 
-/* costs[o] = log(1 + e^z), gradient[o] = sigmoid(z) */
-INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const float *restrict logits, size_t count) {
+/* costs[o] = log(1 + e^z), gradient[o] = sigmoid(z). The target's cost is log(1 + e^-z): log(1 + e^z) - z is the same,
+   but loses a small loss in rounding. */
+INLINE void sigmoid_costs(float *restrict costs, float *restrict gradient, const float *restrict logits, int target,
+                          size_t count) {
     for (size_t at = 0; at < count; at += BLOCK)
         for (int j = 0; j < BLOCK; j++) {
             const float z = logits[at + j], power = exp_of(-fabsf(z));
-            costs[at + j] = cost_of(z, power);
+            costs[at + j] = cost_of((int)at + j == target ? -z : z, power);
             gradient[at + j] = (z < 0.0f ? power : 1.0f) / (1.0f + power);
         }
 }
@@ -528,9 +591,7 @@ static float loss_of(Trial *t, size_t target, float share) {
     const float *logits = t->logits;
     if (t->task->output == SIGMOID) {
         share /= symbols;
-        sigmoid_costs(t->costs, gradient, logits, count);
-        /* the target's is log(1 + e^-z): log(1 + e^z) - z is the same, but loses a small loss in rounding */
-        t->costs[target] = cost_of(-logits[target], exp_of(-fabsf(logits[target])));
+        sigmoid_costs(t->costs, gradient, logits, target, count);
         for (size_t o = 0; o < symbols; o++) loss += t->costs[o];
     } else {
         float largest = logits[0], sum = 0.0f;
@@ -540,9 +601,12 @@ static float loss_of(Trial *t, size_t target, float share) {
         for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= 1.0f / sum;
         loss = log_of(sum) + (largest - logits[target]);
     }
-    gradient[target] -= 1.0f;
-    for (size_t v = 0; v < count / LANES; v++) VECTORS(gradient)[v] *= share;
-    for (size_t o = symbols; o < count; o++) gradient[o] = 0.0f;
+    for (size_t at = 0; at < count; at += BLOCK) /* a vector at once, which what loads it need not wait for */
+        for (int j = 0; j < BLOCK; j++) {
+            const int o = (int)at + j;
+            const float own = (gradient[o] - (o == (int)target ? 1.0f : 0.0f)) * share;
+            gradient[o] = o < (int)symbols ? own : 0.0f;
+        }
     return loss * share;
 }
 
@@ -631,8 +695,10 @@ static void backward(Trial *t, const int32_t *x, size_t slot, size_t row, int fu
 
     const size_t vectors = l->columns / LANES;
     const vec *rows = VECTORS(t->weights + l->recurrent);
-    for (size_t k = 0; k < l->recurrent_rows; k += 4, rows += 4 * vectors)
-        four_products(dh + k, rows, rows + vectors, rows + 2 * vectors, rows + 3 * vectors, VECTORS(gates), vectors);
+    size_t k = 0;
+    for (; k + 8 <= l->recurrent_rows; k += 8)
+        row_products(8, dh + k, rows + k * vectors, vectors, 7, VECTORS(gates), vectors);
+    if (k < l->recurrent_rows) row_products(4, dh + k, rows + k * vectors, vectors, 3, VECTORS(gates), vectors);
     if (t->task->cell == GRU)
         for (size_t k = 0; k < l->units4; k++) dh[k] += direct[k];
 }

@@ -1,0 +1,59 @@
+"""This project beside JAX as on a processor without AVX-512: native.c built for AVX2, and XLA told not to go beyond.
+
+Seconds per trial of the tutorial, and microseconds per trial, step and sequence of lags of 100 and 1,000, 100 trials
+each; medians of rounds in which the two take turns (make bench). For x86-64.
+"""
+
+import json
+from statistics import median
+
+import numpy as np
+
+from benchmarks import long_lag
+from benchmarks.tutorial import EPOCHS, jax, note, run_trials, seconds
+from memory_trials.engines import native
+from memory_trials.models.backend import CORES
+from memory_trials.models.initializers import initial_weights
+from memory_trials.settings import load_settings
+from memory_trials.tasks.encoding import make_table
+from memory_trials.tasks.problems import make_problem
+from memory_trials.training.job import TrainingJob, make_program, shard_size
+
+TRIALS, ROUNDS = 100, 7
+AVX2 = "--xla_cpu_max_isa=AVX2"
+
+
+def tutorial() -> tuple:
+    """A function that trains the tutorial's trials, and its arguments."""
+    settings = load_settings()
+    table = make_table(make_problem(settings.problem), settings.encoding, settings.training, False)
+    size = shard_size(TRIALS, settings.compute.shard, CORES)
+    program = make_program(TrainingJob(settings.model, settings.training, 10, table), "native", size)
+    weights = initial_weights(settings.model, 5, 5, np.arange(TRIALS))
+    return run_trials, program, size, weights, np.arange(10, EPOCHS + 1, 10)
+
+
+def main() -> None:
+    native.TUNINGS = (["-march=x86-64-v3"],)  # before the library is built, under a name of its own
+    ours = {"tutorial": tutorial()}
+    scripts = {"tutorial": ("jax_tutorial.py", TRIALS)}
+    shares = {"tutorial": 1 / TRIALS}
+    for lag, epochs in long_lag.EPOCHS.items():
+        ours[str(lag)] = long_lag.peer(long_lag.job(lag, epochs), "native")
+        scripts[str(lag)] = ("jax_long_lag.py", lag, long_lag.TRIALS, epochs)
+        shares[str(lag)] = 1e6 / (long_lag.TRIALS * 2 * (lag + 1) * epochs)
+    figures = {}
+    for name, arguments in ours.items():
+        measured: dict[str, list[float]] = {"jax": [], "ours": []}
+        for _ in range(ROUNDS):
+            script, *numbers = scripts[name]
+            measured["jax"].append(jax(script, *numbers, flags=AVX2))
+            measured["ours"].append(median(seconds(*arguments) * shares[name] for _ in range(3)))
+        figures[name] = {peer: round(median(values), 6) for peer, values in measured.items()}
+        ratio = figures[name]["jax"] / figures[name]["ours"]
+        print(f"{name}: {json.dumps(figures[name])}; {ratio:.1f} times faster than JAX", flush=True)
+    note("without_avx512", figures)
+
+
+if __name__ == "__main__":
+    main()
