@@ -108,12 +108,9 @@ def digest(arm: design.Arm) -> dict:
 
 
 def keep_best_trial(arm: design.Arm, outcome: results.Outcome) -> None:
-    """memory.npz and model.keras; of a stream, what tells that there is nothing to predict from a list of symbols."""
+    """memory.npz and model.keras."""
     if arm.settings.problem.stream:
-        for name in (predictor.MEMORY, predictor.KERAS_MODEL):
-            files.write_text(
-                arm.files.folder / name, "A stream's trials are kept in trained.npz; they predict no symbols.\n"
-            )
+        predictor.write_none(arm.files.folder)
         return
     problem, (_, trained) = problems.read_problem(arm.files.sequences), read_trained(arm.files.trained)
     learned = outcome.trials["learned"].to_numpy() == 1

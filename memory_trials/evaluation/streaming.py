@@ -43,6 +43,7 @@ def outcome(settings: Settings, trained: Trained) -> Outcome:
     nothing = np.full(len(learned), np.nan)
     metrics |= {"verdict_changes": 0.0, "memory_whole": None}
     metrics |= statistics.memory_summary(nothing, learned, nothing, confidence)
+    metrics |= {f"successes_margin_{lead:g}": None for lead in statistics.MARGINS}  # there is none to be asked for
     metrics |= statistics.chance(nothing, nothing)
     metrics |= {"parameters": sum(array[0].size for array in trained.weights.values())}
     metrics |= {"updates": int(np.where(learned, first[1], budget).sum()) // len(learned), "confidence": confidence}

@@ -25,6 +25,7 @@ from memory_trials.tasks.problems import Problem
 from memory_trials.training.trained import Trained
 
 FORMAT = "memory-trials memory 1"
+NO_PREDICTOR = "no predictor: a stream's trials, whose weights stand in trained.npz, predict no symbols"
 MEMORY, KERAS_MODEL = "memory.npz", "model.keras"
 LONGEST = 100_000  # symbols, given and said: some seconds
 LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "mlp": "Dense"}  # Keras's, of the built-in cells
@@ -85,6 +86,12 @@ def write(folder: Path, predictor: Predictor) -> None:
     }
     files.write_arrays(folder / MEMORY, FORMAT, predictor.weights, settings)
     files.write_bytes(folder / KERAS_MODEL, keras_file(predictor))
+
+
+def write_none(folder: Path) -> None:
+    """Of an arm whose trials learn from streams: files that say so."""
+    files.write_arrays(folder / MEMORY, NO_PREDICTOR, {}, {})
+    files.write_text(folder / KERAS_MODEL, f"{NO_PREDICTOR}\n")
 
 
 def read(path: str | Path) -> Predictor:

@@ -157,6 +157,22 @@ class RunPayload:
         self.fingerprint = hashlib.sha256(b"\0".join([*identity, *contents])).hexdigest()
 
     @property
+    def stream(self) -> bool:
+        """Whether its trials learn from streams, an epoch being one sequence."""
+        return self.arm.settings.problem.stream is not None
+
+    def _told_of_kind(self) -> dict[str, str]:
+        """What the description tells of arms of this kind alone."""
+        numbers = self.metrics
+        if self.stream:
+            wrong = numbers["test_wrong"]
+            return {f"wrong of {numbers['test_sequences']:,} fresh sequences": "" if wrong is None else f"{wrong:.3g}"}
+        return {
+            "trials that learned by a lead of 0.1": numbers["successes_margin_0.1"],
+            "learned once, but forgot again": numbers["forgotten"],
+        }
+
+    @property
     def name(self) -> str:
         if self.arm.name:
             return f"{self.arm.study}: {self.arm.name}"
@@ -219,20 +235,23 @@ class RunPayload:
         rows = {
             "success rate, with its interval": "{} ({} to {})".format(*rates),
             "trials that learned": f"{numbers['successes']} of {numbers['trials']}",
-            "epochs to learn (Kaplan-Meier median)": "not half of the trials ever learned"
+            f"{'sequences' if self.stream else 'epochs'} to learn (Kaplan-Meier median)": "not half of the trials ever learned"
             if median is None else f"{median:g} ({low} to {high})",
             "memory (median of the trials)": answers.bits(numbers["memory_median"], numbers["memory_whole"])
             or "no step needs it",
-            "trials that learned by a lead of 0.1": numbers["successes_margin_0.1"],
-            "learned once, but forgot again": numbers["forgotten"],
+            **self._told_of_kind(),
             "parameters": f"{numbers.get('parameters', 0):,}",
             "updates in training": f"{numbers.get('updates', 0):,}",
         }  # fmt: skip
         table = (f"| {name}&emsp; | {value} |" for name, value in rows.items())
         paragraphs.append("\n".join(["| | |", "|---|---|", *table]))
+        learned = (
+            "that a trial met the task's criterion, which docs/paper.md states"
+            if self.stream
+            else "that every scored step of every evaluation sequence is predicted right in the end"
+        )
         paragraphs.append(
-            "*Learned* means that every scored step of every evaluation sequence is predicted right in the end. "
-            "docs/results.md explains the words; the charts are under *Model metrics*, "
+            f"*Learned* means {learned}. docs/results.md explains the words; the charts are under *Model metrics*, "
             "the picture and the files under *Artifacts*, the trials are this run's child runs."
         )
         return "\n\n".join(paragraphs)
@@ -361,6 +380,13 @@ def _create_parent(client, experiment: str, payload: RunPayload, mark: str) -> N
     client.create_run(experiment, tags=tags, run_name=payload.name)
 
 
+def _profile(problem: dict) -> dict:
+    """How large a problem is, as sequences.json tells it; of a stream, its rule."""
+    if "stream" in problem:
+        return problem["stream"] | problem["shape"]
+    return {"sequences": len(problem["sequences"]), "symbols": len(problem["alphabet"])}
+
+
 def _log_arm(client, payload: RunPayload, parent) -> None:
     """What a parent run says of its arm; said again, it changes nothing."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
@@ -377,9 +403,7 @@ def _log_arm(client, payload: RunPayload, parent) -> None:
         digest=hashlib.sha256(sequences.encode()).hexdigest()[:8],
         source_type="local",
         source=json.dumps({"uri": str(payload.arm.files.sequences)}),
-        profile=json.dumps(
-            {"sequences": len(json.loads(sequences)["sequences"]), "symbols": len(json.loads(sequences)["alphabet"])}
-        ),
+        profile=json.dumps(_profile(json.loads(sequences))),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     names = (results.FIGURE, style.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
