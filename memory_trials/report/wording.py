@@ -130,7 +130,8 @@ def study_table(summary: dict) -> list[list[str]]:
         low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
         row = [arm["name"], f"{numbers['successes']} of {numbers['trials']}", f"{100 * numbers['success_rate']:.1f} %"]
         row += [f"{low:.1f} to {high:.1f} %", *[_p(arm["p"])] * with_p]
-        row += [_memory(numbers), percent(numbers["successes_margin_0.1"] / numbers["trials"])]
+        led = numbers["successes_margin_0.1"]  # a stream's outputs need no lead
+        row += [_memory(numbers), "" if led is None else percent(led / numbers["trials"])]
         row += [_to_learn(numbers), str(numbers["forgotten"])]
         rows.append(row + [_otherwise(numbers, way) for way in others])
     return rows

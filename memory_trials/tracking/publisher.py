@@ -231,11 +231,12 @@ class RunPayload:
         paragraphs.append(f"[Side by side with its peers]({views.link(experiment, self.study)})")
         median, *ends = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
         low, high = ("?" if end is None else f"{end:g}" for end in ends)
+        unit = "sequences" if self.stream else "epochs"
         rates = [f"{100 * numbers[f'success_rate{end}']:.1f} %" for end in ("", "_low", "_high")]
         rows = {
             "success rate, with its interval": "{} ({} to {})".format(*rates),
             "trials that learned": f"{numbers['successes']} of {numbers['trials']}",
-            f"{'sequences' if self.stream else 'epochs'} to learn (Kaplan-Meier median)": "not half of the trials ever learned"
+            f"{unit} to learn (Kaplan-Meier median)": "not half of the trials ever learned"
             if median is None else f"{median:g} ({low} to {high})",
             "memory (median of the trials)": answers.bits(numbers["memory_median"], numbers["memory_whole"])
             or "no step needs it",
