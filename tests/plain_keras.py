@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from memory_trials.models.backend import keras
+from my_cells.leaky import LeakyCell
+
 
 def recurrent_layer(cell: str, units: int, **kwargs):
-    from memory_trials.models.backend import keras  # here and below, so that only the processes import it that need it
-    from my_cells.leaky import LeakyCell
-
     built_in = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple_rnn": keras.layers.SimpleRNN}
     if cell in built_in:
         return built_in[cell](units, **kwargs)
@@ -14,8 +14,6 @@ def recurrent_layer(cell: str, units: int, **kwargs):
 
 
 def model(seed, cell="lstm", units=20, symbols=5, output="sigmoid", batch=1, steps=1, optimizer="adam", **kwargs):
-    from memory_trials.models.backend import keras
-
     keras.utils.set_random_seed(seed)
     if cell == "mlp":
         body = [keras.layers.Dense(units, activation="tanh")]
