@@ -9,6 +9,7 @@ from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.evaluation import results, streaming
 from memory_trials.integrity import digests
+from memory_trials.progress import counted
 from memory_trials.report import figures, stream_figures, study_figures, style, wording
 from memory_trials.serving import predictor
 from memory_trials.studies import answers, design, paper
@@ -48,7 +49,7 @@ def compare(arms: list[design.Arm]) -> str:
     study = arms[0].study
     block = design.load_studies()[1][study]
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        outcomes = list(pool.map(evaluate, arms))
+        outcomes = list(counted(pool.map(evaluate, arms), len(arms), "arms evaluated"))
         design.keep_only([arm.files.folder for arm in arms])
         summary = answers.summarize(study, block, arms, outcomes)
         pool.submit(draw_study, summary).result()  # where what draws is warm

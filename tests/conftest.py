@@ -1,5 +1,6 @@
 """Shared by the tests: the tutorial's settings, small variations of them, and a copy of the repository to run in."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from memory_trials.settings import Settings, load_settings
 from tests import shapes, stores
@@ -20,6 +23,32 @@ shapes.install()
 # machines that run tests are slow now and then, which is no finding
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
+
+gc.set_threshold(100_000)  # as memory_trials/cli.py has it
+
+# Files whose tests share what takes long to start, so that one process runs them: an MLflow server, and PostgreSQL.
+SHARING = ("tracking/test_store.py", "tracking/test_publisher.py", "tracking/test_tracker.py",
+           "serving/test_registry.py")  # fmt: skip
+# The longest come first, so that no process is left with a long one while the others are through.
+FIRST = (*SHARING, "test_pipeline.py", "training/test_cluster.py", "training/test_trainer.py", "training/test_cache.py",
+         "test_faults.py", "studies/test_design.py", "test_battery.py", "report/test_page.py", "engines/test_native.py")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {ROOT / "tests" / name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(FIRST)))
+
+
+class Files(LoadFileScheduling):
+    """Of pytest-xdist: whole files, one by one, and those that share something as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "sharing" if file.removeprefix("tests/") in SHARING else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return Files(config, log)
 
 
 @pytest.fixture
@@ -69,14 +98,28 @@ def postgresql():
 
 
 @pytest.fixture(scope="session")
+def empty_database(postgresql) -> str:
+    """With MLflow's tables, which take it seconds to make."""
+    from mlflow import MlflowClient
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    uri = f"{postgresql}/empty"
+    stores.execute(uri, "CREATE DATABASE empty")
+    MlflowClient(uri).search_experiments()
+    SqlAlchemyStore._engine_map.pop(uri).dispose()  # a database that is copied must have no users
+    return uri
+
+
+@pytest.fixture(scope="session")
 def server(tmp_path_factory, request):
     """The address of an MLflow server on PostgreSQL (on SQLite, where there is none), which all tests share: each has an
     experiment of its own there. Starting one takes long."""
     folder = tmp_path_factory.mktemp("server")
     database = f"sqlite:///{folder / 'server.db'}"
     if stores.postgres_programs():
-        database = f"{request.getfixturevalue('postgresql')}/server"
-        stores.execute(database, "CREATE DATABASE server")
+        empty = request.getfixturevalue("empty_database")
+        database = f"{empty.rpartition('/')[0]}/server"
+        stores.execute(empty, "CREATE DATABASE server TEMPLATE empty")
     with stores.mlflow_server(folder, database, "--workers", "1") as (uri, _):
         yield uri
 

@@ -355,4 +355,5 @@ def test_a_users_own_words(reproduced):
     assert "3 sequences of 10 symbols; memory must reach back 5 steps" in said and "X=anna" in said
     # a change in the file is noticed
     (reproduced / "data/problems/words.csv").write_text("anna,lives,here,anna\nbert,lives,here,bert\n")
-    assert "2 sequences of 4 symbols" in run(reproduced, "dvc", "repro")
+    assert "2 sequences of 4 symbols" in run(reproduced, "dvc", "repro", "generate_data")
+    assert {"encode", "evaluate"} <= set(json.loads(run(reproduced, "dvc", "status", "dvc.yaml", "--json")))

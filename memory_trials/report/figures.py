@@ -35,7 +35,8 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
 def overview(charts: dict[str, alt.LayerChart], answer: str) -> alt.ConcatChart:
     """An arm's charts as one picture under its answer, three in a row."""
     title = alt.TitleParams(answer[0].upper() + answer[1:], fontSize=16, offset=16)
-    return alt.concat(*charts.values(), columns=3, spacing=36, title=title).resolve_scale(color="independent")
+    resolve = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
+    return alt.concat(*charts.values(), columns=3, spacing=36, title=title, resolve=resolve)
 
 
 def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str) -> alt.LayerChart:

@@ -8,6 +8,7 @@ Charts are the specifications of `figures`, drawn by Vega in the reader's browse
 import json
 import platform
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +33,7 @@ CURVES = 7  # a study's time-to-learn curves are drawn together while there are 
 
 def page() -> str:
     """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
+    vega = ThreadPoolExecutor(1).submit(vl_convert.javascript_bundle)  # a second of work, beside what follows  # type: ignore[call-arg]  # its stub asks for a snippet
     arm = design.pipeline_arm()
     settings, trained = read_trained(arm.files.trained)
     outcome = results.read(arm.files.folder)
@@ -67,7 +69,7 @@ def page() -> str:
         outputs=_outputs(),
         charts_json=_inlined(charts),
         specimen_json=_inlined(specimen),
-        vega=vl_convert.javascript_bundle(),  # type: ignore[call-arg]  # its stub asks for a snippet
+        vega=vega.result(),
         microscope_css=files.read_text(HERE / "microscope.css"),
         microscope_js=[files.read_text(HERE / name) for name in ("equations.js", "microscope.js")],
     )

@@ -43,9 +43,8 @@ def study(summary: dict) -> alt.VConcatChart:
     """A study's charts as one picture under its question."""
     charts = list(of_study(summary).values())
     title = alt.TitleParams(textwrap.wrap(summary["question"], 100), fontSize=15, offset=14)
-    return alt.vconcat(*charts, spacing=30, title=title).resolve_scale(
-        color="independent", shape="independent", strokeDash="independent"
-    )
+    own = alt.ScaleResolveMap(color="independent", shape="independent", strokeDash="independent")
+    return alt.vconcat(*charts, spacing=30, title=title, resolve=alt.Resolve(scale=own))
 
 
 def forest(summary: dict) -> alt.LayerChart:

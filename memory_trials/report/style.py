@@ -62,7 +62,9 @@ def write(chart: alt.TopLevelMixin, *paths: Path) -> None:
 def specification(chart: alt.TopLevelMixin) -> dict:
     """The chart as Vega-Lite, in the project's style."""
     with alt.data_transformers.enable(max_rows=None, consolidate_datasets=False):
-        return chart.configure(**CONFIG, padding=12).to_dict(validate=False)  # validating takes seconds
+        drawn = chart.to_dict(validate=False)  # validating takes seconds; `configure` would copy all of the chart
+    of_altair = drawn.pop("config")
+    return drawn | {"config": of_altair | CONFIG | {"view": of_altair["view"] | CONFIG["view"], "padding": 12}}
 
 
 def series_style(cell: str, number: int = 0) -> tuple[str, str, list[int]]:
@@ -78,9 +80,12 @@ def titled(
     height: int = HEIGHT,
     sized: bool = True,
 ) -> SomeChart:
-    """Under the finding, and what the marks mean; not sized: panels, which have their own size."""
-    title = alt.TitleParams(textwrap.wrap(finding, width // 7), **({"subtitle": subtitle} if subtitle else {}))
-    return chart.properties(title=title, **({"width": width, "height": height} if sized else {}))
+    """The chart, which has just been made, under the finding, and what the marks mean; not sized: panels, which have
+    their own size. `properties` would copy it, and all that is in it three times."""
+    chart.title = alt.TitleParams(textwrap.wrap(finding, width // 7), **({"subtitle": subtitle} if subtitle else {}))
+    if sized:
+        chart.width, chart.height = width, height
+    return chart
 
 
 def inline(rows: list[dict]) -> alt.InlineData:

@@ -20,7 +20,7 @@ from memory_trials.serving import predictor, registry
 from memory_trials.settings import TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tracking import publisher
-from tests import stores, untrained
+from tests import publishers, stores, untrained
 from tests.conftest import ROOT
 from tests.serving.test_predictor import SEQUENCES, make_predictor
 
@@ -246,7 +246,7 @@ def test_a_mistake_over_http_is_told_in_the_same_sentence(serving, sequence, par
 
 def test_a_server_of_runs_gets_the_same(arm, server):
     settings = TrackingSettings(uri=server, experiment="registered")
-    publisher.publish([arm], settings)
+    publisher.publish([publishers.changed(arm, -3)], settings)  # other tests have registered the arm as it is there
     for _ in range(2):
         registry.register(arm, settings)
     client = client_of(server)

@@ -23,19 +23,6 @@ def arm(evaluated, tmp_path, monkeypatch) -> design.Arm:
     return untrained.pipeline_arm()
 
 
-@pytest.fixture(scope="session")
-def empty_database(postgresql) -> str:
-    """With MLflow's tables, which take it seconds to make."""
-    from mlflow import MlflowClient
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    uri = f"{postgresql}/empty"
-    stores.execute(uri, "CREATE DATABASE empty")
-    MlflowClient(uri).search_experiments()
-    SqlAlchemyStore._engine_map.pop(uri).dispose()  # a database that is copied must have no users
-    return uri
-
-
 @pytest.fixture(params=["sqlite", "postgresql", "server"])
 def uri(request, tmp_path, evaluated) -> str:
     """Of a store of each kind, with other experiments or none."""

@@ -1,5 +1,6 @@
 """The store of trained trials: killed, grown, damaged, full or shared, training ends with the same bytes."""
 
+import functools
 import itertools
 import os
 import random
@@ -351,7 +352,7 @@ def test_annotations_of_code_do_not_count():
 
 
 @pytest.mark.parametrize("engine", cache.CODE)
-def test_each_library_and_each_file_of_code_counts(engine, monkeypatch):
+def test_each_library_counts(engine, monkeypatch):
     real = cache.importlib.metadata.version
     keys = {cache.key({}, {}, engine, "lstm")}
     for name in ("numpy", "keras", "tensorflow"):
@@ -360,8 +361,12 @@ def test_each_library_and_each_file_of_code_counts(engine, monkeypatch):
         )
         keys.add(cache.key({}, {}, engine, "lstm"))
     assert len(keys) == 1 + len(cache.VERSIONS[engine])
+
+
+def test_each_file_of_code_counts(monkeypatch):
+    monkeypatch.setattr(cache, "meaning", functools.cache(cache.meaning))  # which takes a while, and is asked for often
     whole = Path.read_text
-    codes = {cache._read_code()[engine]}
+    codes = {engine: {code} for engine, code in cache._read_code().items()}
     for name in sorted({name for names in cache.CODE.values() for name in names}):
         more = "\nint more;" if name.endswith(".c") else "\nmore = 1"
         monkeypatch.setattr(
@@ -371,8 +376,11 @@ def test_each_library_and_each_file_of_code_counts(engine, monkeypatch):
                 whole(path, **how) + more * path.as_posix().endswith(f"memory_trials/{own}")
             ),
         )
-        codes.add(cache._read_code()[engine])
-    assert len(codes) == 1 + len(cache.CODE[engine])
+        for engine, code in cache._read_code().items():
+            codes[engine].add(code)
+    assert {engine: len(found) for engine, found in codes.items()} == {
+        engine: 1 + len(names) for engine, names in cache.CODE.items()
+    }
 
 
 @given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 5), st.lists(st.integers(1, 70), min_size=1))

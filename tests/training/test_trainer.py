@@ -1,5 +1,8 @@
 """Training all trials at once, against plain Keras training one."""
 
+import random
+import time
+
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
 from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob, shard_size
-from tests import plain_keras
+from tests import keras_outcomes, plain_keras
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
 OWN = "my_cells.leaky.LeakyCell"
@@ -38,13 +41,12 @@ def pairs(table):
 
 def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
     trained, table = arm(trials=10)
-    said = answers(ModelSettings(), trained.weights, table, np.ones(4, bool))
+    said, known = answers(ModelSettings(), trained.weights, table, np.ones(4, bool)), keras_outcomes.recorded()
     for trial in range(10):
-        network = plain_keras.model(trial)
-        losses = plain_keras.train_by_steps(network, pairs(table), 250)
-        assert np.abs(trained.losses[trial] - losses).max() < 1e-4
-        assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
-        outputs = np.stack([plain_keras.outputs(network, x) for x, _ in pairs(table)])  # [K, L, symbols]
+        by_keras = known[keras_outcomes.name("lstm", trial, 250)]
+        assert np.abs(trained.losses[trial] - by_keras["losses"]).max() < 1e-4
+        assert trained.learned[trial, -1] == by_keras["learned"]
+        outputs = np.array(by_keras["outputs"])  # [K, L, symbols]
         assert np.abs(said.activation[trial] - outputs.max(axis=-1)).max() < 1e-5
         right = np.take_along_axis(outputs, table.eval_y[..., np.newaxis], axis=-1)[..., 0]
         wrong = np.where(np.eye(5, dtype=bool)[table.eval_y], -1, outputs).max(axis=-1)
@@ -62,12 +64,25 @@ def test_the_first_ten_seeds_of_the_tutorial_are_those_of_plain_keras():
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn", OWN, "mlp"])
 def test_other_cells_are_those_of_plain_keras(cell):
-    trained, table = arm(trials=2, epochs=80, first_seed=5, model={"cell": cell})
+    trained, _ = arm(trials=2, epochs=80, first_seed=5, model={"cell": cell})
     for trial in range(2):
-        network = plain_keras.model(5 + trial, cell)
-        losses = plain_keras.train_by_steps(network, pairs(table), 80)
-        assert np.abs(trained.losses[trial] - losses).max() < 1e-4
-        assert trained.learned[trial, -1] == plain_keras.learned(network, pairs(table))
+        by_keras = keras_outcomes.recorded()[keras_outcomes.name(cell, 5 + trial, 80)]
+        assert np.abs(trained.losses[trial] - by_keras["losses"]).max() < 1e-4
+        assert trained.learned[trial, -1] == by_keras["learned"]
+
+
+def test_what_is_recorded_of_plain_keras_is_what_it_comes_to():
+    """One trial of the tutorial and one of another cell, others each time."""
+    known = keras_outcomes.recorded()
+    assert known.keys() == {keras_outcomes.name(*trial) for trial in keras_outcomes.TRIALS}
+    assert len({tuple(trial["losses"]) for trial in known.values()}) == len(known)
+    chance = random.Random(time.time_ns())
+    for trial in (chance.choice(keras_outcomes.TRIALS[:10]), chance.choice(keras_outcomes.TRIALS[10:])):
+        name = keras_outcomes.name(*trial)
+        by_keras = keras_outcomes.computed(*trial)
+        assert by_keras["learned"] == known[name]["learned"], name
+        for what in ("losses", "outputs"):
+            assert np.abs(np.array(by_keras[what]) - known[name][what]).max() < 1e-5, name
 
 
 def test_a_memoryless_network_cannot_learn_the_tutorial():
