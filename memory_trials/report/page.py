@@ -33,7 +33,8 @@ CURVES = 7  # a study's time-to-learn curves are drawn together while there are 
 
 def page() -> str:
     """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
-    vega = ThreadPoolExecutor(1).submit(vl_convert.javascript_bundle)  # a second of work, beside what follows  # type: ignore[call-arg]  # its stub asks for a snippet
+    # a second of work, beside what follows; its stub asks for a snippet
+    vega = ThreadPoolExecutor(1).submit(vl_convert.javascript_bundle)  # type: ignore[call-arg]
     arm = design.pipeline_arm()
     settings, trained = read_trained(arm.files.trained)
     outcome = results.read(arm.files.folder)
