@@ -94,7 +94,7 @@ def paper(row: str) -> None:
 
     ROW: as paper/params.yaml names it; all of them take a night.
 
-    
+    \b
     memory-trials paper adding_100
     memory-trials paper
     """
@@ -104,9 +104,8 @@ def paper(row: str) -> None:
     for name in [row] if row else rows.rows:
         paper.row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
     if row:
-        stages = [f"{stage}@{row}" for stage in ("generate_data", "encode", "train", "evaluate")]
         # one by one, since PAPER.md depends on all rows, which shall not run
-        dvc("repro", "--single-item", *(f"paper/dvc.yaml:{stage}" for stage in (*stages, "page")))
+        dvc("repro", "--single-item", "--glob", f"paper/dvc.yaml:*@{row}", "paper/dvc.yaml:page")
     else:
         dvc("repro", "paper/dvc.yaml")
     print("every row: PAPER.md")
