@@ -43,10 +43,7 @@
 #include <arm_neon.h>
 #endif
 
-#ifdef __FAST_MATH__
-#error "fast-math would give other bits"
-#endif
-_Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic with more digits would give other bits");
+#include "elementary.h"
 
 #define BLOCK 8
 #if defined __AVX__
@@ -68,7 +65,6 @@ typedef int32_t iquad __attribute__((vector_size(16)));
 
 /* Before a loop of BLOCK or 4 turns: left a loop it becomes vectors, while unrolled first it stays single numbers. */
 #define PLAIN_LOOP _Pragma("GCC unroll 1")
-#define INLINE static inline __attribute__((always_inline))
 #define VECTORS(pointer) ((vec *)(pointer))
 #define ROWS_AT_ONCE 2           /* rows of a matrix whose sums fit into the registers together */
 #define STEPS_AT_ONCE 32         /* steps whose outer products are added at once, while they are still in the cache */
@@ -155,30 +151,12 @@ INLINE vec within(vec x, float bound) {
 #endif
 }
 
-INLINE float as_float(int32_t bits) {
-    float x;
-    memcpy(&x, &bits, 4);
-    return x;
-}
-
-INLINE int32_t as_bits(float x) {
-    int32_t bits;
-    memcpy(&bits, &x, 4);
-    return bits;
-}
-
-/* The same number, but of all NaNs the one. */
-INLINE float canonical(float x) {
-    const int32_t bits = as_bits(x), quiet_nan = 0x7fc00000, infinity = 0x7f800000;
-    return as_float((bits & INT32_MAX) > infinity ? quiet_nan : bits);
-}
-
 INLINE float faded(float x) { return fabsf(x) < FADED ? 0.0f : x; }
 
 /* Within 6 units in the last place, never beyond 1, and 1 from 8.05 on. A minimax rational function of degree 4 over 4
    in x^2 (its relative error is a third of a unit; the rest is rounding): fewer operations, and fewer that wait for
    one another, than other degrees of that accuracy need. Comparisons are written such that NaN passes through. */
-INLINE vec tanh_of(vec x) {
+INLINE vec tanhs_of(vec x) {
     x = within(x, 8.05010986f);
     const vec s = x * x;
     vec p = splat(1.650285597e-08f);
@@ -484,7 +462,7 @@ INLINE void lstm_forward(int width, size_t block, const float *gates, const floa
     for (int j = 0; j < width; j += LANES) {
         const vec i = load_gates(width, gate + j), f = load_gates(width, gate + width + j);
         const vec candidate = load_gates(width, gate + 2 * width + j), o = load_gates(width, gate + 3 * width + j);
-        const vec value = fma_of(f, *VECTORS(c + block + j), i * candidate), squashed = tanh_of(value);
+        const vec value = fma_of(f, *VECTORS(c + block + j), i * candidate), squashed = tanhs_of(value);
         *VECTORS(new_c + block + j) = value;
         *VECTORS(tanh_c + block + j) = squashed;
         *VECTORS(new_h + block + j) = o * squashed;
@@ -498,7 +476,7 @@ INLINE void gru_forward(int width, size_t block, float *gates, const float *from
     for (int j = 0; j < width; j += LANES) {
         const vec z = load_gates(width, gate + j), r = load_gates(width, gate + width + j);
         const vec recurrent = load_gates(width, state + j);
-        const vec candidate = tanh_of(fma_of(r, recurrent, load_gates(width, input + j)));
+        const vec candidate = tanhs_of(fma_of(r, recurrent, load_gates(width, input + j)));
         store_gates(width, gate + 2 * width + j, candidate);
         *VECTORS(saved + block + j) = recurrent;
         *VECTORS(new_h + block + j) = fma_of(z, *VECTORS(h + block + j) - candidate, candidate);
@@ -509,7 +487,7 @@ INLINE void gru_forward(int width, size_t block, float *gates, const float *from
 INLINE void squash(float *gates, const float *sums, const float *scale, size_t columns) {
     for (size_t v = 0; v < columns / LANES; v++) {
         const vec by = VECTORS(scale)[v];
-        VECTORS(gates)[v] = fma_of(by, tanh_of(by * VECTORS(sums)[v]), 1.0f - by);
+        VECTORS(gates)[v] = fma_of(by, tanhs_of(by * VECTORS(sums)[v]), 1.0f - by);
     }
 }
 

@@ -23,7 +23,7 @@ from memory_trials.tasks.encoding import UpdateTable
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int, Int64, Shaped
 
-LIBRARY = Library(Path(__file__).with_name("native.c"))
+LIBRARY = Library(Path(__file__).with_name("native.c"), headers=("elementary.h",))
 available, identity, build = LIBRARY.available, LIBRARY.identity, LIBRARY.build
 library, install = LIBRARY.content, LIBRARY.install
 

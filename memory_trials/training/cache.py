@@ -38,7 +38,7 @@ BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 # another version of these libraries, trains other bits.
 CODE = {
     "native": (
-        "engines/compiler.py", "engines/native.c", "engines/native.py", "models/elementary.py",
+        "engines/compiler.py", "engines/elementary.h", "engines/native.c", "engines/native.py", "models/elementary.py",
         "models/initializers.py", "training/batches.py",
     ),
     "xla": (
