@@ -91,8 +91,8 @@ def may_follow(prefix: str) -> set[str]:
     return {"E"} if after else {prefix[1]}
 
 
-def strings_of(purpose, count=512, seed=5):
-    for x, y, possible in one_by_one(KINDS["reber"], purpose, count, seed):
+def strings_of(purpose, count=512, seed=5, stream=KINDS["reber"]):
+    for x, y, possible in one_by_one(stream, purpose, count, seed):
         assert (x[1:] == y[:-1]).all()
         string = "".join(grammar.SYMBOLS[symbol] for symbol in [*x, y[-1]])
         yield string, [{s for n, s in enumerate(grammar.SYMBOLS) if bits >> n & 1} for bits in possible.tolist()]
@@ -105,16 +105,28 @@ def test_every_string_is_one_of_the_grammar_and_what_may_follow_is_told(purpose)
         assert possible == [may_follow(string[: n + 1]) for n in range(len(string) - 1)]
 
 
-def test_the_two_sets():
-    strings = [string for string, _ in strings_of("check")]
-    training, others = set(strings[:256]), set(strings[256:])
-    assert len(training) == len(others) == 256 and not training & others
-    picked = Counter(string for string, _ in strings_of("train", 20_000))
-    assert set(picked) <= training and stats.chisquare([picked[string] for string in training]).pvalue > RARE
-    assert not {string for string, _ in strings_of("test", 2560)} & (training | others)
-    assert not training <= {string for string, _ in strings_of("check", seed=6)}
-    # dealt in turn, so neither has the longer strings
-    assert stats.mannwhitneyu([len(string) for string in training], [len(string) for string in others]).pvalue > RARE
+@pytest.mark.parametrize("different", [False, True])
+def test_the_two_sets(different):
+    stream = StreamSettings(task="reber", different=different)
+    strings = [string for string, _ in strings_of("check", stream=stream)]
+    training, others = strings[:256], strings[256:]
+    assert len(others) == 256 and not set(training) & set(others)
+    assert (len(set(training)) == len(set(others)) == 256) == different
+    picked = Counter(string for string, _ in strings_of("train", 20_000, stream=stream))
+    often = Counter(training)
+    expected = [20_000 * count / 256 for count in often.values()]
+    assert set(picked) <= set(often)
+    assert stats.chisquare([picked[string] for string in often], expected).pvalue > RARE
+    assert not {string for string, _ in strings_of("test", 2560, stream=stream)} & {*training, *others}
+    assert not set(training) <= {string for string, _ in strings_of("check", seed=6, stream=stream)}
+    if different:  # dealt in turn, so neither has the longer strings
+        lengths = [[len(string) for string in some] for some in (training, others)]
+        assert stats.mannwhitneyu(*lengths).pvalue > RARE
+    else:  # the first random strings, and those after them that are not among these
+        stream = [string.symbols.tobytes() for string in grammar._walks(words(5, "reber sets", 0, 2048, grammar.WORDS))]
+        text = lambda symbols: "".join(grammar.SYMBOLS[symbol] for symbol in symbols)
+        assert training == [text(symbols) for symbols in stream[:256]]
+        assert others == [string for string in map(text, stream[256:]) if string not in training][:256]
 
 
 def test_a_check_of_reber_is_all_of_both_sets():
@@ -360,6 +372,7 @@ VALUES = {
     "middle": st.sampled_from(["counting", "random"]),
     "noisy_signal": st.booleans(),
     "noisy_targets": st.booleans(),
+    "different": st.booleans(),
 }
 
 
