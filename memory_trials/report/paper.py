@@ -6,7 +6,7 @@ import altair as alt
 
 from memory_trials.report.style import inline, titled
 from memory_trials.studies import paper
-from memory_trials.studies.paper import Row
+from memory_trials.studies.paper import EXPERIMENTS, Row
 
 HEAD = """# The paper, measured anew
 
@@ -15,8 +15,8 @@ This page sets every row of its six experiments that is measured here beside the
 from [paper/params.yaml](paper/params.yaml), and `make paper ROW=...` one row; [docs/paper.md](docs/paper.md) tells of
 the tasks, the cell, and every choice that the paper leaves open.
 
-*Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; *not* ones had their budget of
-sequences, which the last column states. *After:* training sequences until then; the mean over those that learned, as
+*Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; the others had as many sequences as
+the last column says. *After:* training sequences until then; the mean over those that learned, as
 the paper has it, with a 95 % t interval, and the median by Kaplan and Meier, which counts those that did not, too.
 *Wrong:* of 2,560 fresh sequences, the mean over those that learned.
 
@@ -25,20 +25,6 @@ paper's mean lies where 95 % of the means of as many trials as the paper's would
 or **after** names the one that does not fit; the number is our mean divided by the paper's. The paper gives no spread,
 so this is the strictest comparison that its numbers allow.
 """
-EXPERIMENTS = {
-    "1": "Experiment 1: embedded Reber grammar",
-    "2a": "Experiment 2a: noise-free sequences with long time lags",
-    "2b": "Experiment 2b: no local regularities",
-    "2c": "Experiment 2c: very long time lags, no local regularities",
-    "3a": "Experiment 3a: the two-sequence problem",
-    "3b": "Experiment 3b: the two-sequence problem, the signal noisy too",
-    "3c": "Experiment 3c: the two-sequence problem with noisy targets",
-    "4": "Experiment 4: adding",
-    "5": "Experiment 5: multiplication",
-    "6a": "Experiment 6a: temporal order, four classes",
-    "6b": "Experiment 6b: temporal order, eight classes",
-    "long_sequences": "Our own long question",
-}
 KINDS = {"paper": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
 
@@ -70,7 +56,9 @@ def _summary(rows: dict[str, Row], found: dict[str, dict]) -> str:
     agreeing = sum(verdict == "yes" for verdict in verdicts.values())
     only_after = sum(verdict == "after" for verdict in verdicts.values())
     text = f"**{agreeing} of {len(run)} rows agree with the paper**"
-    text += f"; in {only_after} more the share that learned agrees, and the time to learn does not."
+    if only_after:
+        text += f"; in {only_after} more the share that learned agrees, and the time to learn does not"
+    text += "."
     if missing := len(reported) - len(run):
         text += f" {missing} of its rows are {NOT_RUN}."
     return text + "\n"
@@ -82,7 +70,9 @@ def tables(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, list[list[
 
 
 def _of(title: str, rows: dict[str, Row]) -> dict[str, Row]:
-    return {name: row for name, row in rows.items() if EXPERIMENTS.get(row.experiment) == title}
+    """An experiment's rows: the paper's first, then what stands beside them."""
+    of_it = [(name, row) for name, row in rows.items() if EXPERIMENTS[row.experiment] == title]
+    return dict(sorted(of_it, key=lambda named: list(KINDS).index(named[1].kind)))
 
 
 def _table(rows: dict[str, Row], found: dict[str, dict]) -> list[list[str]]:
@@ -93,7 +83,7 @@ def _table(rows: dict[str, Row], found: dict[str, dict]) -> list[list[str]]:
         said, got = row.paper, found.get(name)
         line = [row.label + KINDS[row.kind]]
         line += ["", "", ""] if said is None else [
-            f"{said.successful:g} % of {said.trials}", _number(said.after), _few(said.wrong)
+            f"{said.successful:g} % of {said.trials}", _exact(said.after), _few(said.wrong)
         ]  # fmt: skip
         line += _measured(got) if got else [NOT_RUN, "", "", ""]
         line += [agreement(row, got), _number(got["metrics"]["epochs_budget"]) if got else ""]
@@ -129,12 +119,16 @@ def _readings(rows: dict[str, Row], found: dict[str, dict]) -> list[str]:
         for criterion in criteria[1:]:
             numbers = found[name]["metrics"]
             mean = numbers[f"{criterion}_mean_epochs_to_learn"]
-            said = f"; the paper: {_number(row.paper.first_after)}" if row.paper and row.paper.first_after else ""
+            said = f"; the paper: {_exact(row.paper.first_after)}" if row.paper and row.paper.first_after else ""
             lines.append(
                 f"- {row.label}, by *{criterion.replace('_', ' ')}*: {numbers[f'{criterion}_successes']} of "
                 f"{numbers['trials']}, after {_number(mean)} in the mean{said}"
             )
     return ["", *lines] if lines else []
+
+
+def _exact(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 def _number(value: float | None) -> str:

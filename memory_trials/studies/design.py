@@ -227,10 +227,10 @@ def make_arm(
 
 
 def keep_only(paths: list[Path]) -> None:
-    """Remove what an earlier version of a study left beside these, which stand in a folder of their own. In the
-    pipeline's, all files stand together, and nothing is removed."""
+    """Remove what an earlier version of a study left beside these, which stand in a folder of their own. The files of
+    an arm by itself, such as the pipeline's, stand together, and nothing is removed."""
     folder, names = paths[0].parent, {path.name for path in paths}
-    if folder not in (PIPELINE_FOLDER, PIPELINE_FOLDER.parent):
+    if FOLDER in folder.parents:
         for path in folder.iterdir():
             if path.name not in names:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -27,6 +27,20 @@ DIGESTS = FOLDER / "digests"  # and its trials' digests
 PREFIX = "paper-"  # begins the name of a row's arm where studies have theirs, which hold no dash
 ARGUMENT = "paper/"  # begins a stage's argument that names a row
 RESAMPLES = 10_000
+EXPERIMENTS = {
+    "1": "Experiment 1: embedded Reber grammar",
+    "2a": "Experiment 2a: noise-free sequences with long time lags",
+    "2b": "Experiment 2b: no local regularities",
+    "2c": "Experiment 2c: very long time lags, no local regularities",
+    "3a": "Experiment 3a: the two-sequence problem",
+    "3b": "Experiment 3b: the two-sequence problem, the signal noisy too",
+    "3c": "Experiment 3c: the two-sequence problem with noisy targets",
+    "4": "Experiment 4: adding",
+    "5": "Experiment 5: multiplication",
+    "6a": "Experiment 6a: temporal order, four classes",
+    "6b": "Experiment 6b: temporal order, eight classes",
+    "long_sequences": "Our own long question: a middle that counts",
+}
 VERSION = 1
 
 
@@ -72,6 +86,10 @@ def load_rows() -> Rows:
             raise UserError(f"{FILE}: the row {brief(name)}: a name is made of at most 60 small letters, digits and _")
         if row.like not in content.bases:
             raise UserError(f"{FILE}: rows.{name}.like is {brief(row.like)}: allowed are {', '.join(content.bases)}")
+        if row.experiment not in EXPERIMENTS:
+            raise UserError(
+                f"{FILE}: rows.{name}.experiment is {brief(row.experiment)}: allowed are {', '.join(EXPERIMENTS)}"
+            )
         if row.of is not None and row.of not in content.rows:
             raise UserError(f"{FILE}: rows.{name}.of is {brief(row.of)}, which is no row")
     return content
