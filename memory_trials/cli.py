@@ -98,11 +98,11 @@ def paper(row: str) -> None:
     memory-trials paper adding_100
     memory-trials paper
     """
-    from memory_trials.studies import paper
+    from memory_trials.studies.rows import load_rows, row_arm
 
-    rows = paper.load_rows()
+    rows = load_rows()
     for name in [row] if row else rows.rows:
-        paper.row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
+        row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
     if row:
         # one by one, since PAPER.md depends on all rows, which shall not run
         dvc("repro", "--single-item", "--glob", f"paper/dvc.yaml:*@{row}", "paper/dvc.yaml:page")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from memory_trials.studies import design, paper
+from memory_trials.studies import design, rows
 
 gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 
@@ -20,8 +20,8 @@ gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 def chosen() -> list[design.Arm]:
     """The arms to work on: those of the study that the command line names, or the row of the paper, or the pipeline's
     own one. Of a study that searches for its arms, the one that the search starts from."""
-    if len(sys.argv) > 1 and sys.argv[1].startswith(paper.ARGUMENT):
-        return [paper.row_arm(sys.argv[1].removeprefix(paper.ARGUMENT))]
+    if len(sys.argv) > 1 and sys.argv[1].startswith(rows.ARGUMENT):
+        return [rows.row_arm(sys.argv[1].removeprefix(rows.ARGUMENT))]
     return design.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [design.pipeline_arm()]
 
 

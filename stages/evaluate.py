@@ -12,7 +12,7 @@ from memory_trials.integrity import digests
 from memory_trials.progress import counted
 from memory_trials.report import figures, stream_figures, study_figures, style, wording
 from memory_trials.serving import predictor
-from memory_trials.studies import answers, design, paper
+from memory_trials.studies import answers, design, paper, rows
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
 from stages import beside, chosen
@@ -26,7 +26,7 @@ def main() -> None:
 
 def leave(arms: list[design.Arm]) -> None:
     """All outputs of the stage, of all arms."""
-    if row := paper.row_of(arms[0]):
+    if row := rows.row_of(arms[0]):
         print(leave_row(row, arms[0]))
         return
     arms = design.found_arms(arms)

@@ -7,10 +7,11 @@ from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.report import paper as report
 from memory_trials.report import style
 from memory_trials.studies import paper
+from memory_trials.studies.rows import load_rows
 
 
 def main() -> None:
-    rows = paper.load_rows().rows
+    rows = load_rows().rows
     measured = {name: paper.read_measured(name) for name in rows}
     found = {name: content for name, content in measured.items() if content is not None}
     if not found:

@@ -1,8 +1,9 @@
 """Are the recorded results what this code trains, on this machine? (make verify)
 
-Trains recorded trials anew, chosen at random, and compares each with its digest, which stands in git for the pipeline
-and for every study. It needs no data and keeps nothing. For a minute, unless told which share of all trials (1: each
-one); prints a Markdown summary, and ends with 1 where a trial differs, naming the first.
+Trains recorded trials anew, chosen at random, and compares each with its digest, which stands in git for the pipeline,
+for every study and, as far as a trial takes seconds, for every row of the paper. It needs no data and keeps nothing.
+For a minute, unless told which share of all trials (1: each one); prints a Markdown summary, and ends with 1 where a
+trial differs, naming the first.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,16 @@ from memory_trials.errors import UserError
 from memory_trials.integrity import digests
 from memory_trials.progress import counted
 from memory_trials.settings import ComputeSettings
-from memory_trials.studies import design
-from memory_trials.tasks import problems
+from memory_trials.studies import design, paper, rows
+from memory_trials.tasks import problems, streams
 from memory_trials.tasks.encoding import UpdateTable
-from memory_trials.training import trainer
+from memory_trials.training import streaming, trainer
 from memory_trials.training.job import TrainingJob
+from memory_trials.training.streaming import StreamingJob
 
 SECONDS = 60.0
 ALONE = ComputeSettings(threads=1)
+STEPS = 50_000_000  # of a stream that a trial may need to be verified: some seconds
 PACKAGES = ("numpy", "keras", "tensorflow")
 
 
@@ -43,6 +46,18 @@ class Record:
 
     arm: design.Arm
     kept: dict[str, Any]
+
+    @cached_property
+    def indices(self) -> list[int]:
+        """The trials that can be trained anew: all, of the paper's rows those that are not too long."""
+        count = digests.count(self.kept)
+        row = rows.row_of(self.arm)
+        measured = paper.read_measured(row) if row else None
+        if measured is None or (stream := self.arm.settings.problem.stream) is None:
+            return list(range(count))
+        budget, longest = self.arm.settings.training.epochs, streams.shape(stream).longest
+        until = next(iter(measured["until"].values()))
+        return [index for index, met in enumerate(until) if (met or budget) * longest <= STEPS]
 
     def named(self, index: int) -> str:
         where = f"study {self.arm.study}, arm {self.arm.name}" if self.arm.compared else "the pipeline"
@@ -62,6 +77,8 @@ def records() -> list[Record]:
         if kept and kept.keys() != by_name.keys():
             raise UserError(f"{path} records other arms than {design.FILE} describes: run make study NAME={name}")
         found += [Record(by_name[label], record) for label, record in kept.items()]
+    for name in rows.load_rows().rows if rows.FILE.exists() else ():
+        found += [Record(rows.row_arm(name), kept) for kept in _recorded(paper.DIGESTS / f"{name}.json").values()]
     if not found:
         raise UserError(f"no trial is recorded in {design.PIPELINE_DIGESTS} or {design.DIGESTS}/: run dvc repro")
     return found
@@ -76,10 +93,10 @@ def chosen(found: list[Record], share: float | None, seed: int) -> Iterator[tupl
     trial of every arm, so that little time says something about each."""
     order = random.Random(seed)
     if share is not None:
-        trials = [(record, index) for record in found for index in range(digests.count(record.kept))]
+        trials = [(record, index) for record in found for index in record.indices]
         yield from order.sample(trials, _wanted(found, share))
         return
-    left = {record: order.sample(range(n := digests.count(record.kept)), n) for record in found}
+    left = {record: order.sample(record.indices, len(record.indices)) for record in found if record.indices}
     while left:
         for record in order.sample(list(left), len(left)):
             yield record, left[record].pop()
@@ -88,7 +105,7 @@ def chosen(found: list[Record], share: float | None, seed: int) -> Iterator[tupl
 
 
 def _wanted(found: list[Record], share: float) -> int:
-    return max(1, round(share * sum(digests.count(record.kept) for record in found)))
+    return max(1, round(share * sum(len(record.indices) for record in found)))
 
 
 def is_equal(record: Record, index: int) -> bool:
@@ -96,8 +113,12 @@ def is_equal(record: Record, index: int) -> bool:
     settings = record.arm.settings
     seed = record.kept["first_seed"] + index
     alone = settings.training.model_copy(update={"trials": 1, "first_seed": seed})
-    job = TrainingJob(settings.model, alone, settings.evaluation.interval, _table(record))
-    return digests.agree(record.kept, index, trainer.train(job, ALONE))
+    if stream := settings.problem.stream:
+        trained = streaming.train(StreamingJob(settings.model, alone, stream, settings.evaluation.interval), ALONE)
+    else:
+        job = TrainingJob(settings.model, alone, settings.evaluation.interval, _table(record))
+        trained = trainer.train(job, ALONE)
+    return digests.agree(record.kept, index, trained)
 
 
 @lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ from memory_trials.evaluation import results
 from memory_trials.progress import counted
 from memory_trials.report import drawing, figures, microscope, stream_figures, study_figures, style, wording
 from memory_trials.report import paper as paper_page
-from memory_trials.studies import answers, design, paper
+from memory_trials.studies import answers, design, paper, rows
 from memory_trials.training.trained import read_trained
 
 FILE = Path("report.html")
@@ -86,15 +86,15 @@ def _summaries() -> list[dict]:
 
 def _paper(charts: dict[str, dict]) -> list[dict]:
     """What the page shows of the paper's rows, an experiment each, as far as they were run; adds their chart."""
-    if not paper.FILE.exists():
+    if not rows.FILE.exists():
         return []
-    rows = paper.load_rows().rows
-    found = {name: content for name in rows if (content := paper.read_measured(name)) is not None}
+    of_paper = rows.load_rows().rows
+    found = {name: content for name in of_paper if (content := paper.read_measured(name)) is not None}
     if not found:
         return []
-    names = [f"{row.experiment}: {row.label}" for name, row in rows.items() if row.paper and name in found]
-    shown = _added(charts, "paper", {"after": paper_page.picture(rows, found)}, names)
-    tables = paper_page.tables(rows, found)
+    names = [f"{row.experiment}: {row.label}" for name, row in of_paper.items() if row.paper and name in found]
+    shown = _added(charts, "paper", {"after": paper_page.picture(of_paper, found)}, names)
+    tables = paper_page.tables(of_paper, found)
     return [{"charts": shown if number == 0 else [], "title": title, "head": head, "rows": body}
             for number, (title, (head, *body)) in enumerate(tables.items())]  # fmt: skip
 

@@ -6,7 +6,7 @@ import altair as alt
 
 from memory_trials.report.style import inline, titled
 from memory_trials.studies import paper
-from memory_trials.studies.paper import EXPERIMENTS, Row
+from memory_trials.studies.rows import EXPERIMENTS, Row
 
 HEAD = """# The paper, measured anew
 

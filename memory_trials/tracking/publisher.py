@@ -32,7 +32,7 @@ from memory_trials.progress import counted
 from memory_trials.report import style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
-from memory_trials.studies import answers, design, paper
+from memory_trials.studies import answers, design, rows
 from memory_trials.tracking import store, tracker, views
 from memory_trials.training.trained import read_trained
 
@@ -486,8 +486,8 @@ def publish_what_is_here() -> None:
         publish([arm], arm.settings.tracking)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
-    for name in paper.load_rows().rows if paper.FILE.exists() else []:
-        row = paper.row_arm(name)
+    for name in rows.load_rows().rows if rows.FILE.exists() else []:
+        row = rows.row_arm(name)
         if row.files.trained.exists() and (row.files.folder / results.METRICS).exists():
             publish([row], row.settings.tracking)
 

@@ -12,16 +12,17 @@ from memory_trials.models import published
 from memory_trials.report import paper as report
 from memory_trials.settings import PUBLISHED_CELLS
 from memory_trials.studies import paper
-from memory_trials.studies.paper import Published, Row
+from memory_trials.studies import rows as rows_module
+from memory_trials.studies.rows import Published, Row, load_rows, row_arm, row_of
 from memory_trials.tasks import streams
 
-ROWS = paper.load_rows()
+ROWS = load_rows()
 
 
 @pytest.mark.parametrize("name", ROWS.rows)
 def test_every_row_is_valid_and_has_the_papers_weights(name):
-    row, arm = ROWS.rows[name], paper.row_arm(name, ROWS)
-    assert paper.row_of(arm) == name
+    row, arm = ROWS.rows[name], row_arm(name, ROWS)
+    assert row_of(arm) == name
     if row.paper and row.paper.weights and arm.settings.model.cell in PUBLISHED_CELLS:
         shape = streams.shape(arm.settings.problem.stream)
         count = published.weight_count(arm.settings.model, shape.inputs, shape.outputs)
@@ -51,9 +52,9 @@ def test_a_mistake_in_the_rows_is_one_sentence(change, expected, tmp_path, monke
         f"defaults: {{}}\nbases: {change.get('bases', {'base': {}})}\nrows:\n"
         + ("  a b: 3\n" if "rows" in change else "  one: {experiment: '4', label: x, like: base, set: {}}\n")
     )
-    monkeypatch.setattr(paper, "FILE", tmp_path / "params.yaml")
+    monkeypatch.setattr(rows_module, "FILE", tmp_path / "params.yaml")
     with pytest.raises(UserError, match=expected.replace("{", "")):
-        paper.load_rows()
+        load_rows()
 
 
 def content(times: list[int], budget: int = 1000) -> dict:
