@@ -29,7 +29,9 @@ def made_up(
         "predictions": (),
         "confusion": zip(*confusion),
     }
-    frames = {name: results._frame(name, columns) for name, columns in curves.items()}
+    frames = {name: results.typed_frame(name, columns) for name, columns in curves.items()}
     return results.Outcome(
-        {name: results._rounded(value) for name, value in metrics.items()}, results._frame("trials", trials), **frames
+        {name: results.rounded(value) for name, value in metrics.items()},
+        results.typed_frame("trials", trials),
+        **frames,
     )

@@ -159,7 +159,7 @@ class RunPayload:
     @property
     def stream(self) -> bool:
         """Whether its trials learn from streams, an epoch being one sequence."""
-        return self.arm.settings.problem.stream is not None
+        return self.settings["problem"].get("stream") is not None
 
     def _told_of_kind(self) -> dict[str, str]:
         """What the description tells of arms of this kind alone."""

@@ -136,5 +136,5 @@ def test_rounding_hides_the_last_bits():
     noisy = {
         name: value * (1 + 1e-15) if isinstance(value, float) else value for name, value in numbers.metrics.items()
     }
-    assert {name: results._rounded(value) for name, value in noisy.items()} == shifted.metrics
-    assert results._rounded(float("nan")) is None and results._rounded(3) == 3
+    assert {name: results.rounded(value) for name, value in noisy.items()} == shifted.metrics
+    assert results.rounded(float("nan")) is None and results.rounded(3) == 3
