@@ -90,7 +90,9 @@ def study(name: str) -> None:
 @commands.command()
 @click.argument("row", default="")
 def paper(row: str) -> None:
-    """Measure the paper's experiments anew, all rows or one, and write PAPER.md.
+    """Measure the paper's rows anew: all, or one.
+
+    PAPER.md sets them beside the paper's own numbers.
 
     ROW: as paper/params.yaml names it; all of them take a night.
 

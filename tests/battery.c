@@ -67,7 +67,7 @@ static void train_case(void) {
     fwrite(memory, sizeof(float), trials * count, stdout);
 }
 
-static float first_tanh_of(float x) { return tanh_of(splat(x))[0]; }
+static float first_tanh_of(float x) { return tanhs_of(splat(x))[0]; }
 
 static void apply(const char *name) {
 #define FUNCTION(f) {#f, f}

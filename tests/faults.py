@@ -118,7 +118,7 @@ def _arrays(named: dict) -> dict:
 def _read_trained(path: Path):
     made_with, trained = read_trained(path)
     parts = dict(vars(trained))
-    return made_with, _arrays(parts.pop("weights")), _arrays(parts)
+    return made_with, _arrays(parts.pop("weights")), _arrays(parts.pop("until")), _arrays(parts)
 
 
 def _read_memory(path: Path):

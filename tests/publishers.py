@@ -75,12 +75,12 @@ def check_once(uri: str, settings: TrackingSettings, arms: list[design.Arm]) -> 
         (parent,) = (run for run in runs if run.data.tags.get("fingerprint") == payload.fingerprint)
         assert parent.data.tags["kind"] == "arm" and parent.data.params == payload.parameters()
         assert parent.data.metrics.keys() >= dict(payload.numbers()).keys() | {"loss/p10", "learned/ever"}
-        assert len(client.get_metric_history(parent.info.run_id, "loss/median")) == len(payload.epochs)
+        assert len(client.get_metric_history(parent.info.run_id, "loss/median")) == len(payload.losses)
         assert len(client.list_artifacts(parent.info.run_id)) >= 4
         children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
         assert sorted(run.data.params["seed"] for run in children) == sorted(map(str, payload.trials["seed"]))
         for run in children:
-            assert len(client.get_metric_history(run.info.run_id, "loss")) == len(payload.trial_epochs)
+            assert len(client.get_metric_history(run.info.run_id, "loss")) == len(payload.trial_losses)
         expected += 1 + len(children)
     assert len(runs) == expected
     models = client.search_logged_models([experiment])

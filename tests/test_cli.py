@@ -73,6 +73,7 @@ def test_make_and_the_pipelines_call_commands_that_there_are():
         "repro",
         "studies",
         "study",
+        "paper",
         "report",
         "predict",
         "serve",

@@ -157,7 +157,9 @@ def library(tmp_path, monkeypatch):
     """A place of its own for native.c's library, in which it is there."""
     if compiler.compiler() is None:
         pytest.skip("no C compiler on this machine")
-    of_its_own = compiler.Library(Path(shutil.copy(native.LIBRARY.source, tmp_path)))
+    for header in native.LIBRARY.headers:
+        shutil.copy(native.LIBRARY.source.with_name(header), tmp_path)
+    of_its_own = compiler.Library(Path(shutil.copy(native.LIBRARY.source, tmp_path)), native.LIBRARY.headers)
     monkeypatch.setattr(native, "LIBRARY", of_its_own)
     of_its_own.load_from(of_its_own.folder)
     return of_its_own.path_in(of_its_own.folder)
