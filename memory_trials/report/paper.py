@@ -22,11 +22,14 @@ the paper has it, with a 95 % t interval, and the median by Kaplan and Meier, wh
 
 *Agrees:* **yes** where the two counts of successes could have one rate (Fisher's exact test, p at least 0.05) and the
 paper's mean lies where 95 % of the means of as many trials as the paper's would, given ours (bootstrap); **success**
-or **after** names the one that does not fit; the number is our mean divided by the paper's. The paper gives no spread,
+or **after** names the one that does not fit; the number is our mean divided by the paper's. Nothing is told where our
+trials had fewer than twice the paper's mean. The paper gives no spread,
 so this is the strictest comparison that its numbers allow.
 """
 KINDS = {"paper": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
+TOO_FEW = "not told: too few sequences"
+ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not learned says little about the paper
 
 
 def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
@@ -43,6 +46,8 @@ def agreement(row: Row, found: dict | None) -> str:
     """yes, or what does not agree; nothing where the paper says nothing of it, or it was not run."""
     if row.paper is None or found is None:
         return ""
+    if row.paper.after is not None and found["metrics"]["epochs_budget"] < ENOUGH * row.paper.after:
+        return TOO_FEW
     compared = paper.agreement(row.paper, found)
     apart = [word for word in ("success", "after") if compared[word] is False]
     verdict = " and ".join(apart) if apart else "yes"
@@ -54,11 +59,14 @@ def _summary(rows: dict[str, Row], found: dict[str, dict]) -> str:
     run = {name: row for name, row in reported.items() if name in found}
     verdicts = {name: agreement(row, found[name]).split(" (")[0] for name, row in run.items()}
     agreeing = sum(verdict == "yes" for verdict in verdicts.values())
+    told = sum(verdict != TOO_FEW for verdict in verdicts.values())
     only_after = sum(verdict == "after" for verdict in verdicts.values())
-    text = f"**{agreeing} of {len(run)} rows agree with the paper**"
+    text = f"**{agreeing} of {told} rows agree with the paper**"
     if only_after:
         text += f"; in {only_after} more the share that learned agrees, and the time to learn does not"
     text += "."
+    if few := len(run) - told:
+        text += f" {few} had too few sequences to tell."
     if missing := len(reported) - len(run):
         text += f" {missing} of its rows are {NOT_RUN}."
     return text + "\n"
