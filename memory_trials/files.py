@@ -148,6 +148,11 @@ def read_arrays(
     return settings, arrays
 
 
+def section(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def recorded(lock: str | Path = "dvc.lock") -> dict[str, dict[str, Any]]:
     """What DVC has recorded of each stage, nothing where it has not run. `UserError` where that is damaged."""
     import yaml

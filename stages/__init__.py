@@ -21,7 +21,7 @@ def chosen() -> list[design.Arm]:
     """The arms to work on: those of the study that the command line names, or the row of the paper, or the pipeline's
     own one. Of a study that searches for its arms, the one that the search starts from."""
     if len(sys.argv) > 1 and sys.argv[1].startswith(rows.ARGUMENT):
-        return [rows.row_arm(sys.argv[1].removeprefix(rows.ARGUMENT))]
+        return [rows.row_arm(sys.argv[1].removeprefix(rows.ARGUMENT), rows.load_rows())]
     return design.study_arms(sys.argv[1])[1] if len(sys.argv) > 1 else [design.pipeline_arm()]
 
 

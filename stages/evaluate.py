@@ -10,7 +10,7 @@ from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.evaluation import results, streaming
 from memory_trials.integrity import digests
 from memory_trials.progress import counted
-from memory_trials.report import figures, stream_figures, study_figures, style, wording
+from memory_trials.report import figures, study_figures, style, wording
 from memory_trials.serving import predictor
 from memory_trials.studies import answers, design, paper, rows
 from memory_trials.tasks import encoding, problems
@@ -88,11 +88,7 @@ def compute(arm: design.Arm) -> tuple[results.Outcome, np.ndarray]:
 
 def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     """The arm's charts as one picture; the pipeline's also as SVG."""
-    cell = arm.settings.model.cell
-    if arm.settings.problem.stream:
-        charts = stream_figures.of_stream(outcome, cell)
-    else:
-        charts = figures.of_arm(outcome, cell, losses)
+    charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
     names = [results.FIGURE] if arm.compared else [results.FIGURE, style.SCALABLE]
     style.write(figure, *(arm.files.folder / name for name in names))

@@ -12,8 +12,7 @@ from memory_trials.studies.rows import load_rows
 
 def main() -> None:
     rows = load_rows().rows
-    measured = {name: paper.read_measured(name) for name in rows}
-    found = {name: content for name, content in measured.items() if content is not None}
+    found = paper.all_measured(rows)
     if not found:
         raise UserError(f"{paper.MEASURED} is empty: run make paper")
     files.write_text("PAPER.md", report.page(rows, found))

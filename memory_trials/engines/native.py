@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memory_trials.engines.compiler import Library, compiler
+from memory_trials.models import flat
 from memory_trials.tasks.encoding import UpdateTable
 
 if TYPE_CHECKING:
@@ -108,10 +109,8 @@ class Program:
 
     def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
         """weights: kernel, recurrent kernel, bias, output kernel, output bias."""
-        trials = len(weights[0])
-        if [array.shape for array in weights] != [(trials, *shape) for shape in self.shapes]:
-            raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {self.shapes}")
-        parameters = np.concatenate([np.reshape(array, (trials, -1)) for array in weights], axis=1, dtype=np.float32)
+        parameters = flat.joined(weights, self.shapes)
+        trials = len(parameters)
         return State(
             parameters,
             np.zeros((trials, self.slots, parameters.shape[1]), np.float32),
@@ -157,9 +156,7 @@ class Program:
 
     def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
         """The trained weights, as `start` takes them."""
-        ends = np.cumsum([np.prod(shape) for shape in self.shapes])
-        flat = np.split(state.parameters, ends[:-1], axis=1)
-        return [array.reshape(-1, *shape) for array, shape in zip(flat, self.shapes)]
+        return flat.parted(state.parameters, self.shapes)
 
 
 def _check_table(table: UpdateTable) -> None:

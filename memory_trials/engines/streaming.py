@@ -18,13 +18,14 @@ import numpy as np
 
 from memory_trials.engines.compiler import Library
 from memory_trials.errors import UserError
+from memory_trials.models import flat
 from memory_trials.models.initializers import supports
 from memory_trials.models.published import weight_shapes
 from memory_trials.settings import PUBLISHED_CELLS, FullyRecurrentOptions, ModelSettings, TrainingSettings
-from memory_trials.tasks.streams import Sequences, Shape
+from memory_trials.tasks.streams import Criterion, Sequences, Shape
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int, Int64, Shaped
+    from jaxtyping import Bool, Float32, Int64, Shaped
 
 LIBRARY = Library(
     Path(__file__).with_name("streaming.c"),
@@ -80,6 +81,10 @@ class Errors(NamedTuple):
     squared: Float32[np.ndarray, "T N"]
     right: Bool[np.ndarray, "T N"]
 
+    def meet(self, criterion: Criterion) -> Bool[np.ndarray, "T N"]:
+        """Which sequences are right by what the criterion asks of one."""
+        return self.right if criterion.judged == "most_active" else self.worst < criterion.tolerance
+
 
 @dataclass
 class State:
@@ -126,10 +131,8 @@ class Program:
 
     def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
         """weights: in the order of `names`."""
-        trials = len(weights[0])
-        if [array.shape for array in weights] != [(trials, *shape) for shape in self.shapes]:
-            raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {self.shapes}")
-        parameters = np.concatenate([np.reshape(array, (trials, -1)) for array in weights], axis=1, dtype=np.float32)
+        parameters = flat.joined(weights, self.shapes)
+        trials = len(parameters)
         slots = np.zeros((trials, self.slots, self.size), np.float32)
         return State(parameters, slots, np.zeros(trials, np.int64))
 
@@ -137,25 +140,11 @@ class Program:
         """From a state's arrays, or some trials of them."""
         return State(**arrays)
 
-    def train(
-        self,
-        state: State,
-        sequences: Sequences,
-        first_only: Int[np.ndarray, " T"] | None = None,
-        dormant: bool = False,
-    ) -> Errors:
+    def train(self, state: State, sequences: Sequences, dormant: bool = False) -> Errors:
         """Train each trial on its sequences, one after another; `state` is changed in place.
 
-        first_only: on how many of them, from the first on; the others are none to it. dormant: as if there were no
-        cell: outputs see inputs alone, and no other weight moves.
+        dormant: as if there were no cell: outputs see inputs alone, and no other weight moves.
         """
-        if first_only is not None:
-            if np.shape(first_only) != (len(state.parameters),):
-                raise ValueError(f"first_only is {np.shape(first_only)}, not a number for each of the trials")
-            taken = np.arange(sequences.lengths.shape[1]) < np.asarray(first_only)[:, np.newaxis]
-            sequences = Sequences(
-                np.where(taken, sequences.lengths, np.int32(0)), sequences.x, sequences.y, sequences.possible
-            )
         return self._run(state, sequences, training=True, dormant=dormant)
 
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
@@ -191,9 +180,7 @@ class Program:
 
     def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
         """The trained weights, as `start` takes them."""
-        ends = np.cumsum([prod(shape) for shape in self.shapes])
-        flat = np.split(state.parameters, ends[:-1], axis=1)
-        return [array.reshape(-1, *shape) for array, shape in zip(flat, self.shapes)]
+        return flat.parted(state.parameters, self.shapes)
 
 
 def _of_cell(model: ModelSettings) -> dict[str, int | float]:

@@ -76,6 +76,11 @@ class Outcome:
     time_to_learn: pd.DataFrame
     free_run: pd.DataFrame | None = None
 
+    @property
+    def of_stream(self) -> bool:
+        """Whether the trials learned from a stream, of which nothing is predicted symbol by symbol."""
+        return "epochs_budget" in self.metrics
+
     def verdicts(self) -> dict[int, bool]:
         """Of each seed: has it learned?"""
         return dict(zip(self.trials["seed"].tolist(), (self.trials["learned"] == 1).tolist()))

@@ -91,7 +91,6 @@ def tested(
         errors = program.test(
             state, streams.draw(stream, trained.seeds, "test", block, AT_ONCE), criterion.last_step_only
         )
-        right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
-        wrong += (~right).sum(axis=1)
+        wrong += (~errors.meet(criterion)).sum(axis=1)
         error += errors.absolute.astype(np.float64).sum(axis=1)
     return wrong, error / TESTED

@@ -77,8 +77,11 @@ def records() -> list[Record]:
         if kept and kept.keys() != by_name.keys():
             raise UserError(f"{path} records other arms than {design.FILE} describes: run make study NAME={name}")
         found += [Record(by_name[label], record) for label, record in kept.items()]
-    for name in rows.load_rows().rows if rows.FILE.exists() else ():
-        found += [Record(rows.row_arm(name), kept) for kept in _recorded(paper.DIGESTS / f"{name}.json").values()]
+    if rows.FILE.exists():
+        of_paper = rows.load_rows()
+        for name in of_paper.rows:
+            kept = _recorded(paper.DIGESTS / f"{name}.json")
+            found += [Record(rows.row_arm(name, of_paper), record) for record in kept.values()]
     if not found:
         raise UserError(f"no trial is recorded in {design.PIPELINE_DIGESTS} or {design.DIGESTS}/: run dvc repro")
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.models import initializers
+from memory_trials.models import flat, initializers
 from memory_trials.settings import PUBLISHED_CELLS, Biases, MemoryCellOptions, ModelSettings
 from memory_trials.tasks.streams import Shape
 
@@ -88,14 +88,7 @@ def guesses(
     """Each trial's guess of this number, from 0: all weights and biases uniform within +-100, whatever options say, and
     none of them learned (Schmidhuber & Hochreiter 1996, "Guessing can outperform many long time lag algorithms")."""
     shapes = weight_shapes(model, shape.inputs, shape.outputs)
-    return _by_shapes(initializers.uniform(GUESSED, sum(map(prod, shapes.values())), seeds, number), shapes)
-
-
-def _by_shapes(
-    weights: Float32[np.ndarray, "T P"], shapes: dict[str, tuple[int, ...]]
-) -> list[Float32[np.ndarray, "T ..."]]:
-    ends = np.cumsum([prod(shape) for shape in shapes.values()])
-    return [array.reshape(-1, *shape) for array, shape in zip(np.split(weights, ends[:-1], axis=1), shapes.values())]
+    return flat.parted(initializers.uniform(GUESSED, sum(map(prod, shapes.values())), seeds, number), shapes.values())
 
 
 def initial_weights(
@@ -107,7 +100,7 @@ def initial_weights(
         return initializers.initial_weights(model, inputs, outputs, seeds)
     options, shapes = model.published_options, weight_shapes(model, inputs, outputs)
     drawn = initializers.uniform(options.weights, sum(map(prod, shapes.values())), seeds)
-    weights = dict(zip(shapes, _by_shapes(drawn, shapes)))
+    weights = dict(zip(shapes, flat.parted(drawn, shapes.values())))
     if isinstance(options, MemoryCellOptions):
         first = 0
         for size, biases in hidden_biases(model.units, options):

@@ -7,12 +7,15 @@ import altair as alt
 import numpy as np
 
 from memory_trials.evaluation import results, statistics
+from memory_trials.report import stream_figures
 from memory_trials.report.style import MEMORY, SINGLE, START, curve, inline, percent, series_style, titled
 from memory_trials.studies import answers
 
 
 def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str, alt.LayerChart]:
     """An arm's charts by name, from all that is known of it and its losses [T, E]."""
+    if outcome.of_stream:
+        return stream_figures.of_stream(outcome, cell)
     metrics, rows = outcome.metrics, lambda table: getattr(outcome, table).to_dict("records")
     over_epochs = outcome.learned.merge(
         outcome.remembered.add_prefix("memory_"), left_on="epoch", right_on="memory_epoch"

@@ -20,7 +20,7 @@ import yaml
 from memory_trials import files, revision
 from memory_trials.evaluation import results
 from memory_trials.progress import counted
-from memory_trials.report import drawing, figures, microscope, stream_figures, study_figures, style, wording
+from memory_trials.report import drawing, figures, microscope, study_figures, style, wording
 from memory_trials.report import paper as paper_page
 from memory_trials.studies import answers, design, paper, rows
 from memory_trials.training.trained import read_trained
@@ -39,15 +39,10 @@ def page() -> str:
     settings, trained = read_trained(arm.files.trained)
     outcome = results.read(arm.files.folder)
     specimen = microscope.specimens(arm)
-    examples = [
-        (words, seed, wording.table(outcome.predictions, seed))
-        for words, seed in (wording.examples(outcome) if not outcome.predictions.empty else [])
-    ]
+    examples = [(words, seed, wording.table(outcome.predictions, seed)) for words, seed in wording.examples(outcome)]
     charts: dict[str, dict] = {}
     summaries = _summaries()
-    stream, cell = arm.settings.problem.stream, settings["model"]["cell"]
-    shown = stream_figures.of_stream(outcome, cell) if stream else figures.of_arm(outcome, cell, trained.losses)
-    answer_charts = _added(charts, "answer", shown)
+    answer_charts = _added(charts, "answer", figures.of_arm(outcome, settings["model"]["cell"], trained.losses))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -56,7 +51,7 @@ def page() -> str:
         metrics=outcome.metrics,
         answer=answers.how_often_and_how_much(outcome.metrics),
         settings=settings,
-        stream=stream,
+        stream=arm.settings.problem.stream,
         problem=files.read_json(arm.files.sequences),
         examples=examples,
         answer_charts=answer_charts,
@@ -89,12 +84,12 @@ def _paper(charts: dict[str, dict]) -> list[dict]:
     if not rows.FILE.exists():
         return []
     of_paper = rows.load_rows().rows
-    found = {name: content for name in of_paper if (content := paper.read_measured(name)) is not None}
+    found = paper.all_measured(of_paper)
     if not found:
         return []
     names = [f"{row.experiment}: {row.label}" for name, row in of_paper.items() if row.paper and name in found]
     shown = _added(charts, "paper", {"after": paper_page.picture(of_paper, found)}, names)
-    tables = paper_page.tables(of_paper, found)
+    tables = paper_page.tables(of_paper, found, paper_page.verdicts(of_paper, found))
     return [{"charts": shown if number == 0 else [], "title": title, "head": head, "rows": body}
             for number, (title, (head, *body)) in enumerate(tables.items())]  # fmt: skip
 

@@ -6,7 +6,7 @@ import altair as alt
 
 from memory_trials.report.style import inline, titled
 from memory_trials.studies import paper
-from memory_trials.studies.rows import EXPERIMENTS, Row
+from memory_trials.studies.rows import EXPERIMENTS, Published, Row
 
 HEAD = """# The paper, measured anew
 
@@ -16,15 +16,15 @@ from [paper/params.yaml](paper/params.yaml), and `make paper ROW=...` one row; [
 the tasks, the cell, and every choice that the paper leaves open.
 
 *Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; the others had as many sequences as
-the last column says. *After:* training sequences until then; the mean over those that learned, as
-the paper has it, with a 95 % t interval, and the median by Kaplan and Meier, which counts those that did not, too.
+the last column says. *After:* training sequences until then; the mean over those that learned, as the paper has it,
+with a 95 % t interval, and the median by Kaplan and Meier, which counts those that did not, too.
 *Wrong:* of 2,560 fresh sequences, the mean over those that learned.
 
 *Agrees:* **yes** where the two counts of successes could have one rate (Fisher's exact test, p at least 0.05) and the
 paper's mean lies where 95 % of the means of as many trials as the paper's would, given ours (bootstrap); **success**
 or **after** names the one that does not fit; the number is our mean divided by the paper's. Nothing is told where our
-trials had fewer than twice the paper's mean. The paper gives no spread,
-so this is the strictest comparison that its numbers allow.
+trials had fewer than twice the paper's mean. The paper gives no spread, so this is the strictest comparison that its
+numbers allow.
 """
 KINDS = {"paper": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
@@ -34,47 +34,47 @@ ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not
 
 def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
     """PAPER.md. found: what was measured of the rows that were run, by name."""
-    lines = [HEAD, _summary(rows, found), "![The paper's means and ours](docs/paper.png)", ""]
-    for title, (head, *body) in tables(rows, found).items():
+    told = verdicts(rows, found)
+    lines = [HEAD, _summary(rows, told), "![The paper's means and ours](docs/paper.png)", ""]
+    for title, (head, *body) in tables(rows, found, told).items():
         lines += [f"## {title}", ""]
         lines += [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * 7, "---", "---:"], *body)]
         lines += [*_readings(_of(title, rows), found), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def agreement(row: Row, found: dict | None) -> str:
-    """yes, or what does not agree; nothing where the paper says nothing of it, or it was not run."""
-    if row.paper is None or found is None:
-        return ""
-    if row.paper.after is not None and found["metrics"]["epochs_budget"] < ENOUGH * row.paper.after:
+def verdicts(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, str]:
+    """Of the rows that the paper has, and that were run: yes, or what does not agree."""
+    return {name: agreement(row.paper, found[name]) for name, row in rows.items() if row.paper and name in found}
+
+
+def agreement(said: Published, found: dict) -> str:
+    """yes, or what does not agree."""
+    if said.after is not None and found["metrics"]["epochs_budget"] < ENOUGH * said.after:
         return TOO_FEW
-    compared = paper.agreement(row.paper, found)
+    compared = paper.agreement(said, found)
     apart = [word for word in ("success", "after") if compared[word] is False]
     verdict = " and ".join(apart) if apart else "yes"
     return verdict + (f" ({compared['ratio']:.2g} x)" if compared["ratio"] is not None else "")
 
 
-def _summary(rows: dict[str, Row], found: dict[str, dict]) -> str:
-    reported = {name: row for name, row in rows.items() if row.paper is not None}
-    run = {name: row for name, row in reported.items() if name in found}
-    verdicts = {name: agreement(row, found[name]).split(" (")[0] for name, row in run.items()}
-    agreeing = sum(verdict == "yes" for verdict in verdicts.values())
-    told = sum(verdict != TOO_FEW for verdict in verdicts.values())
-    only_after = sum(verdict == "after" for verdict in verdicts.values())
-    text = f"**{agreeing} of {told} rows agree with the paper**"
+def _summary(rows: dict[str, Row], verdicts: dict[str, str]) -> str:
+    words = [verdict.split(" (")[0] for verdict in verdicts.values()]
+    only_after, few = words.count("after"), words.count(TOO_FEW)
+    text = f"**{words.count('yes')} of {len(words) - few} rows agree with the paper**"
     if only_after:
         text += f"; in {only_after} more the share that learned agrees, and the time to learn does not"
     text += "."
-    if few := len(run) - told:
+    if few:
         text += f" {few} had too few sequences to tell."
-    if missing := len(reported) - len(run):
+    if missing := sum(row.paper is not None for row in rows.values()) - len(words):
         text += f" {missing} of its rows are {NOT_RUN}."
     return text + "\n"
 
 
-def tables(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, list[list[str]]]:
+def tables(rows: dict[str, Row], found: dict[str, dict], verdicts: dict[str, str]) -> dict[str, list[list[str]]]:
     """Each experiment's rows as a table of words under its title, the head first."""
-    return {title: _table(of_it, found) for title in EXPERIMENTS.values() if (of_it := _of(title, rows))}
+    return {title: _table(of_it, found, verdicts) for title in EXPERIMENTS.values() if (of_it := _of(title, rows))}
 
 
 def _of(title: str, rows: dict[str, Row]) -> dict[str, Row]:
@@ -83,7 +83,7 @@ def _of(title: str, rows: dict[str, Row]) -> dict[str, Row]:
     return dict(sorted(of_it, key=lambda named: list(KINDS).index(named[1].kind)))
 
 
-def _table(rows: dict[str, Row], found: dict[str, dict]) -> list[list[str]]:
+def _table(rows: dict[str, Row], found: dict[str, dict], verdicts: dict[str, str]) -> list[list[str]]:
     head = ["", "paper: learned", "after", "wrong", "measured: learned", "after (mean)", "median", "wrong", "agrees",
             "sequences at most"]  # fmt: skip
     cells = [head]
@@ -94,7 +94,7 @@ def _table(rows: dict[str, Row], found: dict[str, dict]) -> list[list[str]]:
             f"{said.successful:g} % of {said.trials}", _exact(said.after), _few(said.wrong)
         ]  # fmt: skip
         line += _measured(got) if got else [NOT_RUN, "", "", ""]
-        line += [agreement(row, got), _number(got["metrics"]["epochs_budget"]) if got else ""]
+        line += [verdicts.get(name, ""), _number(got["metrics"]["epochs_budget"]) if got else ""]
         cells.append(line)
     return cells
 
@@ -105,14 +105,8 @@ def _measured(got: dict) -> list[str]:
     learned = f"{numbers['successes']} of {numbers['trials']} ({low:.0f} to {high:.0f} %)"
     mean, *ends = (numbers[f"mean_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
     after = _number(mean) + (f" ({_number(max(0, ends[0]))} to {_number(ends[1])})" if ends[0] is not None else "")
-    wrong = numbers["test_wrong"]
     median = numbers["median_epochs_to_learn"]
-    return [
-        learned,
-        after,
-        _number(median) if median is not None else "not half",
-        "" if wrong is None else f"{wrong:.2g}",
-    ]
+    return [learned, after, _number(median) if median is not None else "not half", _few(numbers["test_wrong"])]
 
 
 def _few(wrong: float | None) -> str:

@@ -15,7 +15,7 @@ def of_stream(outcome: Outcome, cell: str) -> dict[str, alt.LayerChart]:
 
 
 def time_to_learn(outcome: Outcome, cell: str) -> alt.LayerChart:
-    """The share of trials that have learned, over sequences (Kaplan-Meier), with each trial's time as a tick."""
+    """The share of trials that have learned, over sequences (Kaplan-Meier)."""
     metrics, colour = outcome.metrics, series_style(cell)[0]
     rows = [
         {"sequences": row.epoch, "share": 100 * row.share_ever_learned, "low": 100 * row.low, "high": 100 * row.high}

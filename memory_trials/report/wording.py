@@ -30,7 +30,7 @@ def table(predictions: pd.DataFrame, seed: int) -> str:
 def report(outcome: results.Outcome, folder: Path) -> str:
     """The whole report of an arm whose files are in this folder."""
     lines = ["", how_often_and_how_much(outcome.metrics), ""]
-    if outcome.predictions.empty:  # of a stream
+    if outcome.of_stream:
         numbers = outcome.metrics
         if numbers["mean_epochs_to_learn"] is not None:
             lines.append(
@@ -49,7 +49,10 @@ def report(outcome: results.Outcome, folder: Path) -> str:
 
 
 def examples(outcome: results.Outcome) -> list[tuple[str, int]]:
-    """The seeds of the first trial that learned and of the first that did not, as far as there are such."""
+    """The seeds of the first trial that learned and of the first that did not, as far as there are such; none of a
+    stream."""
+    if outcome.of_stream:
+        return []
     verdicts = outcome.verdicts()
     first = {learned: seed for seed, learned in reversed(verdicts.items())}
     return [

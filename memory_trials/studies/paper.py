@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,11 @@ def measured(name: str, outcome: Outcome, trained: Trained) -> dict[str, Any]:
     """What git keeps of a row: its metrics, and after how many sequences each trial met each criterion (0: never)."""
     until = {criterion: times.tolist() for criterion, times in trained.until.items()}
     return {"version": VERSION, "row": name, "metrics": outcome.metrics, "until": until}
+
+
+def all_measured(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Of those of these rows that have been run."""
+    return {name: content for name in names if (content := read_measured(name)) is not None}
 
 
 def read_measured(name: str) -> dict[str, Any] | None:

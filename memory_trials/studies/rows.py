@@ -85,9 +85,8 @@ def load_rows() -> Rows:
     return content
 
 
-def row_arm(name: str, rows: Rows | None = None) -> Arm:
+def row_arm(name: str, rows: Rows) -> Arm:
     """The arm of a row; `UserError` where there is no such row, or it is not valid."""
-    rows = rows or load_rows()
     if name not in rows.rows:
         raise UserError(f"{FILE} has no row {brief(name)}; it has {', '.join(rows.rows)}")
     row, place = rows.rows[name], f"{FILE}: rows.{name}"

@@ -486,10 +486,8 @@ def publish_what_is_here() -> None:
         publish([arm], arm.settings.tracking)
     for study_arms in _trained_studies():
         publish(study_arms, study_arms[0].settings.tracking)
-    for name in rows.load_rows().rows if rows.FILE.exists() else []:
-        row = rows.row_arm(name)
-        if row.files.trained.exists() and (row.files.folder / results.METRICS).exists():
-            publish([row], row.settings.tracking)
+    for row in _measured_rows():
+        publish([row], row.settings.tracking)
 
 
 def _trained_studies() -> Iterator[list[design.Arm]]:
@@ -498,5 +496,16 @@ def _trained_studies() -> Iterator[list[design.Arm]]:
         arms = design.study_arms(name)[1]
         if arms[0].files.trained.parent.exists():
             arms = design.found_arms(arms)
-        if all(arm.files.trained.exists() and (arm.files.folder / results.METRICS).exists() for arm in arms):
+        if all(map(_is_here, arms)):
             yield arms
+
+
+def _measured_rows() -> Iterator[design.Arm]:
+    """The arm of each row of the paper that is here."""
+    if rows.FILE.exists():
+        of_paper = rows.load_rows()
+        yield from filter(_is_here, (rows.row_arm(name, of_paper) for name in of_paper.rows))
+
+
+def _is_here(arm: design.Arm) -> bool:
+    return arm.files.trained.exists() and (arm.files.folder / results.METRICS).exists()

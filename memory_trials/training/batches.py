@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from memory_trials import files
 from memory_trials.engines.interface import Program, State
 from memory_trials.training import cache
 from memory_trials.training.cache import TrialBatch
@@ -80,7 +81,7 @@ def chunks(
     seeds, done = batch["seeds"], int(batch["done"][0])
     history = {name: [batch[name]] for name in ("losses", *FOUND)}
     together = lambda: {name: np.concatenate(arrays, axis=1) for name, arrays in history.items()}
-    state = program.resume({name.removeprefix("state/"): batch[name] for name in batch if name.startswith("state/")})
+    state = program.resume(files.section(batch, "state/"))
     streams = []
     for text in batch.get("streams", []):
         streams.append(np.random.default_rng())

@@ -39,14 +39,15 @@ BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 CODE = {
     "native": (
         "engines/compiler.py", "engines/elementary.h", "engines/native.c", "engines/native.py", "models/elementary.py",
-        "models/initializers.py", "training/batches.py",
+        "models/flat.py", "models/initializers.py", "training/batches.py",
     ),
     "xla": (
         "engines/optimizers.py", "engines/xla.py", "models/backend.py", "models/cells.py", "models/elementary.py",
-        "models/initializers.py", "training/batches.py",
+        "models/flat.py", "models/initializers.py", "training/batches.py",
     ),
     "streaming": (
-        "engines/compiler.py", "engines/streaming.py", "models/elementary.py", "models/initializers.py",
+        "engines/compiler.py", "engines/streaming.py", "models/elementary.py", "models/flat.py",
+        "models/initializers.py",
         "models/published.py", "tasks/draws.py", "tasks/grammar.py", "tasks/streams.py", "training/streaming.py",
     ),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials import files
 from memory_trials.engines import streaming
 from memory_trials.engines.streaming import Errors, Program
 from memory_trials.models import published
@@ -25,7 +26,7 @@ from memory_trials.training import cache
 from memory_trials.training.batches import Progress
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.trained import Trained
-from memory_trials.training.trainer import at_once, side_by_side
+from memory_trials.training.trainer import all_trials, at_once, side_by_side
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64
@@ -79,39 +80,30 @@ def train(
 ) -> Trained:
     """Train every trial of the job that the store does not have; `losses` are the mean absolute errors of the sequences
     between two of `checks`, the last one's from where a trial stopped on."""
-    settings = job.training
-    seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
     entry = cache.Entry(store, job.key())
-    finished = entry.finished(seeds)
-    missing = cache.without(seeds, finished)
-    if kept := len(seeds) - len(missing):
-        print(f"{kept} of {len(seeds)} trials are kept from earlier ({store.folder.name}/)", flush=True)
-        progress(kept * settings.epochs, sum(int(_learned(batch).sum()) for batch in finished), True)
-    if len(missing):
+    program = Program(job.model, job.training, streams.shape(job.stream))
+
+    def run(batch: TrialBatch, report: Progress) -> TrialBatch:
+        trained = _train_shard(job, program, batch, entry.keep_checkpoint, report)
+        entry.keep(trained)
+        return trained
+
+    def train_missing(missing: np.ndarray) -> list[TrialBatch]:
         begun = entry.begun(missing)
         fresh = cache.without(missing, begun)
-        shards: list[TrialBatch] = begun + [_new(job, fresh[i : i + SHARD]) for i in range(0, len(fresh), SHARD)]
+        shards = begun + [_new(job, program, fresh[i : i + SHARD]) for i in range(0, len(fresh), SHARD)]
+        return side_by_side(run, shards, at_once(compute), progress)
 
-        def run(batch: TrialBatch, report: Progress) -> TrialBatch:
-            trained = _train_shard(job, batch, entry.keep_checkpoint, report)
-            entry.keep(trained)
-            return trained
-
-        try:
-            finished += side_by_side(run, shards, at_once(compute), progress)
-        finally:
-            entry.flush()
-    entry.forget_checkpoints(seeds)
-    return _trained(job, cache.joined(finished))
+    return _trained(job, all_trials(entry, job.training, _learned, train_missing, progress))
 
 
 def _trained(job: StreamingJob, whole: TrialBatch) -> Trained:
-    until = _section(whole, "until/")
+    until = files.section(whole, "until/")
     first = next(iter(until.values()))[:, np.newaxis]
     nothing = np.full((len(whole["seeds"]), len(job.checks)), np.nan, np.float32)
     return Trained(
         seeds=whole["seeds"],
-        weights=_section(whole, "weights/"),
+        weights=files.section(whole, "weights/"),
         losses=whole["losses"],
         checks=job.checks,
         learned=(first > 0) & (first <= job.checks),
@@ -121,15 +113,11 @@ def _trained(job: StreamingJob, whole: TrialBatch) -> Trained:
     )
 
 
-def _section(batch: TrialBatch, prefix: str) -> TrialBatch:
-    return {name.removeprefix(prefix): array for name, array in batch.items() if name.startswith(prefix)}
-
-
 def _learned(batch: TrialBatch) -> Bool[np.ndarray, " T"]:
     return next(array for name, array in batch.items() if name.startswith("until/")) > 0
 
 
-def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
+def _new(job: StreamingJob, program: Program, seeds: np.ndarray) -> TrialBatch:
     """A shard before its first sequence, as a checkpoint holds it.
 
     done: looks so far. until/*: after how many sequences each criterion was met, 0: not yet. recent/*: of the last
@@ -142,7 +130,7 @@ def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
     criteria = streams.criteria(job.stream)
     recent = max((c.sequences for c in criteria.values() if c.on == "train"), default=0)
     count = len(seeds)
-    state = Program(job.model, job.training, shape).start(weights).arrays() if job.training.optimizer != "guess" else {}
+    state = program.start(weights).arrays() if job.training.optimizer != "guess" else {}
     return {
         "seeds": seeds,
         "done": np.zeros(count, np.int64),
@@ -153,22 +141,16 @@ def _new(job: StreamingJob, seeds: np.ndarray) -> TrialBatch:
         "recent/worst": np.full((count, recent), np.inf, np.float32),
         "recent/absolute": np.full((count, recent), np.inf, np.float32),
         **{f"until/{name}": np.zeros(count, np.int64) for name in criteria},
-        **{f"weights/{name}": array for name, array in zip(_names(job), weights)},
+        **{f"weights/{name}": array for name, array in zip(program.names, weights)},
         **{f"state/{name}": array for name, array in state.items()},
     }
 
 
-def _names(job: StreamingJob) -> list[str]:
-    shape = streams.shape(job.stream)
-    return list(published.weight_shapes(job.model, shape.inputs, shape.outputs))
-
-
 def _train_shard(
-    job: StreamingJob, batch: TrialBatch, keep: Callable[[TrialBatch], None], report: Progress
+    job: StreamingJob, program: Program, batch: TrialBatch, keep: Callable[[TrialBatch], None], report: Progress
 ) -> TrialBatch:
     """Train a shard from where it is until each of its trials has learned, or has had all its sequences."""
-    shape, criteria = streams.shape(job.stream), streams.criteria(job.stream)
-    program, guesses = Program(job.model, job.training, shape), job.training.optimizer == "guess"
+    criteria, guesses = streams.criteria(job.stream), job.training.optimizer == "guess"
     batch = {name: array.copy() for name, array in batch.items()}
     active = np.flatnonzero(~_learned(batch))
     done = int(batch["done"][active].max(initial=0))
@@ -180,9 +162,9 @@ def _train_shard(
     exam = Exam(job, program)
     while len(active) and done < job.looks:
         if guesses:
-            done, met, weights = _guess(job, program, running["seeds"], done, exam)
+            done, met, guessed = _guess(job, program, running["seeds"], done, exam)
         else:
-            state = program.resume(_section(running, "state/"))
+            state = program.resume(files.section(running, "state/"))
             sequences = streams.draw(job.stream, running["seeds"], "train", done, job.interval)
             errors = _train_block(program, state, sequences, running)
             _remember(job, running, done, errors)
@@ -193,7 +175,6 @@ def _train_shard(
                                           exam.passed(criterion, state, running["seeds"]))
                 for name, criterion in criteria.items()
             }  # fmt: skip
-            weights = dict(zip(_names(job), program.weights(state)))
         running["done"][:] = done
         for name, passed in met.items():
             first = passed & (running[f"until/{name}"] == 0)
@@ -201,7 +182,8 @@ def _train_shard(
         over = next(iter(met.values())) | (done == job.looks)
         told += len(active) * job.interval
         if over.any():
-            running |= {f"weights/{name}": array for name, array in weights.items()}
+            weights = guessed if guesses else program.weights(state)
+            running |= {f"weights/{name}": array for name, array in zip(program.names, weights)}
             _carry_forward(job, running, over)
             for name, array in running.items():
                 batch[name][active[over]] = array[over]
@@ -294,9 +276,8 @@ class Exam:
         """Which trials meet the criterion; nobody is tested on more than is needed to tell."""
         together = criterion.judged == "most_active"  # the two sets of the grammar's strings are drawn together
         size = criterion.sequences if together else min(self.at_once, criterion.sequences)
-        wrong, error = np.zeros(len(seeds), np.int64), np.zeros(len(seeds))
         going = np.flatnonzero(self._can_pass(criterion, state, seeds, size))
-        wrong[:] = criterion.wrong + 1
+        wrong, error = np.full(len(seeds), criterion.wrong + 1), np.zeros(len(seeds))
         wrong[going] = 0
         for block in range(-(-criterion.sequences // size) if len(going) else 0):
             if block == 0:
@@ -306,8 +287,7 @@ class Exam:
             some = self.program.resume({name: array[going] for name, array in state.arrays().items()})
             errors = self.program.test(some, sequences, criterion.last_step_only)
             counted = min(size, criterion.sequences - block * size)
-            right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
-            wrong[going] += (~right[:, :counted]).sum(axis=1)
+            wrong[going] += (~errors.meet(criterion)[:, :counted]).sum(axis=1)
             error[going] += errors.absolute[:, :counted].astype(np.float64).sum(axis=1)
             going = going[wrong[going] <= criterion.wrong]
             if not len(going):
@@ -325,8 +305,7 @@ class Exam:
         errors = self.program.test(
             state, streams.first_of_each(self._first(size, seeds), few), criterion.last_step_only
         )
-        right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
-        return (~right).sum(axis=1) <= criterion.wrong
+        return (~errors.meet(criterion)).sum(axis=1) <= criterion.wrong
 
     def _first(self, size: int, seeds: np.ndarray) -> streams.Sequences:
         """What almost all looks come to is kept while the trials stay the same."""
@@ -337,25 +316,24 @@ class Exam:
 
 def _guess(
     job: StreamingJob, program: Program, seeds: np.ndarray, done: int, exam: Exam
-) -> tuple[int, dict[str, np.ndarray], dict[str, np.ndarray]]:
+) -> tuple[int, dict[str, np.ndarray], list[np.ndarray]]:
     """As many guesses as there are sequences between two looks; each counts as one. Of a trial that has guessed right
     the weights are those of its first right guess, and it stops at this look."""
-    names, shape = _names(job), streams.shape(job.stream)
-    criteria = streams.criteria(job.stream)
+    shape, criteria = streams.shape(job.stream), streams.criteria(job.stream)
     met = {name: np.zeros(len(seeds), bool) for name in criteria}
-    best: dict[str, np.ndarray] = {}
+    best: list[np.ndarray] = []
     decides = next(iter(criteria))
     for number in range(done * job.interval, (done + 1) * job.interval):
         weights = published.guesses(job.model, shape, seeds, number)
         state = program.start(weights)
+        best = best or [array.copy() for array in weights]
         open_still = ~met[decides]
         for name, criterion in criteria.items():
-            passed = exam.passed(criterion, state, seeds)
-            for key, array in zip(names, weights):
-                kept = best.setdefault(key, array.copy())
-                if name == decides:
-                    kept[open_still & passed] = array[open_still & passed]
-            met[name] |= passed & open_still
+            passed = exam.passed(criterion, state, seeds) & open_still
+            if name == decides:
+                for kept, array in zip(best, weights):
+                    kept[passed] = array[passed]
+            met[name] |= passed
         if met[decides].all():
             break
     return done + 1, met, best

@@ -66,8 +66,7 @@ def write_trained(path: Path, trained: Trained, settings: dict) -> None:
 def read_trained(path: Path) -> tuple[dict, Trained]:
     """The settings (problem, encoding, model, training, evaluation.interval) and the result of training."""
     settings, arrays = files.read_arrays(path, FORMAT, HISTORY)
-    weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name.startswith("weights/")}
-    until = {name.removeprefix("until/"): array for name, array in arrays.items() if name.startswith("until/")}
+    weights, until = files.section(arrays, "weights/"), files.section(arrays, "until/")
     trained = Trained(weights=weights, until=until, **{name: arrays[name] for name in HISTORY})
     trials = len(trained.seeds)
     shapes_agree = (

@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from memory_trials import files
 from memory_trials.models import initializers
-from memory_trials.settings import ComputeSettings
+from memory_trials.settings import ComputeSettings, TrainingSettings
 from memory_trials.training import batches, cache
 from memory_trials.training.batches import Progress
 from memory_trials.training.cache import TrialBatch
@@ -40,36 +41,47 @@ def train(
 
     `progress(trial_epochs, newly_learned, kept)` is told after each call of each shard, and of what was kept.
     """
-    settings = job.training
-    seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
     engine = engine_of(job)
     on_gpu = compute.backend == "ray" and bool(compute.gpus_per_shard)
     entry = cache.Entry(store, key(job, engine, on_gpu))
+    train_missing = partial(_train_missing, job, engine, entry, compute, progress)
+    whole = all_trials(entry, job.training, lambda batch: batch["learned"][:, -1], train_missing, progress)
+    learned, margin, memory = (whole[name] for name in FOUND)
+    weights = files.section(whole, "weights/")
+    return Trained(whole["seeds"], weights, whole["losses"], job.checks, learned, margin, memory)
+
+
+def all_trials(
+    entry: cache.Entry,
+    settings: TrainingSettings,
+    learned: Callable[[TrialBatch], np.ndarray],
+    train_missing: Callable[[np.ndarray], list[TrialBatch]],
+    progress: Progress,
+) -> TrialBatch:
+    """All trials of the settings in the order of their seeds: those that the store has, and the others, which
+    `train_missing` trains, given their seeds. learned: which of a batch's trials have learned in the end, [T] bool."""
+    seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
     finished = entry.finished(seeds)
     missing = cache.without(seeds, finished)
-    if len(missing) < len(seeds):
-        kept = len(seeds) - len(missing)
-        print(f"{kept} of {len(seeds)} trials are kept from earlier ({store.folder.name}/)", flush=True)
-        progress(kept * settings.epochs, sum(int(batch["learned"][:, -1].sum()) for batch in finished), True)
+    if kept := len(seeds) - len(missing):
+        print(f"{kept} of {len(seeds)} trials are kept from earlier ({entry.store.folder.name}/)", flush=True)
+        progress(kept * settings.epochs, sum(int(learned(batch).sum()) for batch in finished), True)
     if len(missing):
         try:
-            finished += _train_missing(job, engine, missing, entry, compute, progress)
+            finished += train_missing(missing)
         finally:
             entry.flush()
     entry.forget_checkpoints(seeds)
-    whole = cache.joined(finished)
-    weights = {name.removeprefix("weights/"): whole[name] for name in whole if name.startswith("weights/")}
-    learned, margin, memory = (whole[name] for name in FOUND)
-    return Trained(seeds, weights, whole["losses"], job.checks, learned, margin, memory)
+    return cache.joined(finished)
 
 
 def _train_missing(
     job: TrainingJob,
     engine: str,
-    missing: np.ndarray,
     entry: cache.Entry,
     compute: ComputeSettings,
     progress: Progress,
+    missing: np.ndarray,
 ) -> list[TrialBatch]:
     """The trials of these seeds: those that were begun from where they are, the others from their initial weights."""
     workers = at_once(compute)

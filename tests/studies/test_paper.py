@@ -87,9 +87,9 @@ def test_the_papers_mean_agrees_where_means_of_as_many_trials_lie():
     low, high = statistics.means_of(np.array(times), 10, 10_000)
     half = 1.96 * np.std(times) * (1 / 10 + 1 / 100) ** 0.5  # of the difference of two means
     assert low == pytest.approx(np.mean(times) - half, abs=8) and high == pytest.approx(np.mean(times) + half, abs=8)
-    few = Row(experiment="4", label="x", like="b", set={}, paper=Published(trials=10, after=600))
+    few = Published(trials=10, after=600)
     assert report.agreement(few, content(times, budget=1000)) == "not told: too few sequences"
-    row = lambda after: Row(experiment="4", label="x", like="b", set={}, paper=Published(trials=10, after=after))
+    row = lambda after: Published(trials=10, after=after)
     assert report.agreement(row(500), content(times, 2000)).startswith("yes (")
     assert report.agreement(row(650), content(times, 2000)).startswith("after (")
     assert report.agreement(row(650), content([*times, *[0] * 100], 2000)).startswith("success and after (")
