@@ -35,18 +35,16 @@ static size_t chunker_weights(const Setting *s) {
     return fully_recurrent_weights(s) + chunker_own(s) + (s->inputs + s->units + (s->output_bias ? 1 : 0)) * s->units;
 }
 
-#define CHUNKER_ITSELF ((sizeof(Chunker) + sizeof(vec) - 1) / sizeof(vec))
-
 static size_t chunker_room(const Setting *s, size_t steps) {
     FullyRecurrent f;
-    return CHUNKER_ITSELF + 2 * fully_recurrent_arrays(&f, s, 0, steps, NULL) + s->outputs + 2 * s->units;
+    return VECTORS_OF(Chunker) + 2 * fully_recurrent_arrays(&f, s, 0, steps, NULL) + s->outputs + 2 * s->units;
 }
 
 static void chunker_place(Net *net, vec *room, size_t steps) {
     const Setting *s = net->setting;
     const size_t first = fully_recurrent_weights(s);
     Chunker *c = (Chunker *)room;
-    room += CHUNKER_ITSELF;
+    room += VECTORS_OF(Chunker);
     room += fully_recurrent_arrays(&c->automatizer, s, 0, steps, room);
     room += fully_recurrent_arrays(&c->chunker, s, 0, steps, room);
     c->net = *net;

@@ -36,22 +36,12 @@ static size_t fully_recurrent_arrays(FullyRecurrent *f, const Setting *s, int th
     f->states = through_time ? steps + 1 : 2;
     f->sources = f->inputs + f->units + (s->cell_bias ? 1 : 0);
     const size_t sensitivities = through_time ? 0 : f->units * f->units * f->sources;
-    const struct {
-        vec **array;
-        size_t count;
-    } wanted[] = {
+    const Wanted wanted[] = {
         {&f->h, f->states * f->units}, {&f->arriving, through_time ? steps * f->units : 0}, {&f->carried, f->units},
         {&f->sum_gradient, f->units}, {&f->sensitivity, sensitivities}, {&f->next, sensitivities},
     };
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (room) *wanted[i].array = room + total;
-        total += wanted[i].count;
-    }
-    return total;
+    return hand_out(wanted, COUNT(wanted), room);
 }
-
-#define FULLY_RECURRENT_ITSELF ((sizeof(FullyRecurrent) + sizeof(vec) - 1) / sizeof(vec))
 
 static size_t fully_recurrent_weights(const Setting *s) { return (s->inputs + s->units + (s->cell_bias ? 1 : 0)) * s->units; }
 
@@ -59,12 +49,12 @@ static size_t fully_recurrent_hidden(const Setting *s) { return s->units; }
 
 static size_t fully_recurrent_room(const Setting *s, size_t steps) {
     FullyRecurrent f;
-    return FULLY_RECURRENT_ITSELF + fully_recurrent_arrays(&f, s, s->by_sequence, steps, NULL);
+    return VECTORS_OF(FullyRecurrent) + fully_recurrent_arrays(&f, s, s->by_sequence, steps, NULL);
 }
 
 static void fully_recurrent_place(Net *net, vec *room, size_t steps) {
     FullyRecurrent *f = (FullyRecurrent *)room;
-    fully_recurrent_arrays(f, net->setting, net->setting->by_sequence, steps, room + FULLY_RECURRENT_ITSELF);
+    fully_recurrent_arrays(f, net->setting, net->setting->by_sequence, steps, room + VECTORS_OF(FullyRecurrent));
     net->cell = f;
     net->seen = f->h;
 }

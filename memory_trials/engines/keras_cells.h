@@ -30,23 +30,13 @@ static size_t keras_arrays(KerasCell *k, const Setting *s, size_t steps, vec *ro
     k->recurrent = k->inputs * k->columns;
     k->bias = k->recurrent + units * k->columns;
     const size_t lstm = s->cell == LSTM ? 1 : 0;
-    const struct {
-        vec **array;
-        size_t count;
-    } wanted[] = {
+    const Wanted wanted[] = {
         {&k->h, (steps + 1) * units}, {&k->c, lstm * (steps + 1) * units}, {&k->gates, steps * k->width},
         {&k->squashed, lstm * steps * units}, {&k->arriving, steps * units}, {&k->h_gradient, units},
         {&k->c_gradient, units}, {&k->sums, k->columns},
     };
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (room) *wanted[i].array = room + total;
-        total += wanted[i].count;
-    }
-    return total;
+    return hand_out(wanted, COUNT(wanted), room);
 }
-
-#define KERAS_ITSELF ((sizeof(KerasCell) + sizeof(vec) - 1) / sizeof(vec))
 
 static size_t keras_weights(const Setting *s) {
     const size_t gates = s->cell == LSTM ? 4 : s->cell == GRU ? 3 : 1, biases = s->cell == GRU ? 2 : 1;
@@ -57,12 +47,12 @@ static size_t keras_hidden(const Setting *s) { return s->units; }
 
 static size_t keras_room(const Setting *s, size_t steps) {
     KerasCell k;
-    return KERAS_ITSELF + keras_arrays(&k, s, steps, NULL);
+    return VECTORS_OF(KerasCell) + keras_arrays(&k, s, steps, NULL);
 }
 
 static void keras_place(Net *net, vec *room, size_t steps) {
     KerasCell *k = (KerasCell *)room;
-    keras_arrays(k, net->setting, steps, room + KERAS_ITSELF);
+    keras_arrays(k, net->setting, steps, room + VECTORS_OF(KerasCell));
     net->cell = k;
     net->seen = k->h;
 }

@@ -49,35 +49,25 @@ static size_t memory_cell_hidden(const Setting *s) { return s->units; }
 /* Hand out `room`, or only count it where it is NULL. */
 static size_t memory_cell_arrays(MemoryCell *c, const Setting *s, vec *room) {
     const size_t indexed = s->real_input ? 0 : s->inputs;
-    const struct {
-        vec **array;
-        size_t count;
-    } wanted[] = {
+    const Wanted wanted[] = {
         {&c->source, WAITING * c->rows}, {&c->factor, WAITING * 2 * c->cells}, {&c->traces, c->rows * 2 * c->cells},
         {&c->indexed, indexed * 2 * c->cells}, {&c->nets, c->units}, {&c->y, c->units}, {&c->state, c->cells},
         {&c->squashed, c->cells}, {&c->error, c->cells}, {&c->gate_error, c->blocks}, {&c->row, c->units},
     };
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (room) *wanted[i].array = room + total;
-        total += wanted[i].count;
-    }
-    return total;
+    return hand_out(wanted, COUNT(wanted), room);
 }
-
-#define MEMORY_CELL_ITSELF ((sizeof(MemoryCell) + sizeof(vec) - 1) / sizeof(vec))
 
 static size_t memory_cell_room(const Setting *s, size_t steps) {
     (void)steps;
     MemoryCell c = memory_cell_sizes(s);
-    return MEMORY_CELL_ITSELF + memory_cell_arrays(&c, s, NULL);
+    return VECTORS_OF(MemoryCell) + memory_cell_arrays(&c, s, NULL);
 }
 
 static void memory_cell_place(Net *net, vec *room, size_t steps) {
     (void)steps;
     MemoryCell *c = (MemoryCell *)room;
     *c = memory_cell_sizes(net->setting);
-    memory_cell_arrays(c, net->setting, room + MEMORY_CELL_ITSELF);
+    memory_cell_arrays(c, net->setting, room + VECTORS_OF(MemoryCell));
     c->latest = c->source;
     net->cell = c;
     net->seen = c->y + c->gates;
@@ -91,7 +81,7 @@ static void memory_cell_begin(Net *net) {
     memset(c->y, 0, c->units * sizeof(vec));
     if (!net->training) return;
     memset(c->traces, 0, c->rows * 2 * c->cells * sizeof(vec));
-    memset(c->indexed, 0, indexed * 2 * c->cells * sizeof(vec));
+    if (indexed) memset(c->indexed, 0, indexed * 2 * c->cells * sizeof(vec));
     c->waiting = 0;
 }
 

@@ -63,6 +63,27 @@ typedef struct {
     void (*finish)(Net *, size_t steps);
 } Cell;
 
+/* An array that somebody needs: where its address goes, and how many vectors it has. */
+typedef struct {
+    vec **array;
+    size_t count;
+} Wanted;
+
+#define COUNT(wanted) (sizeof(wanted) / sizeof *(wanted))
+
+/* The vectors of all arrays together; where there is `room`, they are handed out from there, none to an empty array. */
+static size_t hand_out(const Wanted *wanted, size_t arrays, vec *room) {
+    size_t total = 0;
+    for (size_t i = 0; i < arrays; i++) {
+        if (room) *wanted[i].array = wanted[i].count ? room + total : NULL;
+        total += wanted[i].count;
+    }
+    return total;
+}
+
+/* A cell keeps what is its own at the beginning of its room: so many vectors. */
+#define VECTORS_OF(type) ((sizeof(type) + sizeof(vec) - 1) / sizeof(vec))
+
 /* What a weight's gradient of one scored step does, in lanes that are alive. */
 INLINE void change(const Net *net, size_t weight, vec gradient, ivec alive) {
     if (net->gradient) {

@@ -204,23 +204,14 @@ static void *allocate(Net *net, const Cell *cell, size_t steps) {
     const size_t room = cell->room(s, steps), inputs = s->real_input ? (size_t)s->inputs : 1;
     vec *x, *cells;
     const size_t slots = net->gradient ? SLOTS[s->optimizer] : 0;
-    const struct {
-        vec **array;
-        size_t count;
-    } wanted[] = {
+    const Wanted wanted[] = {
         {&net->weights, net->size}, {&net->gradient, net->gradient ? net->size : 0},
         {&net->square, slots > 0 ? net->size : 0}, {&net->mean, slots > 1 ? net->size : 0}, {&x, steps * inputs},
         {&net->outputs, s->outputs}, {&net->seen_gradient, net->hidden}, {&cells, room},
     };
-    size_t total = 1;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) total += wanted[i].count;
-    void *memory = calloc(total, sizeof(vec));
+    void *memory = calloc(hand_out(wanted, COUNT(wanted), NULL) + 1, sizeof(vec)); /* one more, to begin at a vector */
     if (!memory) return NULL;
-    vec *free_from = (vec *)(((uintptr_t)memory + sizeof(vec) - 1) / sizeof(vec) * sizeof(vec));
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        *wanted[i].array = wanted[i].count ? free_from : NULL;
-        free_from += wanted[i].count;
-    }
+    hand_out(wanted, COUNT(wanted), (vec *)(((uintptr_t)memory + sizeof(vec) - 1) / sizeof(vec) * sizeof(vec)));
     net->x = x;
     net->index = (int32_t(*)[LANES])x; /* int32_t is just as long */
     cell->place(net, cells, steps);
