@@ -3,6 +3,7 @@
 A row of paper/params.yaml is one arm with artifacts of its own in data/paper/, and what the paper says of it.
 """
 
+import difflib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from memory_trials.studies.design import Arm, changed, pipeline_files
 FILE = Path("paper/params.yaml")
 FOLDER = Path("data/paper")
 PREFIX = "paper-"  # begins the name of a row's arm where studies have theirs, which hold no dash
+CLOSE = 5  # rows that are named where there is none of a name
 ARGUMENT = "paper/"  # begins a stage's argument that names a row
 EXPERIMENTS = {
     "1": "Experiment 1: embedded Reber grammar",
@@ -88,7 +90,8 @@ def load_rows() -> Rows:
 def row_arm(name: str, rows: Rows) -> Arm:
     """The arm of a row; `UserError` where there is no such row, or it is not valid."""
     if name not in rows.rows:
-        raise UserError(f"{FILE} has no row {brief(name)}; it has {', '.join(rows.rows)}")
+        close = difflib.get_close_matches(name, rows.rows, CLOSE) or list(rows.rows)[:CLOSE]
+        raise UserError(f"{FILE} has no row {brief(name)}; among its {len(rows.rows)} rows are {', '.join(close)}")
     row, place = rows.rows[name], f"{FILE}: rows.{name}"
     changes = rows.bases[row.like] | row.set
     settings = validated(Settings, changed(rows.defaults, changes, place), place)
