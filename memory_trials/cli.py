@@ -83,8 +83,9 @@ def study(name: str) -> None:
     from memory_trials.studies import design
 
     print(design.described(name), flush=True)
-    # one by one, since RESULTS.md depends on all studies, which shall not run; DVC reads dvc.lock once for each target
-    dvc("repro", "--single-item", "--glob", f"studies/dvc.yaml:*@{name}", "studies/dvc.yaml:results")
+    stages = [f"studies/{stage}/dvc.yaml:{stage}@{name}" for stage in ("generate_data", "encode", "train", "evaluate")]
+    # one by one, since RESULTS.md depends on all studies, which shall not run
+    dvc("repro", "--single-item", *stages, "studies/dvc.yaml")
 
 
 @commands.command()
@@ -107,7 +108,8 @@ def paper(row: str) -> None:
         row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
     if row:
         # one by one, since PAPER.md depends on all rows, which shall not run
-        dvc("repro", "--single-item", "--glob", f"paper/dvc.yaml:*@{row}", "paper/dvc.yaml:page")
+        stages = [f"paper/{stage}/dvc.yaml:{stage}@{row}" for stage in ("train", "evaluate")]
+        dvc("repro", "--single-item", *stages, "paper/dvc.yaml")
     else:
         dvc("repro", "paper/dvc.yaml")
     print("every row: PAPER.md")

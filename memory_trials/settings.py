@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from memory_trials.errors import UserError, brief
 
@@ -383,7 +384,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 @functools.lru_cache(4)  # fifteen studies take 60 ms, and a process asks for them several times
 def _parsed(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:  # libyaml, which builds what is nested, would run over the end of its stack
+            raise RecursionError
+    return YAML(typ="safe").load(text)
 
 
 def _check_plain(content: dict, path: Path) -> None:

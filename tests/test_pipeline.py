@@ -19,7 +19,11 @@ from tests.conftest import ROOT, change_params, run
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-STUDY_STAGES = yaml.safe_load((ROOT / "studies/dvc.yaml").read_text())["stages"]
+STUDY_STAGES = {
+    name: stage
+    for path in (ROOT / "studies").rglob("dvc.yaml")
+    for name, stage in yaml.safe_load(path.read_text())["stages"].items()
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -118,8 +118,8 @@ def small(repository) -> Path:
     path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))  # no anchors: each study its own
     for folder in ("data/studies", "docs/studies"):
         shutil.rmtree(repository / folder, ignore_errors=True)
-    for name in ("studies/dvc.lock", "RESULTS.md"):
-        (repository / name).unlink(missing_ok=True)
+    for path in [*(repository / "studies").rglob("dvc.lock"), repository / "RESULTS.md"]:
+        path.unlink(missing_ok=True)
     (repository / ".venv").mkdir(exist_ok=True)
     (repository / ".venv/installed").touch()  # the environment is the one that runs this test
     assert "every answer: RESULTS.md" in run(repository, "make", "studies")
@@ -148,11 +148,11 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     path = small / "studies/params.yaml"
     path.write_text(path.read_text().replace("question: Which?", "question: Which one?"))
     path.write_text(path.read_text().replace("training.epochs: 30", "training.epochs: 40", 1))
-    assert {name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "studies/dvc.yaml", "--json"))} == {
+    assert {name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "--recursive", "studies", "--json"))} == {
         f"{stage}@mine" for stage in ("generate_data", "encode", "train", "evaluate")
     } | {"results"}
     # as a kill after the first arm leaves it: its trials are kept, those of the second arm are not
-    run(small, "dvc", "repro", "studies/dvc.yaml:encode@mine")
+    run(small, "dvc", "repro", "studies/encode/dvc.yaml:encode@mine")
     folder = small / "data/studies/mine"
     before = {path.name: path.read_bytes() for path in folder.glob("trained/*")}
     code = "from stages import train; train.write_trained = stop(train.write_trained); train.main()"
