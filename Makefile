@@ -72,6 +72,8 @@ endef
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 # native.c for this processor, as training would do at its first start; where there is no compiler, training says so
 	@$(BIN)/python -m memory_trials.engines.native
+# and MLflow's tables, as publishing would make them at its first start
+	@$(BIN)/python -m memory_trials.tracking.store
 	@touch $@
 
 # what compute.backend: ray needs besides

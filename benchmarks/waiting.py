@@ -4,8 +4,8 @@
     python -m benchmarks.waiting setup studies tests
 
 Medians of three rounds, of what takes long one. `repro` and `study` begin from nothing: no artifact, no cache, no trial
-that was kept, no MLflow database; native.c is compiled, as `make setup` leaves it. `setup` begins with an empty cache
-of uv's, too. The present folder is left as it is.
+that was kept, no MLflow database; native.c is compiled and MLflow's empty tables are there, as `make setup` leaves
+them. `setup` begins with an empty cache of uv's, too. The present folder is left as it is.
 """
 
 import json
@@ -30,6 +30,7 @@ def clone(folder: Path) -> Path:
     """The commit that is checked out, without anything that was made of it."""
     subprocess.run(["git", "clone", "--quiet", "--local", str(ROOT), str(folder)], check=True)
     run(folder, sys.executable, "-m", "memory_trials.engines.native")
+    run(folder, sys.executable, "-m", "memory_trials.tracking.store")
     return folder
 
 

@@ -15,17 +15,11 @@ from memory_trials.serving import predictor
 from memory_trials.studies import answers, design, paper, rows
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
-from stages import beside, chosen
+from stages import chosen
 
 
 def main() -> None:
     arms = chosen()
-    with beside("publish"):  # it can change no result
-        leave(arms)
-
-
-def leave(arms: list[design.Arm]) -> None:
-    """All outputs of the stage, of all arms."""
     if row := rows.row_of(arms[0]):
         print(leave_row(row, arms[0]))
         return
@@ -90,7 +84,7 @@ def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
     """The arm's charts as one picture; the pipeline's also as SVG."""
     charts = figures.of_arm(outcome, arm.settings.model.cell, losses)
     figure = figures.overview(charts, answers.how_often_and_how_much(outcome.metrics))
-    names = [results.FIGURE] if arm.compared else [results.FIGURE, style.SCALABLE]
+    names = [results.FIGURE] if arm.compared else [results.FIGURE, results.SCALABLE]
     style.write(figure, *(arm.files.folder / name for name in names))
 
 

@@ -1,26 +1,19 @@
-"""Beside the stage evaluate: the runs in MLflow. Nothing depends on it, and where MLflow is away, it costs a warning.
+"""Second command of the stage evaluate: the runs in MLflow. Nothing depends on it, and where MLflow is away, it costs a
+warning."""
 
-MLflow takes two seconds to import, and as long to make its database: enough to get ready while results are drawn.
-"""
-
-import contextlib
 import sys
 
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.serving import registry
 from memory_trials.studies import design
-from memory_trials.tracking import publisher, store, tracker
-from stages import chosen, complete
+from memory_trials.tracking import publisher, tracker
+from stages import chosen
 
 
 def main() -> None:
     arms = chosen()
     settings = arms[0].settings.tracking
     if not settings.enabled:
-        return
-    with contextlib.suppress(UserError), store.opened(settings):  # where it is away now, it may be there in the end
-        pass
-    if not complete():
         return
     try:
         publisher.publish(design.found_arms(arms), settings)

@@ -30,7 +30,7 @@ from memory_trials.training.trained import Trained
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-FIGURE = "answer.png"
+FIGURE, SCALABLE = "answer.png", "answer.svg"
 LONG = 50  # steps; of longer rows only the scored ones are predicted
 DIGITS = 7  # significant ones of a number; a single-precision number has no more
 DECIMALS = 6  # of leads, memory and activations, which may be differences of almost equal numbers

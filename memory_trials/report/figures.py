@@ -8,7 +8,8 @@ import numpy as np
 
 from memory_trials.evaluation import results, statistics
 from memory_trials.report import stream_figures
-from memory_trials.report.style import MEMORY, SINGLE, START, curve, inline, percent, series_style, titled
+from memory_trials.report.palette import series_style
+from memory_trials.report.style import MEMORY, SINGLE, START, curve, inline, percent, titled
 from memory_trials.studies import answers
 
 

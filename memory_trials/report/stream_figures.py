@@ -4,7 +4,8 @@ import altair as alt
 import numpy as np
 
 from memory_trials.evaluation.results import Outcome
-from memory_trials.report.style import inline, series_style, titled
+from memory_trials.report.palette import series_style
+from memory_trials.report.style import inline, titled
 
 X_TITLE = "training sequences"
 

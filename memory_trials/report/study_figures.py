@@ -10,7 +10,8 @@ import altair as alt
 from memory_trials.evaluation import results, statistics
 from memory_trials.report import drawing
 from memory_trials.report.figures import learned
-from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, series_style, titled
+from memory_trials.report.palette import series_style
+from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, titled
 from memory_trials.studies import answers
 from memory_trials.studies.design import word
 

@@ -1,6 +1,6 @@
 """How every chart looks: Vega-Lite, written with Altair, drawn as PNG or SVG here and alive in the report page.
 
-A cell has the same colour, marker and dashes everywhere. Titles say the finding, by rule from the numbers. Channels are
+Titles say the finding, by rule from the numbers. Channels are
 written as objects, x=alt.X("epoch:Q"): of a mere text Altair works out the class anew, 3 ms each time.
 """
 
@@ -13,26 +13,9 @@ import altair as alt
 
 from memory_trials import files
 from memory_trials.report import drawing
+from memory_trials.report.palette import series_style
 
-# Colour, marker, dashes: dark enough on white, apart in black and white too. Cells have theirs, other series the rest.
-CELLS = {
-    "lstm": ("#0b5394", "circle", [1, 0]),
-    "gru": ("#b45f06", "square", [7, 3]),
-    "simple_rnn": ("#38761d", "triangle-up", [9, 3, 2, 3]),
-    "mlp": ("#595959", "diamond", [2, 3]),
-}
-OTHERS = [
-    ("#741b47", "circle", [1, 0]),
-    ("#bf7f00", "square", [7, 3]),
-    ("#2a7b8c", "triangle-up", [9, 3, 2, 3]),
-    ("#7a4fbf", "diamond", [2, 3]),
-    ("#4d4d4d", "triangle-down", [1, 0]),
-    ("#a8324a", "cross", [7, 3]),
-    ("#5b7a1f", "triangle-right", [9, 3, 2, 3]),
-]
-OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
 MEMORY = "#444444"  # its curve, beside a cell's
-SCALABLE = "answer.svg"  # beside results.FIGURE
 WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
 # before training no trial has ever known everything
 START: dict[str, float] = {"epoch": 0, "share": 0, "low": 0, "high": 0}
@@ -65,11 +48,6 @@ def specification(chart: alt.TopLevelMixin) -> dict:
         drawn = chart.to_dict(validate=False)  # validating takes seconds; `configure` would copy all of the chart
     of_altair = drawn.pop("config")
     return drawn | {"config": of_altair | CONFIG | {"view": of_altair["view"] | CONFIG["view"], "padding": 12}}
-
-
-def series_style(cell: str, number: int = 0) -> tuple[str, str, list[int]]:
-    """Colour, marker and dashes of a cell, or of a series that is none."""
-    return CELLS[cell] if cell in CELLS else OWN if "." in cell else OTHERS[number % len(OTHERS)]
 
 
 def titled(

@@ -29,7 +29,7 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results, statistics
 from memory_trials.progress import counted
-from memory_trials.report import style
+from memory_trials.report.palette import series_style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
 from memory_trials.studies import answers, design, rows
@@ -132,7 +132,7 @@ def _payloads(arms: list[design.Arm]) -> Iterator["RunPayload"]:
     cells = [arm.changes.get("model.cell", "") for arm in arms]
     by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
     for number, (arm, cell) in enumerate(zip(arms, cells)):
-        yield RunPayload(arm, blocks.get(arm.study), style.series_style(cell if by_cell else "", number)[0])
+        yield RunPayload(arm, blocks.get(arm.study), series_style(cell if by_cell else "", number)[0])
 
 
 class RunPayload:
@@ -407,7 +407,7 @@ def _log_arm(client, payload: RunPayload, parent) -> None:
         profile=json.dumps(_profile(json.loads(sequences))),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    names = (results.FIGURE, style.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
+    names = (results.FIGURE, results.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
     among_peers = design.PICTURES / f"{payload.study}.png"
     for path in (*(payload.folder / name for name in names), among_peers, payload.arm.files.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one

@@ -112,8 +112,19 @@ def _make_database(path: Path) -> None:
     """MLflow's tables in a new SQLite file, which is there whole or not at all.
 
     MLflow makes them in fifty steps, and where it was killed between two, or the disk was full, it can neither go on
-    nor begin again. In memory they take a second; in a file, where a disk is waited for after each, three to five.
+    nor begin again.
     """
+    files.write_bytes(path, empty_database())
+
+
+def empty_database() -> bytes:
+    """What a SQLite file holds in which MLflow has made its tables. They take a second in memory (in a file, where a
+    disk is waited for after each step, three to five), so they are made once and kept with this MLflow."""
+    import mlflow
+
+    kept = Path(mlflow.__file__).parent / "__pycache__" / f"empty-{mlflow.__version__}.db"
+    with contextlib.suppress(OSError):
+        return kept.read_bytes()
     import sqlalchemy
     from mlflow.store.db import utils
 
@@ -122,7 +133,9 @@ def _make_database(path: Path) -> None:
     with contextlib.closing(engine.raw_connection()) as connection:
         content = connection.driver_connection.serialize()
     engine.dispose()
-    files.write_bytes(path, content)
+    with contextlib.suppress(OSError, UserError):  # the environment may be another's, or its disk full
+        files.write_bytes(kept, content)
+    return content
 
 
 def repeated(publish: Callable[..., Any], *arguments: Any) -> Any:
@@ -267,3 +280,7 @@ def _insert_runs(engine: "sqlalchemy.Engine", parent: "Run", trials: list[dict[s
                         copy.write_row(tuple(row.values()))
             else:
                 connection.execute(model.__table__.insert(), rows)
+
+
+if __name__ == "__main__":
+    empty_database()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from memory_trials.report import drawing, figures, study_figures, style
+from memory_trials.report import drawing, figures, palette, study_figures, style
 from memory_trials.studies.design import AnswerRule
 from memory_trials.tasks.problems import Problem, conflicts
 from tests import outcomes
@@ -143,12 +143,12 @@ def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
     for name in ("cells", "long_sequences", "tuning"):
         for scale in scales(style.specification(study_figures.study(SUMMARIES[name]))):
             for cell, shown in zip(scale["domain"], scale["range"]):
-                assert shown in style.CELLS[cell]
+                assert shown in palette.CELLS[cell]
                 seen.add(cell)
     assert seen == {"lstm", "gru", "simple_rnn", "mlp"}
-    for looks in (list(style.CELLS.values()), style.OTHERS):
+    for looks in (list(palette.CELLS.values()), palette.OTHERS):
         assert len({(marker, tuple(dashes)) for _, marker, dashes in looks}) == len(looks)
-    for colour, *_ in (*style.CELLS.values(), *style.OTHERS):  # WCAG: contrast with white, 3 for graphics
+    for colour, *_ in (*palette.CELLS.values(), *palette.OTHERS):  # WCAG: contrast with white, 3 for graphics
         parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         assert 1.05 / (0.05 + np.dot(linear, (0.2126, 0.7152, 0.0722))) >= 3, colour

@@ -148,9 +148,9 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     path = small / "studies/params.yaml"
     path.write_text(path.read_text().replace("question: Which?", "question: Which one?"))
     path.write_text(path.read_text().replace("training.epochs: 30", "training.epochs: 40", 1))
-    assert {name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "--recursive", "studies", "--json"))} == {
-        f"{stage}@mine" for stage in ("generate_data", "encode", "train", "evaluate")
-    } | {"results"}
+    assert {
+        name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "--recursive", "studies", "--json"))
+    } == {f"{stage}@mine" for stage in ("generate_data", "encode", "train", "evaluate")} | {"results"}
     # as a kill after the first arm leaves it: its trials are kept, those of the second arm are not
     run(small, "dvc", "repro", "studies/encode/dvc.yaml:encode@mine")
     folder = small / "data/studies/mine"
