@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from memory_trials.settings import Settings, load_settings
+from memory_trials.settings import Settings, load_settings, read_yaml
 from tests import shapes, stores
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,7 +127,8 @@ def server(tmp_path_factory, request):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """A git repository with this working tree's files, no results, and a quick version of params.yaml."""
+    """A git repository with this working tree's files, no results, a quick version of params.yaml, one study and one row
+    of the paper: DVC looks at all there are whenever it runs."""
     return make_repository(tmp_path_factory.mktemp("repository"))
 
 
@@ -134,11 +136,16 @@ def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
     """The same in this empty folder."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in listed.stdout.splitlines():
-        if name != "dvc.lock" and (ROOT / name).is_file():
+        if Path(name).name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     for name in ("metrics.json", "digests.json"):  # of more trials
         (folder / "data/tutorial" / name).unlink(missing_ok=True)
+    for name, section in (("studies/params.yaml", "studies"), ("paper/params.yaml", "rows")):
+        content = read_yaml(folder / name)
+        first = next(iter(content[section]))
+        content[section] = {first: content[section][first]}
+        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
     change_params(folder, "trials: 100", f"trials: {trials}")
     change_params(folder, "epochs: 250", f"epochs: {epochs}")
     change_params(folder, "success_rate_floor: 0.25", "success_rate_floor: 0.0")
