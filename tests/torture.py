@@ -26,6 +26,7 @@ from pathlib import Path
 
 from tests import faults, kills
 from tests.clones import (
+    COMMANDS,
     SHARED,
     STAGES,
     Row,
@@ -130,7 +131,7 @@ def part_kills(place: Path, seed: int, count: int = 30, of_each_stage: int = 5) 
 def _kills_of_stages(folder: Path, chance: random.Random, each: int) -> Row:
     """The stages run straight, over results that are there."""
     reference, counts = outputs(folder), collections.Counter()
-    for name in STAGES:
+    for name in COMMANDS:
         shutil.rmtree(folder / ".shards", ignore_errors=True)
         shutil.copytree(folder.parent / "base/.shards", folder / ".shards")
         began = time.monotonic()
@@ -147,9 +148,9 @@ def _kills_of_stages(folder: Path, chance: random.Random, each: int) -> Row:
         if md5(folder / path) != reference[path]:
             raise Wrong(f"{path} has other bytes")
     check_runs(folder)
-    spread = ", ".join(f"{name} {counts[name]}" for name in STAGES)
+    spread = ", ".join(f"{name} {counts[name]}" for name in COMMANDS)
     return (
-        "`kill -9` of one stage, run without DVC over an earlier result",
+        "`kill -9` of one stage's command, run without DVC over an earlier result",
         f"{sum(counts.values())} ({spread})",
         "all outputs whole after each kill, equal bytes after the next run, each run in MLflow once",
     )
@@ -299,7 +300,7 @@ def part_together(place: Path, seed: int, count: int = 4) -> list[Row]:
              f"of the second ones, {tell(ended)}; equal bytes, each run in MLflow once")]  # fmt: skip
     folder, tried = copy(place / "reference", place / "both"), 0
     for _ in range(count):
-        for name in ("train", "evaluate"):
+        for name in ("train", "evaluate", "publish"):
             if name == "train":
                 shutil.rmtree(folder / ".shards")
                 shutil.copytree(base / ".shards", folder / ".shards")
@@ -313,7 +314,11 @@ def part_together(place: Path, seed: int, count: int = 4) -> list[Row]:
             check_same(folder, reference)
     check_runs(folder)
     rows.append(
-        ("two of one stage at once, without DVC", str(tried), "both ended; equal bytes, each run in MLflow once")
+        (
+            "two of one stage's command at once, without DVC",
+            str(tried),
+            "both ended; equal bytes, each run in MLflow once",
+        )
     )
     rows.append(_two_compilers(copy(place / "reference", place / "both"), reference))
     return rows
@@ -384,7 +389,7 @@ def part_clocks(place: Path, seed: int) -> list[Row]:
     base = make_base(place)
     reference, _ = make_reference(base, place / "reference")
     folder = copy(base, place / "jumping")
-    for name in STAGES:
+    for name in COMMANDS:
         must(run(folder, *stage(name), more=jumping))
     must(run(folder, sys.executable, "-m", "memory_trials", "track", more=jumping))
     check_same(folder, reference)

@@ -153,7 +153,7 @@ def _full_store(reference_folder: Path, folder: Path, reference: dict[str, str])
                 path.unlink()
             filler = fill(disk, leave)
             place = f"sqlite:///{disk / 'mlflow.db'}"
-            done = run(folder, *stage("evaluate"), more={"MLFLOW_TRACKING_URI": place})
+            done = run(folder, *stage("publish"), more={"MLFLOW_TRACKING_URI": place})
             refused_by = ("warning: MLflow failed", "mlflow.db cannot be written: No space left on device")
             if not any(words in must(done) for words in refused_by) or "make track" not in done.stderr:
                 raise Wrong(f"no warning: {done.stderr[-500:]}")
@@ -264,9 +264,9 @@ def part_rights(place: Path, seed: int) -> list[Row]:
             "compiled elsewhere, equal bytes")  # fmt: skip
     database = folder / "database"
     database.mkdir()
-    goes_on("mlflow.db's folder read-only", [database], "evaluate", "warning: MLflow failed", "the result complete, with a warning",
+    goes_on("mlflow.db's folder read-only", [database], "publish", "warning: MLflow failed", "the result complete, with a warning",
             MLFLOW_TRACKING_URI=f"sqlite:///{database / 'mlflow.db'}")  # fmt: skip
-    for name in ("train", "evaluate"):
+    for name in ("train", "evaluate", "publish"):
         goes_on(f"HOME read-only ({name})", [home], name, "", "as if nothing were")
     goes_on("HOME not there", [], "evaluate", "", "as if nothing were", HOME=str(place / "nowhere"))
     return rows
