@@ -114,7 +114,8 @@ verify: setup
 bench: setup .venv-bench/installed
 	@python -m benchmarks.tutorial
 	@python -m benchmarks.long_lag
-	@python -m benchmarks.without_avx512
+	@python -m benchmarks.beside_jax
+	@python -m benchmarks.beside_jax avx2
 	@python -m benchmarks.tracking
 	@python -m benchmarks.waiting
 

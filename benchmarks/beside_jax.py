@@ -1,10 +1,12 @@
-"""This project beside JAX as on a processor without AVX-512: native.c built for AVX2, and XLA told not to go beyond.
+"""This project beside JAX: seconds per trial of the tutorial, and microseconds per trial, step and sequence of lags of
+100 and 1,000, 100 trials each; medians of rounds in which the two take turns (make bench).
 
-Seconds per trial of the tutorial, and microseconds per trial, step and sequence of lags of 100 and 1,000, 100 trials
-each; medians of rounds in which the two take turns (make bench). For x86-64.
+    python -m benchmarks.beside_jax
+    python -m benchmarks.beside_jax avx2     as without AVX-512: native.c built for AVX2, and XLA told not to go beyond
 """
 
 import json
+import sys
 from statistics import median
 
 import numpy as np
@@ -34,7 +36,9 @@ def tutorial() -> tuple:
 
 
 def main() -> None:
-    native.TUNINGS = (["-march=x86-64-v3"],)  # before the library is built, under a name of its own
+    avx2 = sys.argv[1:] == ["avx2"]
+    if avx2:
+        native.TUNINGS = (["-march=x86-64-v3"],)  # before the library is built, under a name of its own
     ours = {"tutorial": tutorial()}
     scripts = {"tutorial": ("jax_tutorial.py", TRIALS)}
     shares = {"tutorial": 1 / TRIALS}
@@ -47,12 +51,12 @@ def main() -> None:
         measured: dict[str, list[float]] = {"jax": [], "ours": []}
         for _ in range(ROUNDS):
             script, *numbers = scripts[name]
-            measured["jax"].append(jax(script, *numbers, flags=AVX2))
+            measured["jax"].append(jax(script, *numbers, flags=AVX2 if avx2 else ""))
             measured["ours"].append(median(seconds(*arguments) * shares[name] for _ in range(3)))
         figures[name] = {peer: round(median(values), 6) for peer, values in measured.items()}
         ratio = figures[name]["jax"] / figures[name]["ours"]
         print(f"{name}: {json.dumps(figures[name])}; {ratio:.1f} times faster than JAX", flush=True)
-    note("without_avx512", figures)
+    note("beside_jax_avx2" if avx2 else "beside_jax", figures)
 
 
 if __name__ == "__main__":
