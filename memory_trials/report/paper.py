@@ -121,10 +121,11 @@ def _readings(rows: dict[str, Row], found: dict[str, dict]) -> list[str]:
         for criterion in criteria[1:]:
             numbers = found[name]["metrics"]
             mean = numbers[f"{criterion}_mean_epochs_to_learn"]
+            after = f", after {_number(mean)} in the mean" if mean is not None else ""
             said = f"; the paper: {_exact(row.paper.first_after)}" if row.paper and row.paper.first_after else ""
             lines.append(
                 f"- {row.label}, by *{criterion.replace('_', ' ')}*: {numbers[f'{criterion}_successes']} of "
-                f"{numbers['trials']}, after {_number(mean)} in the mean{said}"
+                f"{numbers['trials']}{after}{said}"
             )
     return ["", *lines] if lines else []
 
