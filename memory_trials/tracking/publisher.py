@@ -33,7 +33,7 @@ from memory_trials.report.palette import series_style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
 from memory_trials.studies import answers, design, rows
-from memory_trials.tracking import store, tracker, views
+from memory_trials.tracking import metric_names, store, tracker, views
 from memory_trials.training.trained import read_trained
 
 HOST, PORT = "127.0.0.1", "5000"
@@ -42,43 +42,6 @@ BATCH = 1000  # metrics in one request, the most that MLflow takes
 # How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
 # and thousands of trials, and each point is a row in the store, so theirs are few.
 POINTS, STUDY_POINTS, STUDY_TRIAL_POINTS = 250, 50, 20
-# metrics.json's names as MLflow shows them, the first one foremost; before the "/" is a section of its page of charts
-METRICS = {
-    "success_rate": "success/rate",
-    "success_rate_low": "success/low",
-    "success_rate_high": "success/high",
-    "trials": "trials/all",
-    "successes": "trials/learned",
-    "ever_learned": "trials/ever_learned",
-    "forgotten": "trials/forgotten",
-    "mean_sequence_accuracy": "success/sequence_accuracy",
-    "mean_step_accuracy": "success/step_accuracy",
-    "mean_final_loss": "loss/final_mean",
-    "median_epochs_to_learn": "time_to_learn/median",
-    "median_epochs_to_learn_low": "time_to_learn/low",
-    "median_epochs_to_learn_high": "time_to_learn/high",
-    "mean_epochs_to_learn": "time_to_learn/mean",
-    "test_wrong": "test/wrong",
-    "test_error": "test/error",
-    "memory_median": "memory/final_median",
-    "memory_whole": "memory/whole",
-    "margin_learned_median": "margin/median_of_learned",
-    "verdict_changes": "trials/verdict_changes",
-    "signal_median": "luck/signal_median",
-    "bias_median": "luck/bias_median",
-    "chance_rate": "luck/chance_rate",
-    "parameters": "size/parameters",
-    "updates": "size/updates",
-    "confidence": "success/confidence",
-}
-# and how the names of all others begin
-SECTIONS = {
-    "memory_": "memory/final_",
-    "successes_margin_": "margin/successes_",
-    "afresh_": "afresh/",
-    "stateful_": "stateful/",
-    "free_run_": "free_run/",
-}
 NOTE = "mlflow.note.content"
 MARK = "publishing."  # begins the tag of a publisher at work
 STALE = 3600  # seconds after which it is not at work any more
@@ -197,9 +160,9 @@ class RunPayload:
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """The values of metrics.json, under MLflow's names."""
-        for key in dict.fromkeys([*METRICS, *self.metrics]):
+        for key in dict.fromkeys([*metric_names.METRICS, *self.metrics]):
             if self.metrics.get(key) is not None:
-                yield re.sub(r"[^\w\-. :/]", "_", _shown_name(key)), float(self.metrics[key])
+                yield re.sub(r"[^\w\-. :/]", "_", metric_names.shown(key)), float(self.metrics[key])
 
     def curves(self) -> Iterator[tuple[str, float, int]]:
         """Name, value and epoch of every point."""
@@ -256,12 +219,6 @@ class RunPayload:
             "the picture and the files under *Artifacts*, the trials are this run's child runs."
         )
         return "\n\n".join(paragraphs)
-
-
-def _shown_name(key: str) -> str:
-    """How MLflow shows a number of metrics.json."""
-    begins = next((begins for begins in SECTIONS if key.startswith(begins)), "")
-    return METRICS.get(key) or SECTIONS.get(begins, "") + key.removeprefix(begins)
 
 
 def _made_by() -> dict[str, str]:
@@ -407,9 +364,9 @@ def _log_arm(client, payload: RunPayload, parent) -> None:
         profile=json.dumps(_profile(json.loads(sequences))),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    names = (results.FIGURE, results.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
+    shown = (results.FIGURE, results.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
     among_peers = design.PICTURES / f"{payload.study}.png"
-    for path in (*(payload.folder / name for name in names), among_peers, payload.arm.files.sequences):
+    for path in (*(payload.folder / name for name in shown), among_peers, payload.arm.files.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one
             client.log_artifact(run_id, str(path))
 

@@ -18,7 +18,7 @@ from memory_trials.evaluation import results
 from memory_trials.settings import ProblemSettings, TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems
-from memory_trials.tracking import publisher, store, tracker, views
+from memory_trials.tracking import metric_names, publisher, store, tracker, views
 from memory_trials.training.trained import Trained, read_trained, write_trained
 from tests import outcomes, stores
 
@@ -85,7 +85,7 @@ def check_what_is_there(uri: str, arm: design.Arm, experiment: str = "memory-tri
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
     metrics = files.read_json(arm.files.folder / results.METRICS)
-    for key, name in publisher.METRICS.items():
+    for key, name in metric_names.METRICS.items():
         if metrics.get(key) is not None:
             assert parent.data.metrics[name] == pytest.approx(metrics[key])
     assert parent.data.metrics["success/rate"] == 0.6 and parent.data.metrics["trials/all"] == 5

@@ -1,0 +1,45 @@
+"""The numbers of metrics.json under the names by which MLflow shows them."""
+
+# metrics.json's names as MLflow shows them, the first one foremost; before the "/" is a section of its page of charts
+METRICS = {
+    "success_rate": "success/rate",
+    "success_rate_low": "success/low",
+    "success_rate_high": "success/high",
+    "trials": "trials/all",
+    "successes": "trials/learned",
+    "ever_learned": "trials/ever_learned",
+    "forgotten": "trials/forgotten",
+    "mean_sequence_accuracy": "success/sequence_accuracy",
+    "mean_step_accuracy": "success/step_accuracy",
+    "mean_final_loss": "loss/final_mean",
+    "median_epochs_to_learn": "time_to_learn/median",
+    "median_epochs_to_learn_low": "time_to_learn/low",
+    "median_epochs_to_learn_high": "time_to_learn/high",
+    "mean_epochs_to_learn": "time_to_learn/mean",
+    "test_wrong": "test/wrong",
+    "test_error": "test/error",
+    "memory_median": "memory/final_median",
+    "memory_whole": "memory/whole",
+    "margin_learned_median": "margin/median_of_learned",
+    "verdict_changes": "trials/verdict_changes",
+    "signal_median": "luck/signal_median",
+    "bias_median": "luck/bias_median",
+    "chance_rate": "luck/chance_rate",
+    "parameters": "size/parameters",
+    "updates": "size/updates",
+    "confidence": "success/confidence",
+}
+# and how the names of all others begin
+SECTIONS = {
+    "memory_": "memory/final_",
+    "successes_margin_": "margin/successes_",
+    "afresh_": "afresh/",
+    "stateful_": "stateful/",
+    "free_run_": "free_run/",
+}
+
+
+def shown(key: str) -> str:
+    """How MLflow shows a number of metrics.json."""
+    begins = next((begins for begins in SECTIONS if key.startswith(begins)), "")
+    return METRICS.get(key) or SECTIONS.get(begins, "") + key.removeprefix(begins)
