@@ -93,6 +93,14 @@ def watched(stage: dict) -> set[str]:
     }
 
 
+def test_stages_stand_in_the_order_in_which_they_run():
+    """`memory-trials repro` runs them so."""
+    made: set[str] = set()
+    for stage in STAGES.values():
+        assert {dep for dep in stage["deps"] if dep.startswith("data/tutorial/")} <= made
+        made |= {name for out in stage["outs"] for name in out}
+
+
 @pytest.mark.parametrize("stage", STUDY_STAGES)
 def test_a_stage_depends_on_the_code_that_can_change_its_bytes(stage):
     run = imported(ROOT / "stages" / f"{stage}.py") - CHANGES_NO_BYTES

@@ -1,7 +1,7 @@
 """How every chart looks: Vega-Lite, written with Altair, drawn as PNG or SVG here and alive in the report page.
 
-Titles say the finding, by rule from the numbers. Channels are
-written as objects, x=alt.X("epoch:Q"): of a mere text Altair works out the class anew, 3 ms each time.
+Titles say the finding, by rule from the numbers. Channels are written as objects, x=alt.X("epoch:Q"): of a mere text
+Altair works out the class anew, 3 ms each time.
 """
 
 import json

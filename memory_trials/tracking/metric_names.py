@@ -1,6 +1,6 @@
 """The numbers of metrics.json under the names by which MLflow shows them."""
 
-# metrics.json's names as MLflow shows them, the first one foremost; before the "/" is a section of its page of charts
+# the first one foremost; before the "/" is a section of MLflow's page of charts
 METRICS = {
     "success_rate": "success/rate",
     "success_rate_low": "success/low",

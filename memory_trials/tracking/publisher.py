@@ -364,9 +364,9 @@ def _log_arm(client, payload: RunPayload, parent) -> None:
         profile=json.dumps(_profile(json.loads(sequences))),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    shown = (results.FIGURE, results.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
+    names = (results.FIGURE, results.SCALABLE, results.METRICS, "trials.csv", "confusion.csv")
     among_peers = design.PICTURES / f"{payload.study}.png"
-    for path in (*(payload.folder / name for name in shown), among_peers, payload.arm.files.sequences):
+    for path in (*(payload.folder / name for name in names), among_peers, payload.arm.files.sequences):
         if path.exists():  # only studies have a picture of arms among their peers, only the pipeline a scalable one
             client.log_artifact(run_id, str(path))
 
