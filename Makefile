@@ -46,7 +46,7 @@ serve: setup
 	@python -m memory_trials serve
 
 test: .venv/test-installed
-	@python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # everything that can go wrong, made to go wrong; `python -m tests.torture kills disk` takes some parts
 torture: .venv/test-installed
