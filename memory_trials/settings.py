@@ -241,6 +241,7 @@ class TrainingSettings(Section):
     shuffle: bool = False
     optimizer: Literal["adam", "rmsprop", "sgd", "guess"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.001
+    loss: Literal["squared_error", "cross_entropy"] | None = None
     engine: Literal["auto", "tensorflow"] = "auto"
 
     @model_validator(mode="after")
@@ -318,6 +319,10 @@ class Settings(Section):
                 raise ValueError(f"the cell {model.cell} learns from a stream: set problem.stream")
             if training.optimizer == "guess":
                 raise ValueError("training.optimizer: guess is for problem.stream")
+            if training.loss is not None:
+                raise ValueError(
+                    "training.loss is for problem.stream; of others model.output tells the loss: leave it out"
+                )
             return self
         if model.cell not in STREAMED_CELLS:
             raise ValueError(f"problem.stream is for the cells {', '.join(STREAMED_CELLS)}, not {brief(model.cell)}")

@@ -16,7 +16,7 @@ def main() -> None:
     if not found:
         raise UserError(f"{paper.MEASURED} is empty: run make paper")
     files.write_text("PAPER.md", report.page(rows, found))
-    style.write(report.picture(rows, found), Path("docs/paper.png"))
+    style.write(style.specification(report.picture(rows, found)), Path("docs/paper.png"))
 
 
 if __name__ == "__main__":

@@ -43,9 +43,9 @@ def logistic(x):
 class MemoryCell:
     """options: settings.MemoryCellOptions. weights: by name, as models/published.py names them, of one trial."""
 
-    def __init__(self, options, cells, inputs, outputs, weights, rate=0.0, by_sequence=False):
+    def __init__(self, options, cells, inputs, outputs, weights, rate=0.0, by_sequence=False, loss=None):
         self.options, self.cells, self.inputs, self.outputs = options, cells, inputs, outputs
-        self.rate, self.by_sequence = rate, by_sequence
+        self.rate, self.by_sequence, self.loss = rate, by_sequence, loss
         self.w = {name: np.array(array, np.float64) for name, array in weights.items()}
         self.blocks, self.size = cells // options.block_size, options.block_size
         self.gates = self.blocks * (1 + options.output_gate)
@@ -113,7 +113,8 @@ class MemoryCell:
                 y = self.read_out(x, y_cells)
                 said.append(y)
                 if train:
-                    self.backward(x, before, y_cells, y_out, h, h_slope, trace, (y - target) * y * (1 - y))
+                    slope_of_output = 1 if self.loss == "cross_entropy" else y * (1 - y)
+                    self.backward(x, before, y_cells, y_out, h, h_slope, trace, (y - target) * slope_of_output)
                     if not self.by_sequence:
                         self.descend()
             before = new

@@ -14,6 +14,11 @@ def logistic(z):
     return 1 / (1 + np.exp(-z))
 
 
+def slope(out, loss):
+    """Of the outputs' sums in the gradient of 1/2 sum (output - y)^2; cross-entropy's has none."""
+    return 1 if loss == "cross_entropy" else out * (1 - out)
+
+
 def zeros_like(weights):
     return {name: np.zeros_like(array) for name, array in weights.items()}
 
@@ -64,10 +69,10 @@ class FullyRecurrent:
     def outputs(self):
         return logistic(self.above() @ rows(self.weights, OUTPUT))
 
-    def gradient(self, y, h_gradient=0.0):
-        """Of 1/2 sum (output - y)^2 at this step, and of a further loss by the hidden units."""
+    def gradient(self, y, h_gradient=0.0, loss=None):
+        """Of the loss at this step, and of a further one by the hidden units."""
         out, w = self.outputs(), self.weights
-        delta = (out - y) * out * (1 - out)
+        delta = (out - y) * slope(out, loss)
         by_h = w["output/kernel"] @ delta + h_gradient
         return split_rows(w, OUTPUT, np.outer(self.above(), delta)) | split_rows(
             w, CELL, np.einsum("k,kij->ij", by_h, self.sensitivity)
@@ -91,7 +96,7 @@ def real_time_gradient(weights, x, y, scored):
     return total
 
 
-def through_time_gradient(weights, x, y, scored):
+def through_time_gradient(weights, x, y, scored, loss=None):
     """Of a sequence, from its last step to its first."""
     net, total = FullyRecurrent(weights), zeros_like(weights)
     before, seen = [], []
@@ -102,7 +107,7 @@ def through_time_gradient(weights, x, y, scored):
     carried = np.zeros_like(net.h)
     for t in reversed(range(len(x))):
         h, above, out = seen[t]
-        delta = (out - y[t]) * out * (1 - out) * scored[t]
+        delta = (out - y[t]) * slope(out, loss) * scored[t]
         parts = split_rows(weights, OUTPUT, np.outer(above, delta))
         by_sum = (carried + weights["output/kernel"] @ delta) * h * (1 - h)
         parts |= split_rows(weights, CELL, np.outer(sources(x[t], before[t], weights), by_sum))
@@ -112,18 +117,18 @@ def through_time_gradient(weights, x, y, scored):
     return total
 
 
-def train(weights, sequences, rate, by_sequence):
+def train(weights, sequences, rate, by_sequence, loss=None):
     """The weights after sequences (x, y, scored), changed after each scored step or after each sequence."""
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     for x, y, scored in sequences:
         if by_sequence:
-            change(weights, through_time_gradient(weights, x, y, scored), rate)
+            change(weights, through_time_gradient(weights, x, y, scored, loss), rate)
             continue
         net = FullyRecurrent(weights)
         for t in range(len(x)):
             net.step(x[t])
             if scored[t]:
-                change(weights, net.gradient(y[t]), rate)
+                change(weights, net.gradient(y[t], loss=loss), rate)
     return weights
 
 
@@ -132,7 +137,7 @@ def change(weights, gradient, rate):
         weights[name] -= rate * array
 
 
-def train_chunker(weights, sequences, rate, unexpected):
+def train_chunker(weights, sequences, rate, unexpected, loss=None):
     """The weights after sequences of (x, y), one-hot, changed after each step; and how often the chunker learned."""
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     own = {name: array for name, array in weights.items() if name.split("/")[0] in ("cell", "output")}
@@ -148,13 +153,13 @@ def train_chunker(weights, sequences, rate, unexpected):
             if surprise:
                 chunker.step(x[t])
             imitated = logistic(automatizer.h @ weights["imitation/kernel"] + x[t] @ weights["imitation/input_kernel"])
-            delta = (imitated - chunker.h) * imitated * (1 - imitated)
-            gradient = automatizer.gradient(y[t], weights["imitation/kernel"] @ delta)
+            delta = (imitated - chunker.h) * slope(imitated, loss)
+            gradient = automatizer.gradient(y[t], weights["imitation/kernel"] @ delta, loss)
             weights["imitation/kernel"] -= rate * np.outer(automatizer.h, delta)
             weights["imitation/input_kernel"] -= rate * np.outer(x[t], delta)
             change(own, gradient, rate)
             surprise = np.abs(out - y[t]).max() >= unexpected
             if surprise:
-                change(other, chunker.gradient(y[t]), rate)
+                change(other, chunker.gradient(y[t], loss=loss), rate)
                 times += 1
     return weights, times

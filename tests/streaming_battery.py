@@ -35,11 +35,12 @@ class Case:
     possible: bool = False
     wrong: float | None = None  # the first weights of a trial
     optimizer: str = "sgd"
+    loss: str | None = None
     trials: int = 19
     count: int = 6
 
     def program(self) -> Program:
-        training = TrainingSettings(optimizer=self.optimizer, learning_rate=0.5, update=self.update)
+        training = TrainingSettings(optimizer=self.optimizer, learning_rate=0.5, update=self.update, loss=self.loss)
         return Program(self.model, training, self.shape)
 
     def weights(self, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
@@ -77,6 +78,9 @@ def cases() -> Iterator[Case]:
             model, shape, _ = ARCHITECTURES[name]
             for wrong in (np.nan, 1e38, -0.0, 1e-42):
                 yield Case(f"{name} {update} {wrong}", model, shape, update, 1.0, wrong=wrong)
+        for name in ("1 3x2", "2c 50", "3", "4"):
+            model, shape, _ = ARCHITECTURES[name]
+            yield Case(f"{name} {update} cross-entropy", model, shape, update, 2.0, loss="cross_entropy")
     yield from rivals()
 
 
@@ -94,7 +98,8 @@ def rivals() -> Iterator[Case]:
             for units, wrong in ((1, None), (3, -0.0), (5, None), (9, np.nan)):
                 model = ModelSettings(cell=cell, units=units)
                 name = f"{cell} {units} {shape.inputs} {update} {optimizer} {wrong}"
-                yield Case(name, model, shape, update, 1.0, wrong=wrong, optimizer=optimizer)
+                loss = "cross_entropy" if units == 5 else None
+                yield Case(name, model, shape, update, 1.0, wrong=wrong, optimizer=optimizer, loss=loss)
 
 
 def trained(case: Case) -> bytes:

@@ -98,8 +98,7 @@ static void chunker_backward(const Net *net, size_t step, ivec alive) {
     add_product(imitated, net->seen, kernel, units, units);
     squash(imitated, units);
     for (size_t i = 0; i < units; i++) {
-        const vec y = logistic_of(imitated[i]);
-        imitated[i] = (y - c->net.seen[i]) * (y * (1.0f - y));
+        imitated[i] = gradient_of(s, logistic_of(imitated[i]), c->net.seen[i]);
     }
     size_t weight = c->imitation;
     for (size_t u = 0; u < units; u++)
@@ -118,8 +117,8 @@ static void chunker_backward(const Net *net, size_t step, ivec alive) {
     if (!any_set(learns)) return;
     read_out(&c->net, 0);
     for (size_t o = 0; o < (size_t)s->outputs; o++) {
-        const vec y = c->net.outputs[o], goal = select_of(net->target == (int32_t)o, splat(1.0f), (vec){0});
-        c->net.outputs[o] = (y - goal) * (y * (1.0f - y));
+        const vec goal = select_of(net->target == (int32_t)o, splat(1.0f), (vec){0});
+        c->net.outputs[o] = gradient_of(s, c->net.outputs[o], goal);
     }
     learn_outputs(&c->net, 0, learns);
     fully_recurrent_backward(&c->net, 0, learns);

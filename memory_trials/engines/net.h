@@ -18,6 +18,7 @@ typedef struct {
     int32_t block_size, recurrent, output_gate, plain; /* of the memory cell; plain: g is logistic, h the identity */
     int32_t input_gate_bias, output_gate_bias, cell_bias;
     int32_t optimizer;
+    int32_t cross_entropy; /* the loss; else 1/2 sum of squares */
     int32_t dormant; /* there is no cell yet: it says nothing, and does not learn */
     float learning_rate;
     float range_of_g, range_of_h; /* of the memory cell where it is not plain: g from -range to range, and h */
@@ -104,6 +105,13 @@ INLINE void change_lane(const Net *net, size_t weight, int lane, float gradient)
         float *w = (float *)(net->weights + weight);
         w[lane] = fmaf(-net->setting->learning_rate, gradient, w[lane]);
     }
+}
+
+/* The gradient of a logistic output's sum. Of the squared error it has the slope of the logistic function, which
+   cross-entropy does not. */
+INLINE vec gradient_of(const Setting *s, vec output, vec goal) {
+    const vec error = output - goal;
+    return s->cross_entropy ? error : (vec)(error * (output * (1.0f - output)));
 }
 
 /* Is the same input 1 in every lane? Then its weights are whole vectors. */

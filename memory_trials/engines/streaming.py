@@ -39,7 +39,7 @@ OPTIMIZERS = {"sgd": 0, "adam": 2, "rmsprop": 1}  # and how many slots each has
 _INTS = (
     "cell", "units", "inputs", "outputs", "real_input", "real_target", "every_step", "by_sequence", "through",
     "output_bias", "block_size", "recurrent", "output_gate", "plain", "input_gate_bias", "output_gate_bias",
-    "cell_bias", "optimizer", "dormant",
+    "cell_bias", "optimizer", "cross_entropy", "dormant",
 )  # fmt: skip
 _FLOATS = ("learning_rate", "range_of_g", "range_of_h")
 RANGES = {"equations": (2, 1), "caption": (1, 2), "plain": (1, 1)}  # of g and h
@@ -120,6 +120,7 @@ class Program:
             every_step=shape.every_step,
             by_sequence=training.update == "sequence",
             optimizer=list(OPTIMIZERS).index(training.optimizer) if training.optimizer in OPTIMIZERS else 0,
+            cross_entropy=training.loss == "cross_entropy",
             learning_rate=training.learning_rate,
             **_of_cell(model),
         )

@@ -9,7 +9,7 @@ import numpy as np
 from memory_trials.evaluation import results, statistics
 from memory_trials.report import stream_figures
 from memory_trials.report.palette import series_style
-from memory_trials.report.style import MEMORY, SINGLE, START, curve, inline, percent, titled
+from memory_trials.report.style import MEMORY, SINGLE, START, curve, inline, percent, titled, together
 from memory_trials.studies import answers
 
 
@@ -36,11 +36,11 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
     return charts
 
 
-def overview(charts: dict[str, alt.LayerChart], answer: str) -> alt.ConcatChart:
+def overview(charts: dict[str, alt.LayerChart], answer: str) -> dict:
     """An arm's charts as one picture under its answer, three in a row."""
-    title = alt.TitleParams(answer[0].upper() + answer[1:], fontSize=16, offset=16)
-    resolve = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
-    return alt.concat(*charts.values(), columns=3, spacing=36, title=title, resolve=resolve)
+    title = {"text": answer[0].upper() + answer[1:], "fontSize": 16, "offset": 16}
+    resolve = {"scale": {"color": "independent"}}
+    return together(charts.values(), "concat", columns=3, spacing=36, title=title, resolve=resolve)
 
 
 def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str) -> alt.LayerChart:

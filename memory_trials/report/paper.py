@@ -24,7 +24,8 @@ with a 95 % t interval, and the median by Kaplan and Meier, which counts those t
 paper's mean lies where 95 % of the means of as many trials as the paper's would, given ours (bootstrap); **success**
 or **after** names the one that does not fit; the number is our mean divided by the paper's. Nothing is told where our
 trials had fewer than twice the paper's mean. The paper gives no spread, so this is the strictest comparison that its
-numbers allow.
+numbers allow. Another reading is compared with the numbers of the paper's row that it is one of; with several tries,
+one may agree by luck.
 """
 KINDS = {"paper": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
@@ -44,8 +45,9 @@ def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
 
 
 def verdicts(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, str]:
-    """Of the rows that the paper has, and that were run: yes, or what does not agree."""
-    return {name: agreement(row.paper, found[name]) for name, row in rows.items() if row.paper and name in found}
+    """Of the rows that the paper has, of their other readings, and that were run: yes, or what does not agree."""
+    said = {name: rows[row.of].paper if row.kind == "reading" and row.of else row.paper for name, row in rows.items()}
+    return {name: agreement(paper, found[name]) for name, paper in said.items() if paper and name in found}
 
 
 def agreement(said: Published, found: dict) -> str:
@@ -59,12 +61,22 @@ def agreement(said: Published, found: dict) -> str:
 
 
 def _summary(rows: dict[str, Row], verdicts: dict[str, str]) -> str:
-    words = [verdict.split(" (")[0] for verdict in verdicts.values()]
+    word = {name: verdict.split(" (")[0] for name, verdict in verdicts.items()}
+    words = [verdict for name, verdict in word.items() if rows[name].kind == "paper"]
+    otherwise = {
+        row.of
+        for name, row in rows.items()
+        if row.kind == "reading" and word.get(name) == "yes" and word.get(str(row.of), "yes") != "yes"
+    }
     only_after, few = words.count("after"), words.count(TOO_FEW)
     text = f"**{words.count('yes')} of {len(words) - few} rows agree with the paper**"
     if only_after:
         text += f"; in {only_after} more the share that learned agrees, and the time to learn does not"
     text += "."
+    if otherwise:
+        text += (
+            f" Of those that do not, {len(otherwise)} agree where what the paper leaves open is read in another way."
+        )
     if few:
         text += f" {few} had too few sequences to tell."
     if missing := sum(row.paper is not None for row in rows.values()) - len(words):

@@ -11,7 +11,7 @@ from memory_trials.evaluation import results, statistics
 from memory_trials.report import drawing
 from memory_trials.report.figures import learned
 from memory_trials.report.palette import series_style
-from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, titled
+from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, titled, together
 from memory_trials.studies import answers
 from memory_trials.studies.design import word
 
@@ -40,12 +40,11 @@ def of_study(summary: dict) -> dict[str, alt.TopLevelMixin]:
     return charts | ({"time": time_forest(summary)} if any(_median(arm) for arm in summary["arms"]) else {})
 
 
-def study(summary: dict) -> alt.VConcatChart:
+def study(summary: dict) -> dict:
     """A study's charts as one picture under its question."""
-    charts = list(of_study(summary).values())
-    title = alt.TitleParams(textwrap.wrap(summary["question"], 100), fontSize=15, offset=14)
-    own = alt.ScaleResolveMap(color="independent", shape="independent", strokeDash="independent")
-    return alt.vconcat(*charts, spacing=30, title=title, resolve=alt.Resolve(scale=own))
+    title = {"text": textwrap.wrap(summary["question"], 100), "fontSize": 15, "offset": 14}
+    own = {"color": "independent", "shape": "independent", "strokeDash": "independent"}
+    return together(of_study(summary).values(), "vconcat", spacing=30, title=title, resolve={"scale": own})
 
 
 def forest(summary: dict) -> alt.LayerChart:

@@ -296,8 +296,9 @@ def made_with(settings: Settings) -> dict:
         "evaluation": {"interval", "stateful"},
     }
     content = settings.model_dump(include=sections)
-    if content["problem"]["stream"] is None:  # what was trained before there were streams depends on none
-        del content["problem"]["stream"]
+    for section, name in (("problem", "stream"), ("training", "loss")):
+        if content[section][name] is None:  # what was trained before there was such a choice depends on none
+            del content[section][name]
     return content
 
 

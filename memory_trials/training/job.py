@@ -68,7 +68,7 @@ def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
     what = {
         "engine": engine if engine == "native" else f"xla{'_gpu' * on_gpu}, {compiler.processor()}",
         "model": job.model.model_dump(),
-        "training": job.training.model_dump(exclude={"trials", "first_seed", "engine"} | IN_THE_TABLE),
+        "training": job.training.model_dump(exclude={"trials", "first_seed", "engine", "loss"} | IN_THE_TABLE),
         "eval_interval": job.eval_interval,
     }
     return cache.key(what, vars(job.table), engine, job.model.cell)

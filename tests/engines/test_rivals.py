@@ -22,9 +22,9 @@ SHAPES = {"symbols": SYMBOLS, "classes": CLASSES, "numbers": NUMBERS}
 KERAS_CELLS = ("lstm", "gru", "simple_rnn")
 
 
-def program(shape, cell="fully_recurrent", units=2, rate=0.5, update="window", optimizer="sgd", **options):
+def program(shape, cell="fully_recurrent", units=2, rate=0.5, update="window", optimizer="sgd", loss=None, **options):
     model = ModelSettings(cell=cell, units=units, cell_options=options)
-    training = TrainingSettings(update=update, optimizer=optimizer, learning_rate=rate)
+    training = TrainingSettings(update=update, optimizer=optimizer, learning_rate=rate, loss=loss)
     return streaming.Program(model, training, shape)
 
 
@@ -115,18 +115,19 @@ def test_both_gradients_are_the_slope_of_the_loss(name, bias):
 
 @pytest.mark.parametrize("update", ["window", "sequence"])
 @pytest.mark.parametrize(
-    ("name", "units", "bias"),
-    [("symbols", 1, False), ("symbols", 3, True), ("classes", 2, False), ("numbers", 2, True)],
-)
-def test_fully_recurrent_learns_as_in_double_precision(name, units, bias, update):
+    ("name", "units", "bias", "loss"),
+    [("symbols", 1, False, None), ("symbols", 3, True, None), ("classes", 2, False, None), ("numbers", 2, True, None),
+     ("symbols", 2, True, "cross_entropy")],
+)  # fmt: skip
+def test_fully_recurrent_learns_as_in_double_precision(name, units, bias, loss, update):
     shape = SHAPES[name]
-    ours = program(shape, units=units, update=update, bias=bias)
+    ours = program(shape, units=units, update=update, loss=loss, bias=bias)
     weights, sequences = random_weights(ours, 19), random_sequences(shape, 19, 12)
     state = ours.start(weights)
     errors = ours.train(state, sequences)
     for trial in range(19):
         before = by_name(ours, weights, trial)
-        after = rivals_numpy.train(before, of_trial(shape, sequences, trial), 0.5, update == "sequence")
+        after = rivals_numpy.train(before, of_trial(shape, sequences, trial), 0.5, update == "sequence", loss)
         for variable, array in by_name(ours, ours.weights(state), trial).items():
             assert np.abs(array - after[variable]).max() < 2e-5
         x, y, scored = next(of_trial(shape, sequences, trial))
@@ -152,10 +153,10 @@ def test_weights_that_change_at_the_end_alone_change_alike():
     assert np.abs(changed[0] - changed[1]).max() < 1e-6
 
 
-@pytest.mark.parametrize("units", [1, 2])
-def test_the_chunker_learns_as_in_double_precision(units):
+@pytest.mark.parametrize(("units", "loss"), [(1, None), (2, None), (2, "cross_entropy")])
+def test_the_chunker_learns_as_in_double_precision(units, loss):
     shape = Shape(inputs=6, outputs=6, real_input=False, real_target=False, every_step=True, longest=5)
-    ours = program(shape, "chunker", units=units, rate=1.0)
+    ours = program(shape, "chunker", units=units, rate=1.0, loss=loss)
     weights = random_weights(ours, 18, scale=0.2)
     stream = StreamSettings(task="keys", length=5)
     sequences = streams.draw(stream, np.arange(18), "train", 0, 120)
@@ -164,7 +165,7 @@ def test_the_chunker_learns_as_in_double_precision(units):
     learned = set()
     for trial in (0, 7, 17):
         pairs = [(x, y) for x, y, _ in of_trial(shape, sequences, trial)]
-        after, times = rivals_numpy.train_chunker(by_name(ours, weights, trial), pairs, 1.0, 0.2)
+        after, times = rivals_numpy.train_chunker(by_name(ours, weights, trial), pairs, 1.0, 0.2, loss)
         learned.add(times)
         for variable, array in by_name(ours, ours.weights(state), trial).items():
             assert np.abs(array - after[variable]).max() < 2e-3
@@ -188,14 +189,15 @@ def keras_model(shape, cell, units, optimizer, rate):
 
 
 @pytest.mark.parametrize(
-    ("name", "optimizer", "rate"), [("numbers", "adam", 0.01), ("symbols", "sgd", 0.5), ("classes", "rmsprop", 0.01)]
+    ("name", "optimizer", "rate", "loss"),
+    [("numbers", "adam", 0.01, None), ("symbols", "sgd", 0.5, None), ("classes", "rmsprop", 0.01, "cross_entropy")],
 )
 @pytest.mark.parametrize("cell", KERAS_CELLS)
-def test_keras_cells_learn_as_keras_differentiates(cell, name, optimizer, rate):
+def test_keras_cells_learn_as_keras_differentiates(cell, name, optimizer, rate, loss):
     from memory_trials.models.backend import tf
 
     shape = SHAPES[name]
-    ours = program(shape, cell, units=5, update="sequence", optimizer=optimizer, rate=rate)
+    ours = program(shape, cell, units=5, update="sequence", optimizer=optimizer, rate=rate, loss=loss)
     trials, count = 3, 6
     weights, sequences = random_weights(ours, trials), random_sequences(shape, trials, count)
     state = ours.start(weights)
@@ -205,9 +207,15 @@ def test_keras_cells_learn_as_keras_differentiates(cell, name, optimizer, rate):
         model.set_weights([array[trial] for array in weights])
         for number, (x, y, scored) in enumerate(of_trial(shape, sequences, trial)):
             with tf.GradientTape() as tape:
-                off = (model(tf.constant(x[np.newaxis], tf.float32))[0] - y.astype(np.float32))[scored.argmax() :]
-                loss = tf.reduce_sum(off * off) / 2
-            steps.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+                first = scored.argmax()
+                said, wanted = model(tf.constant(x[np.newaxis], tf.float32))[0][first:], y.astype(np.float32)[first:]
+                off = said - wanted
+                total = (
+                    tf.reduce_sum(tf.keras.losses.binary_crossentropy(wanted, said)) * shape.outputs
+                    if loss == "cross_entropy"
+                    else tf.reduce_sum(off * off) / 2
+                )
+            steps.apply(tape.gradient(total, model.trainable_variables), model.trainable_variables)
             assert errors.squared[trial, number] == pytest.approx(np.mean(off.numpy() ** 2), abs=1e-5)
             assert errors.worst[trial, number] == pytest.approx(np.abs(off.numpy()).max(), abs=1e-5)
         for mine, theirs in zip(ours.weights(state), model.get_weights()):

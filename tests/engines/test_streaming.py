@@ -1,6 +1,7 @@
 """The engine for streams: against the paper's equations in NumPy, TensorFlow's gradients, differences, and itself."""
 
 import dataclasses
+import itertools
 import threading
 
 import numpy as np
@@ -24,8 +25,9 @@ MORE = {  # what the paper has not, but settings allow
 MODELS = {name: (model, shape) for name, (model, shape, _) in ARCHITECTURES.items()} | MORE
 
 
-def program(model, shape, rate=0.5, update="window"):
-    return streaming.Program(model, TrainingSettings(optimizer="sgd", learning_rate=rate, update=update), shape)
+def program(model, shape, rate=0.5, update="window", loss=None):
+    training = TrainingSettings(optimizer="sgd", learning_rate=rate, update=update, loss=loss)
+    return streaming.Program(model, training, shape)
 
 
 def draws(shape, trials, count, shortest, longest, seed=0):
@@ -69,28 +71,31 @@ def in_numpy(model, shape, sequences, trial, number):
     return vectors, [None] * (length - 1) + [np.array([y], np.float64) if shape.real_target else one_hot[y]]
 
 
-def reference(of_program, model, shape, weights, trial, rate=0.5, update="window"):
+def reference(of_program, model, shape, weights, trial, rate=0.5, update="window", loss=None):
     named = dict(zip(of_program.names, (a[trial] for a in weights)))
     return MemoryCell(
-        model.published_options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence"
+        model.published_options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence", loss
     )
 
 
-@pytest.mark.parametrize("update", ["window", "sequence"])
-@pytest.mark.parametrize("name", MODELS)
-def test_training_is_that_of_the_equations(name, update):
+@pytest.mark.parametrize(
+    ("name", "update", "loss", "rate"),
+    [*itertools.product(MODELS, ("window", "sequence"), ("squared_error",), (0.5,)),
+     *itertools.product(("1 3x2", "2c 50", "4"), ("window", "sequence"), ("cross_entropy",), (0.1,))],
+)  # fmt: skip
+def test_training_is_that_of_the_equations(name, update, loss, rate):
     """In single precision; the errors too, of every sequence."""
     model, shape = MODELS[name]
     trials, count = 9, 40 if shape.inputs > 100 else 120
     ours, sequences, weights = (
-        program(model, shape, 0.5, update),
+        program(model, shape, rate, update, loss),
         draws(shape, trials, count, 3, 12),
         weights_of(model, shape, trials),
     )
     state = ours.start(weights)
     errors = ours.train(state, sequences)
     for trial in (0, 8):
-        by_hand = reference(ours, model, shape, weights, trial, update=update)
+        by_hand = reference(ours, model, shape, weights, trial, rate, update, loss)
         for number in range(count):
             x, targets = in_numpy(model, shape, sequences, trial, number)
             error = by_hand.run(x, targets) - np.array([t for t in targets if t is not None])
@@ -101,38 +106,45 @@ def test_training_is_that_of_the_equations(name, update):
     assert max(np.abs(a - b).max() for a, b in zip(weights, ours.weights(state))) > 0.003
 
 
-def gradients(model, shape, sequences, weights):
+LOSSES = {  # by the outputs and the targets
+    "squared_error": lambda y, target: 0.5 * (y - target) ** 2,
+    "cross_entropy": lambda y, target: -target * np.log(y) - (1 - target) * np.log(1 - y),
+}
+
+
+def gradients(model, shape, sequences, weights, loss=None):
     """What the engine takes off the weights for one sequence of one trial, and the reference of before."""
-    ours = program(model, shape, 1.0, "sequence")
+    ours = program(model, shape, 1.0, "sequence", loss)
     state = ours.start(weights)
     ours.train(state, sequences)
     return {of: a[0].astype(np.float64) - b[0] for of, a, b in zip(ours.names, weights, ours.weights(state))}
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", [name for name, (_, shape) in MODELS.items() if shape.inputs < 20])
-def test_the_truncated_gradient_is_that_of_differences(name):
+def test_the_truncated_gradient_is_that_of_differences(name, loss):
     """Where the outputs of the step before are constants, which is what cutting the gradient means."""
     model, shape = MODELS[name]
     sequences, weights = draws(shape, 1, 1, 9, 9), any_weights(model, shape)
     ours = program(model, shape)
-    by_hand = reference(ours, model, shape, weights, 0, 1.0, "sequence")
+    by_hand = reference(ours, model, shape, weights, 0, 1.0, "sequence", loss)
     x, targets = in_numpy(model, shape, sequences, 0, 0)
     by_hand.run(x, targets, train=False)
     by_hand.frozen = by_hand.before
     scored = np.array([t for t in targets if t is not None])
-    loss = lambda: 0.5 * ((by_hand.run(x, targets, train=False) - scored) ** 2).sum()
+    total = lambda: LOSSES[loss](by_hand.run(x, targets, train=False), scored).sum()
     differences = {of: np.zeros(a.shape) for of, a in by_hand.w.items()}
     for of, array in by_hand.w.items():
         for place in np.ndindex(array.shape):
             before = array[place]
             array[place] = before + 1e-5
-            above = loss()
+            above = total()
             array[place] = before - 1e-5
-            differences[of][place] = (above - loss()) / 2e-5
+            differences[of][place] = (above - total()) / 2e-5
             array[place] = before
     start = {of: a.copy() for of, a in by_hand.w.items()}
     by_hand.run(x, targets)
-    from_engine = gradients(model, shape, sequences, weights)
+    from_engine = gradients(model, shape, sequences, weights, loss)
     for of in by_hand.w:
         assert np.abs(start[of] - by_hand.w[of] - differences[of]).max() < 1e-8
         assert np.abs(from_engine[of] - differences[of]).max() < 2e-6

@@ -3,9 +3,11 @@
 import json
 from xml.etree import ElementTree
 
+import altair as alt
 import numpy as np
 import pytest
 import vl_convert
+from altair.utils import schemapi
 
 from memory_trials.report import drawing, figures, palette, study_figures, style
 from memory_trials.studies.design import AnswerRule
@@ -16,6 +18,13 @@ from tests.studies.test_answers import rows_of
 
 SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
 PROBLEM = Problem((0, 1, 2, 3, 4), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), False)
+
+
+@pytest.fixture(autouse=True)
+def checked():
+    """Altair looks at every object of a chart when it is made."""
+    with schemapi.debug_mode(True):
+        yield
 
 
 def data_of(spec: dict) -> list[list[dict]]:
@@ -43,7 +52,7 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, suc
     outcome, losses = made_up(successes)
     folder = tmp_path
     chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
-    chart.to_dict()  # valid Vega-Lite, which is not checked where pictures are made
+    alt.ConcatChart.from_dict(chart)  # valid Vega-Lite, which is not checked where pictures are made
     for name in ("one.png", "two.png", "one.svg", "two.svg"):
         style.write(chart, folder / name)
     assert (folder / "one.png").read_bytes().startswith(b"\x89PNG")
@@ -89,7 +98,7 @@ def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
 def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name):
     summary = SUMMARIES[name]
     charts = study_figures.of_study(summary)
-    study_figures.study(summary).to_dict()
+    alt.VConcatChart.from_dict(study_figures.study(summary))
     rates = {arm["name"]: 100 * arm["metrics"]["success_rate"] for arm in summary["arms"]}
     main = charts.get("axis") or charts.get("front") or charts["rate"]
     shown = {row["arm"]: row["rate"] for rows in data_of(style.specification(main)) for row in rows if "rate" in row}
@@ -120,11 +129,10 @@ def test_what_vega_has_a_meaning_for_is_drawn_as_any_other_text(name):
     said = outcome.confusion.assign(predicted=name)
     charts = [
         study_figures.study(cells | {"question": name, "arms": arms}),
-        study_figures.over_axis(along),
-        figures.confusion(said.to_dict("records"), "lstm"),
+        style.specification(study_figures.over_axis(along)),
+        style.specification(figures.confusion(said.to_dict("records"), "lstm")),
     ]
-    for chart in charts:
-        specification = style.specification(chart)
+    for specification in charts:
         in_the_page = vl_convert.vegalite_to_svg(drawing.with_literals(specification))
         for drawn in (drawing.svg(specification), in_the_page):
             assert name in [text.strip() for text in ElementTree.fromstring(drawn).itertext()]
@@ -141,7 +149,7 @@ def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
 
     seen = set()
     for name in ("cells", "long_sequences", "tuning"):
-        for scale in scales(style.specification(study_figures.study(SUMMARIES[name]))):
+        for scale in scales(study_figures.study(SUMMARIES[name])):
             for cell, shown in zip(scale["domain"], scale["range"]):
                 assert shown in palette.CELLS[cell]
                 seen.add(cell)

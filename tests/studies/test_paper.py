@@ -95,6 +95,17 @@ def test_the_papers_mean_agrees_where_means_of_as_many_trials_lie():
     assert report.agreement(row(650), content([*times, *[0] * 100], 2000)).startswith("success and after (")
 
 
+def test_another_reading_is_compared_with_the_row_that_it_is_one_of():
+    said = Published(trials=10, after=500)
+    row = lambda **more: Row(experiment="4", label="LSTM", like="b", set={}, **more)
+    rows = {"one": row(paper=said), "two": row(kind="reading", of="one"), "three": row(kind="rival", of="one")}
+    found = {"one": content([0, 0, 0, 0, 0]), "two": content([400, 500, 600]), "three": content([400, 500, 600])}
+    assert report.verdicts(rows, found) == {"one": "success", "two": "yes (1 x)"}
+    page = report.page(rows, found)
+    assert "**0 of 1 rows agree with the paper**. Of those that do not, 1 agree where" in page
+    assert "1 agree where" not in report.page(rows, found | {"one": content([400, 500, 600])})
+
+
 def test_the_page_says_what_was_run_and_what_was_not():
     rows = {
         "one": Row(experiment="4", label="LSTM", like="b", set={}, paper=Published(trials=10, after=500, wrong=1)),
