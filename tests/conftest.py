@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from memory_trials.engines import native, streaming
 from memory_trials.settings import Settings, load_settings, read_yaml
 from tests import shapes, stores
 
@@ -139,6 +140,11 @@ def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
         if Path(name).name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    for library in (native.LIBRARY, streaming.LIBRARY):  # compiled, as `make setup` leaves native.c
+        if library.available() and (compiled := library.content()):
+            to = folder / library.folder.relative_to(ROOT)
+            to.mkdir(exist_ok=True)
+            (to / library.path_in(to).name).write_bytes(compiled)
     for name in ("metrics.json", "digests.json"):  # of more trials
         (folder / "data/tutorial" / name).unlink(missing_ok=True)
     for name, section in (("studies/params.yaml", "studies"), ("paper/params.yaml", "rows")):
@@ -163,9 +169,8 @@ def change_params(folder: Path, old: str, new: str) -> None:
 
 def run(folder: Path, *command: str, fails: bool = False, **environment: str) -> str:
     """Run a command as a user would, in the environment's PATH; its output, both streams."""
-    inherited = {
-        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_TRACKING", "PYTHONPATH"))
-    }
+    not_a_users = ("MLFLOW_TRACKING", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(not_a_users)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         command, cwd=folder, env=inherited | {"PATH": path} | environment,

@@ -236,6 +236,8 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
             {"update": "window"},
             "set training.update: sequence",
         ),
+        ({"task": "adding"}, {}, {"loss": "mse"}, "training.loss is 'mse': must be 'squared_error' or 'cross_entropy'"),
+        (None, {"cell": "lstm", "cell_options": {}}, {"loss": "cross_entropy"}, "training.loss is for problem.stream"),
         (None, {}, {}, "the cell memory_cell learns from a stream: set problem.stream"),
     ],
 )
@@ -251,4 +253,5 @@ def test_a_stream_takes_the_defaults_of_its_task():
 
 
 def test_what_was_trained_before_there_were_streams_is_described_as_it_was(settings):
-    assert "stream" not in design.made_with(settings)["problem"]
+    described = design.made_with(settings)
+    assert "stream" not in described["problem"] and "loss" not in described["training"]
