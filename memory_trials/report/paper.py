@@ -155,17 +155,22 @@ def _number(value: float | None) -> str:
 
 
 def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
-    """One line a row of the paper that says after how many sequences: its mean, ours with the interval."""
-    shown = []
+    """One line a row of the paper that says after how many sequences: its mean, ours with the interval, and those of
+    other readings."""
+    named = lambda row: f"{row.experiment}: {row.label}"
+    mean_of = lambda name: found[name]["metrics"]["mean_epochs_to_learn"] if name in found else None
+    shown, otherwise = [], []
     for name, row in rows.items():
-        numbers = found[name]["metrics"] if name in found else {}
-        if row.paper is None or row.paper.after is None or not numbers.get("mean_epochs_to_learn"):
+        mean, numbers = mean_of(name), found[name]["metrics"] if name in found else {}
+        if row.kind == "reading" and mean is not None:
+            otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label})
+        if row.paper is None or row.paper.after is None or not numbers:
             continue
-        low, high = (numbers[f"mean_epochs_to_learn_{end}"] for end in ("low", "high"))
-        mean = numbers["mean_epochs_to_learn"]
+        ends = [numbers[f"mean_epochs_to_learn_{end}"] if mean is not None else None for end in ("low", "high")]
+        low, high = (mean if end is None else end for end in ends)
         shown.append({
-            "row": f"{row.experiment}: {row.label}", "paper": row.paper.after, "mean": mean,
-            "low": max(mean / 10, mean if low is None else low), "high": mean if high is None else high,
+            "row": named(row), "paper": row.paper.after, "mean": mean,
+            "low": mean and max(mean / 10, low), "high": high,  # a logarithm has no place for 0
             "learned": f"{numbers['successes']} of {numbers['trials']}",
         })  # fmt: skip
     order = [each["row"] for each in shown]
@@ -173,7 +178,7 @@ def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
         y=alt.Y("row:N", sort=order, title=None, scale=alt.Scale(paddingInner=0.3)),
         tooltip=[*map(alt.Tooltip, ("row:N", "paper:Q", "mean:Q", "learned:N"))],
     )
-    scale = alt.Scale(type="log", nice=False, domain=_domain(shown))
+    scale = alt.Scale(type="log", nice=False, domain=_domain(shown + otherwise))
     x = alt.X("mean:Q", title="training sequences until learned", scale=scale, axis=alt.Axis(format="~s"))
     bars = base.mark_rule(color="#0b5394", strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"))
     ours = base.mark_point(color="#0b5394", filled=True, size=70, opacity=1).encode(x=x)
@@ -181,11 +186,19 @@ def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
         x=alt.X("paper:Q", scale=scale)
     )
     text = base.mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("learned:N"))
+    readings = (
+        alt.Chart(inline(otherwise))
+        .mark_point(color="#0b5394", size=30, strokeWidth=1)
+        .encode(x=x, y=alt.Y("row:N", sort=order), tooltip=[*map(alt.Tooltip, ("reading:N", "mean:Q"))])
+    )
     finding = "After how many sequences trials learn: the paper, and measured anew"
-    subtitle = "diamond: the paper's mean; point: ours, with its interval; right: how many of our trials learned"
-    return titled(alt.layer(bars, ours, theirs, text), finding, subtitle, 560, 22 * max(1, len(shown)))
+    subtitle = [
+        "diamond: the paper's mean; point: ours, with its interval; right: how many of our trials learned",
+        "circles: other readings of what the paper leaves open",
+    ]
+    return titled(alt.layer(bars, readings, ours, theirs, text), finding, subtitle, 560, 22 * max(1, len(shown)))
 
 
 def _domain(shown: list[dict]) -> list[float]:
-    values = [row[key] for row in shown for key in ("paper", "mean", "low", "high")] or [1, 10]
+    values = [row[key] for row in shown for key in ("paper", "mean", "low", "high") if row.get(key)] or [1, 10]
     return [10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)))]
