@@ -14,7 +14,6 @@ from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from memory_trials.engines import native, streaming
 from memory_trials.settings import Settings, load_settings, read_yaml
 from tests import shapes, stores
 
@@ -135,6 +134,8 @@ def repository(tmp_path_factory) -> Path:
 
 def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
     """The same in this empty folder."""
+    from memory_trials.engines import native, streaming  # not before shapes are checked
+
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in listed.stdout.splitlines():
         if Path(name).name != "dvc.lock" and (ROOT / name).is_file():
