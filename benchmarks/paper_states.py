@@ -46,12 +46,12 @@ def first_states(q: int, p: int, gates_seen: bool) -> np.ndarray:
 def wrong_by_target(name: str) -> None:
     """Of the first trials of a row, as they were when they stopped, on fresh sequences."""
     arm = row_arm(name, load_rows())
-    settings, trained = arm.settings, read_trained(arm.files.trained)[1]
+    settings, trained, stream = arm.settings, read_trained(arm.files.trained)[1], arm.settings.problem.stream
     some = slice(0, 32)
-    program = Program(settings.model, settings.training, streams.shape(settings.problem.stream))
+    program = Program(settings.model, settings.training, streams.shape(stream))
     state = program.start([array[some] for array in trained.weights.values()])
-    sequences = streams.draw(settings.problem.stream, trained.seeds[some], "test", 0, 2560)
-    wrong = program.test(state, sequences).worst >= 0.04
+    sequences = streams.draw(stream, trained.seeds[some], "test", 0, 2560)
+    wrong = ~program.test(state, sequences).meet(streams.criteria(stream)["absolute"])
     distance = np.minimum(sequences.y, 1 - sequences.y)
     for low, high in itertools.pairwise(EDGES):
         within = (distance >= low) & (distance < high)

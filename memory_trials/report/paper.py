@@ -46,7 +46,7 @@ def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
 
 def verdicts(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, str]:
     """Of the rows that the paper has, of their other readings, and that were run: yes, or what does not agree."""
-    said = {name: rows[row.of].paper if row.kind == "reading" and row.of else row.paper for name, row in rows.items()}
+    said = {name: rows[str(row.of)].paper if row.kind == "reading" else row.paper for name, row in rows.items()}
     return {name: agreement(paper, found[name]) for name, paper in said.items() if paper and name in found}
 
 
@@ -158,10 +158,10 @@ def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
     """One line a row of the paper that says after how many sequences: its mean, ours with the interval, and those of
     other readings."""
     named = lambda row: f"{row.experiment}: {row.label}"
-    mean_of = lambda name: found[name]["metrics"]["mean_epochs_to_learn"] if name in found else None
     shown, otherwise = [], []
     for name, row in rows.items():
-        mean, numbers = mean_of(name), found[name]["metrics"] if name in found else {}
+        numbers = found[name]["metrics"] if name in found else {}
+        mean = numbers.get("mean_epochs_to_learn")
         if row.kind == "reading" and mean is not None:
             otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label})
         if row.paper is None or row.paper.after is None or not numbers:

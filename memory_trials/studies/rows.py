@@ -82,7 +82,7 @@ def load_rows() -> Rows:
             raise UserError(
                 f"{FILE}: rows.{name}.experiment is {brief(row.experiment)}: allowed are {', '.join(EXPERIMENTS)}"
             )
-        if row.of is not None and row.of not in content.rows:
+        if row.of not in content.rows and (row.of is not None or row.kind == "reading"):
             raise UserError(f"{FILE}: rows.{name}.of is {brief(row.of)}, which is no row")
     return content
 

@@ -45,12 +45,18 @@ def test_rows_hold_all_of_the_papers_tables_for_lstm():
     [
         ({"rows": {"a b": None}}, "rows.a b"),
         ({"bases": {}}, "rows.one.like is 'base': allowed are "),
+        ({"more": ", kind: reading"}, "rows.one.of is None, which is no row"),
+        ({"more": ", kind: rival, of: two"}, "rows.one.of is 'two', which is no row"),
     ],
 )
 def test_a_mistake_in_the_rows_is_one_sentence(change, expected, tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(
         f"defaults: {{}}\nbases: {change.get('bases', {'base': {}})}\nrows:\n"
-        + ("  a b: 3\n" if "rows" in change else "  one: {experiment: '4', label: x, like: base, set: {}}\n")
+        + (
+            "  a b: 3\n"
+            if "rows" in change
+            else "  one: {experiment: '4', label: x, like: base, set: {}" + change.get("more", "") + "}\n"
+        )
     )
     monkeypatch.setattr(rows_module, "FILE", tmp_path / "params.yaml")
     with pytest.raises(UserError, match=expected.replace("{", "")):
