@@ -373,7 +373,10 @@ def _log_arm(client, payload: RunPayload, parent) -> None:
 
 def _publish_children(opened: store.Store, payload: RunPayload, parent) -> bool:
     """One finished run for each trial, found by its name; whether any was missing. Of several that are finished the
-    first stays; what is not finished may be under way elsewhere, and goes when its trial is finished."""
+    first stays; what is not finished may be under way elsewhere, and goes when its trial is finished.
+
+    It reads again after it deleted: what it deleted as not finished may have become so meanwhile, and another publisher
+    may have deleted this one's in its favour. So whoever deletes last sees what is missing."""
     wanted = {child["name"]: child for child in _children(payload, parent.info.run_id)}
     added = False
     while True:
@@ -383,13 +386,14 @@ def _publish_children(opened: store.Store, payload: RunPayload, parent) -> bool:
                 done.add(name)
             else:
                 others.append(run_id)
-        missing = [child for name, child in wanted.items() if name not in done]
-        if not missing:
+        if missing := [child for name, child in wanted.items() if name not in done]:
+            store.add_runs(opened, parent, missing)
+            added = True
+        elif others:
             for run_id in others:
                 opened.client.delete_run(run_id)
+        else:
             return added
-        store.add_runs(opened, parent, missing)
-        added = True
 
 
 def _children(payload: RunPayload, parent_id: str):
