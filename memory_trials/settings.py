@@ -400,23 +400,29 @@ def _parsed(text: str) -> Any:
 def _check_plain(content: dict, path: Path) -> None:
     """`UserError` for what JSON could not hold: dates, sets, bytes, what holds itself, and the gigabytes that a
     few lines of aliases unfold to."""
-    waiting: list[tuple[object, int]] = [(content, 0)]
-    values = 0
-    while waiting:
-        value, depth = waiting.pop()
-        values += 1
-        if depth > DEEPEST:
+    known: dict[int, tuple[int, int]] = {}  # by identity, since an alias is the same list or section once more
+
+    def look(value: object, depth: int) -> tuple[int, int]:
+        """How many values there are in it and with it, and how many levels deep."""
+        if isinstance(value, dict | list) and depth <= DEEPEST:
+            if id(value) not in known:
+                inner = (*value, *value.values()) if isinstance(value, dict) else value
+                counts, levels = zip((1, 0), *(look(each, depth + 1) for each in inner))
+                known[id(value)] = sum(counts), max(levels) + bool(inner)
+            values, deep = known[id(value)]
+        elif isinstance(value, date):
+            raise UserError(f"{path}: {value} is a date to YAML; put it in quotes, and it is text")
+        elif not isinstance(value, dict | list | str | int | float | None):
+            raise UserError(f"{path}: {brief(value)} is neither text, number, true, false, null, list nor section")
+        else:
+            values, deep = 1, 0
+        if depth + deep > DEEPEST:
             raise UserError(f"{path} is nested more than {DEEPEST} levels deep")
         if values > MOST_VALUES:
             raise UserError(f"{path} holds more than {MOST_VALUES:,} values")
-        if isinstance(value, dict):
-            waiting += [(inner, depth + 1) for inner in (*value, *value.values())]
-        elif isinstance(value, list):
-            waiting += [(inner, depth + 1) for inner in value]
-        elif isinstance(value, date):
-            raise UserError(f"{path}: {value} is a date to YAML; put it in quotes, and it is text")
-        elif not isinstance(value, str | int | float | None):
-            raise UserError(f"{path}: {brief(value)} is neither text, number, true, false, null, list nor section")
+        return values, deep
+
+    look(content, 0)
 
 
 def validated(model: type[SomeSection], content: Any, where: str) -> SomeSection:
