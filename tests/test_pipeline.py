@@ -203,6 +203,7 @@ def test_another_machine_comes_to_the_same_bytes(reproduced, tmp_path):
     shutil.copytree(reproduced, other, symlinks=True, ignore=left_out)
     recorded = yaml.safe_load((other / "dvc.lock").read_text())
     (other / "dvc.lock").unlink()
+    change_params(other, "enabled: true", "enabled: false")  # what is published has other tests
     (tmp_path / "fonts.conf").write_text(NO_FONTS)
     (tmp_path / "home").mkdir()
     compiler = shutil.which("cc") or shutil.which("gcc") or "cc"
@@ -366,6 +367,7 @@ def test_another_clone_pulls_everything_and_publishes_it_without_training(reprod
 def test_a_users_own_words(reproduced):
     change_params(reproduced, "  sequences:\n    - [3, 0, 1, 2, 3]\n    - [4, 0, 1, 2, 4]\n", "  sequences: null\n")
     change_params(reproduced, "file: null", "file: words.csv")
+    change_params(reproduced, "enabled: true", "enabled: false")
     said = run(reproduced, "dvc", "repro")
     assert "3 sequences of 10 symbols; memory must reach back 5 steps" in said and "X=anna" in said
     # a change in the file is noticed

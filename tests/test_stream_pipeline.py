@@ -33,6 +33,7 @@ def test_trials_that_learn_from_streams_go_through_the_pipeline(repository):
     assert metrics["memory_whole"] is None and metrics["test_wrong"] == 0  # of the task's only two sequences
     before = (repository / "dvc.lock").read_text()
     run(repository, "make", "clean-cache")
+    change_params(repository, "enabled: true", "enabled: false")
     run(repository, "dvc", "repro", "--force", "--no-run-cache")
     assert (repository / "dvc.lock").read_text() == before
     run(repository, "python", "-m", "memory_trials", "report")

@@ -20,7 +20,7 @@ SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / 
 PROBLEM = Problem((0, 1, 2, 3, 4), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), False)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def checked():
     """Altair looks at every object of a chart when it is made."""
     with schemapi.debug_mode(True):
@@ -48,7 +48,7 @@ def made_up(successes: int):
 
 
 @pytest.mark.parametrize("successes", [0, 1, 3])
-def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, successes):
+def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, successes, checked):
     outcome, losses = made_up(successes)
     folder = tmp_path
     chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
@@ -95,7 +95,7 @@ def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name):
+def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name, checked):
     summary = SUMMARIES[name]
     charts = study_figures.of_study(summary)
     alt.VConcatChart.from_dict(study_figures.study(summary))

@@ -25,22 +25,11 @@ from tests import outcomes, stores
 TRIALS, EPOCHS = 5, 40
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory) -> Path:
-    """MLflow takes seconds to make one, so the tests copy this one."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def arm(tmp_path, monkeypatch, empty_store) -> design.Arm:
+def arm(tmp_path, monkeypatch) -> design.Arm:
     """An arm as the evaluate stage leaves it, made from numbers instead of training."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_store, "mlflow.db")
     folder = Path("data/mine")
     random = np.random.default_rng(0)
     problem = problems.make_problem(ProblemSettings(sequences=[[0, 1, 2], [2, 1, 0]]))
@@ -141,7 +130,6 @@ def runs_with(client, experiment, filter_string):
 
 
 def test_everything_is_there_once(arm, capsys):
-    Path("mlflow.db").unlink()  # as on a new machine
     for _ in range(2):
         publisher.publish([arm], TrackingSettings())
     said = capsys.readouterr().out
