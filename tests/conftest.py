@@ -41,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path, len(FIRST)))
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays, so nobody looks through it for cycles: statsmodels' multipletests asks for that at each
+    call, which takes half a second where TensorFlow is loaded."""
+    gc.freeze()
+
+
 class Files(LoadFileScheduling):
     """Of pytest-xdist: whole files, one by one, and those that share something as one."""
 
