@@ -58,9 +58,9 @@ TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further array
 
 def _read_code() -> dict[str, bytes]:
     folder = Path(__file__).parents[1]
-    digest = lambda name: hashlib.sha256(meaning((folder / name).read_text(encoding="utf-8"), name)).digest()
-    digests = {name: digest(name) for name in {name for names in CODE.values() for name in names}}
-    return {engine: b"".join(digests[name] for name in names) for engine, names in CODE.items()}
+    read = lambda name: hashlib.sha256(meaning((folder / name).read_text(encoding="utf-8"), name)).digest()
+    digest = functools.cache(read)  # engines share files
+    return {engine: b"".join(map(digest, names)) for engine, names in CODE.items()}
 
 
 def meaning(source: str, name: str) -> bytes:

@@ -169,12 +169,13 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
 def test_who_deletes_what_was_under_way_makes_up_for_it(arm, monkeypatch):
     """Two publishers without a lock: one takes a trial's earlier run for unfinished and its later one for the one that
     stays; before it deletes the former, that is finished, and the other publisher deletes the latter."""
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     publisher.publish([arm], TrackingSettings())
-    (parent,) = runs("sqlite:///mlflow.db", "arm")
+    (parent,) = runs(uri, "arm")
     (payload,) = publisher._payloads([arm])
     with store.opened(TrackingSettings()) as opened, monkeypatch.context() as patch:
         client = opened.client
-        earlier = runs("sqlite:///mlflow.db", "trial")[0]
+        earlier = runs(uri, "trial")[0]
         client.update_run(earlier.info.run_id, status="RUNNING")
         store.add_runs(opened, parent, list(publisher._children(payload, parent.info.run_id))[:1])
 
@@ -182,12 +183,12 @@ def test_who_deletes_what_was_under_way_makes_up_for_it(arm, monkeypatch):
             patch.undo()
             client.update_run(earlier.info.run_id, status="FINISHED")
             publisher._publish_children(opened, payload, parent)
-            assert len(runs("sqlite:///mlflow.db", "trial")) == TRIALS
+            assert len(runs(uri, "trial")) == TRIALS
             client.delete_run(run_id)
 
         patch.setattr(client, "delete_run", meanwhile)
         assert publisher._publish_children(opened, payload, parent)  # one was missing
-    check_what_is_there("sqlite:///mlflow.db", arm)
+    check_what_is_there(uri, arm)
 
 
 def test_another_result_is_another_run_in_the_place_of_the_earlier_one(arm):
