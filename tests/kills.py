@@ -89,7 +89,7 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
 
 def main() -> None:
     if len(sys.argv) > 2:
-        cache.SECONDS = 0.0
+        cache.SECONDS, trainer.first_call = 0.0, lambda *_: 1  # there are checkpoints from the first epoch on
         train(sys.argv[1], cache.Store(Path(sys.argv[2]), 1000))
         print("without TensorFlow" if "tensorflow" not in sys.modules else "with TensorFlow")
         return

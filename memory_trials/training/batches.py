@@ -55,13 +55,14 @@ def run_shard(
     checks: Int[np.ndarray, " C"],
     keep: Callable[[TrialBatch], None] = lambda batch: None,
     report: Progress = lambda epochs, learned, kept: None,
+    first_call: int = 1,
 ) -> TrialBatch:
     """Train a shard from where it is to the last of the checks; its arrays are used up.
 
     Returns seeds [T], losses [T, E], learned, margin and memory [T, C] and weights/* [T, ...]. Now and then `keep` is
-    given a checkpoint: the shard as far as it has come, from which it can go on.
+    given a checkpoint: the shard as far as it has come, from which it can go on. first_call: as `chunks` has it.
     """
-    for chunk in chunks(program, batch, checks, cache.SECONDS):
+    for chunk in chunks(program, batch, checks, cache.SECONDS, first_call):
         if not chunk.over:
             report(chunk.epochs, chunk.newly_learned, chunk.kept)
             if chunk.batch is not None:
@@ -70,13 +71,14 @@ def run_shard(
 
 
 def chunks(
-    program: Program, batch: TrialBatch, checks: Int[np.ndarray, " C"], seconds: float
+    program: Program, batch: TrialBatch, checks: Int[np.ndarray, " C"], seconds: float, first_call: int = 1
 ) -> Iterator[ChunkProgress]:
     """What `run_shard` goes through: each call of the program, with a checkpoint every so many seconds; the last is
     over.
 
-    Entering a program costs up to milliseconds, so it is entered for more and more epochs at a time,
-    until a call takes long enough for somebody who watches; the results are the same in any case.
+    Entering a program costs up to milliseconds, and each call evaluates at its end, check or no check. So it is entered
+    for `first_call` epochs, and then for more and more at a time, until a call takes long enough for somebody who
+    watches; the results are the same in any case.
     """
     seeds, done = batch["seeds"], int(batch["done"][0])
     history = {name: [batch[name]] for name in ("losses", *FOUND)}
@@ -88,7 +90,7 @@ def chunks(
         streams[-1].bit_generator.state = json.loads(str(text))
     learned = int(batch["learned"][:, -1:].sum())
     yield ChunkProgress(done * len(seeds), learned, kept=True)
-    most, kept = 1, time.monotonic()
+    most, kept = first_call, time.monotonic()
     while done < checks[-1]:
         call_checks, evaluated = _next_call(checks, done, most, program.capacity)
         order = (

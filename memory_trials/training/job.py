@@ -13,6 +13,7 @@ from memory_trials.training import cache
 
 IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
 EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
+FIRST_CALL = {"native": 4e9, "xla": 4e7}  # multiplications in a program's first call, which takes tenths of a second
 TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
 
 
@@ -94,6 +95,11 @@ def size_for(job: TrainingJob, trials: int, compute: ComputeSettings, workers: i
 def largest(job: TrainingJob) -> int:
     """Trials in a shard at most: an epoch is the least that can be kept, so it must not take long."""
     return max(1, int(EPOCH_AT_MOST / job.epoch_cost))
+
+
+def first_call(job: TrainingJob, engine: str, size: int) -> int:
+    """Epochs that the first call of the program trains a shard for."""
+    return max(1, int(FIRST_CALL[engine] / (job.epoch_cost * size)))
 
 
 def shard_count(job: TrainingJob, compute: ComputeSettings, workers: int) -> int:

@@ -20,7 +20,7 @@ from memory_trials.settings import ComputeSettings, TrainingSettings
 from memory_trials.training import batches, cache
 from memory_trials.training.batches import Progress
 from memory_trials.training.cache import TrialBatch
-from memory_trials.training.job import TrainingJob, engine_of, key, make_program, size_for
+from memory_trials.training.job import TrainingJob, engine_of, first_call, key, make_program, size_for
 from memory_trials.training.trained import FOUND, Trained
 
 NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
@@ -88,7 +88,7 @@ def _train_missing(
     size = size_for(job, len(missing), compute, workers)
     with _drawing:
         program = make_program(job, engine, size)
-    train_shard = partial(batches.run_shard, program)
+    train_shard = partial(batches.run_shard, program, first_call=first_call(job, engine, size))
     if compute.backend == "ray":
         from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
 

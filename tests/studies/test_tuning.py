@@ -40,9 +40,9 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
             raise KeyboardInterrupt
         return train(*arguments)
 
-    def counted(program, batch, *arguments):
+    def counted(program, batch, *arguments, **named):
         seeds.extend(batch["seeds"])
-        return run_shard(program, batch, *arguments)
+        return run_shard(program, batch, *arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(tuning, "_train", killed)

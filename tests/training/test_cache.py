@@ -21,7 +21,7 @@ from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSetti
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
 from memory_trials.training import batches, cache, trainer
-from memory_trials.training.job import TrainingJob, largest
+from memory_trials.training.job import TrainingJob, first_call, largest
 from tests import kills
 from tests.test_pipeline import ROOT, imported
 
@@ -50,9 +50,9 @@ def counted(monkeypatch) -> list[int]:
     """The seeds that are really trained, and not taken from a store."""
     seeds, real = [], batches.run_shard
 
-    def run_shard(program, batch, *arguments):
+    def run_shard(program, batch, *arguments, **named):
         seeds.extend(batch["seeds"].tolist())
-        return real(program, batch, *arguments)
+        return real(program, batch, *arguments, **named)
 
     monkeypatch.setattr(batches, "run_shard", run_shard)
     return seeds
@@ -85,6 +85,7 @@ def test_training_that_is_killed_ends_with_the_bytes_of_training_left_alone(way,
 )
 def test_training_goes_on_from_any_slice_with_the_same_bytes(engine, settings, tmp_path, monkeypatch, store):
     monkeypatch.setattr(cache, "SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "first_call", lambda *_: 1)
     checkpoints, real = [], cache.Entry.keep_checkpoint
 
     def keep_checkpoint(entry, batch):
@@ -122,6 +123,7 @@ def test_more_fewer_and_other_trials_train_only_what_is_missing(store, counted, 
 
 def test_slices_of_other_shards_are_taken_by_seed_the_furthest_first(store, counted, monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "SECONDS", 0.0)
+    monkeypatch.setattr(trainer, "first_call", lambda *_: 1)
     monkeypatch.setattr(cache.Entry, "keep", lambda *_: None)  # as if killed before any shard was finished
     monkeypatch.setattr(cache.Entry, "forget_checkpoints", lambda *_: None)
     trained(store, trials=9, first_seed=2)
@@ -129,9 +131,9 @@ def test_slices_of_other_shards_are_taken_by_seed_the_furthest_first(store, coun
     monkeypatch.undo()
     went_on, real = [], batches.run_shard
 
-    def run_shard(program, batch, *arguments):
+    def run_shard(program, batch, *arguments, **named):
         went_on.extend(zip(batch["seeds"].tolist(), batch["done"].tolist()))
-        return real(program, batch, *arguments)
+        return real(program, batch, *arguments, **named)
 
     monkeypatch.setattr(batches, "run_shard", run_shard)
     found = kills.as_bytes(trained(store), tmp_path)
@@ -410,15 +412,29 @@ def test_an_epoch_of_a_shard_never_takes_long():
     table = make_table(problem, EncodingSettings(), settings, False)
     assert largest(TrainingJob(ModelSettings(units=20), TrainingSettings(), 10, table)) == 12
     assert largest(TrainingJob(ModelSettings(units=4000), TrainingSettings(), 10, table)) == 1
+    job = TrainingJob(ModelSettings(units=20), TrainingSettings(), 10, table)
+    assert first_call(job, "native", 12) <= 2 and first_call(job, "xla", 12) == 1
+
+
+def test_a_short_training_is_one_call_which_evaluates_at_checks_alone(monkeypatch):
+    calls, real = [], native.Program.run
+
+    def run(program, state, checks, order=None):
+        calls.append(checks.tolist())
+        return real(program, state, checks, order)
+
+    monkeypatch.setattr(native.Program, "run", run)
+    trained(trials=4)
+    assert calls == [[10, 20, 30, 40]] * 2  # shards
 
 
 def test_a_mistake_in_one_shard_ends_the_others_and_keeps_what_is_finished(store, monkeypatch, tmp_path):
     real = batches.run_shard
 
-    def run_shard(program, batch, *arguments):
+    def run_shard(program, batch, *arguments, **named):
         if 9 in batch["seeds"]:
             raise files.UserError("a mistake")
-        return real(program, batch, *arguments)
+        return real(program, batch, *arguments, **named)
 
     monkeypatch.setattr(batches, "run_shard", run_shard)
     with pytest.raises(files.UserError, match="a mistake"):
