@@ -116,6 +116,7 @@ bench: setup .venv-bench/installed
 	@python -m benchmarks.long_lag
 	@python -m benchmarks.beside_jax
 	@python -m benchmarks.beside_jax avx2
+	@python -m benchmarks.bounds
 	@python -m benchmarks.tracking
 	@python -m benchmarks.waiting
 

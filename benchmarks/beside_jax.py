@@ -9,43 +9,35 @@ import json
 import sys
 from statistics import median
 
-import numpy as np
-
 from benchmarks import long_lag
-from benchmarks.tutorial import EPOCHS, jax, note, run_trials, seconds
-from memory_trials.engines import native
-from memory_trials.models.backend import CORES
-from memory_trials.models.initializers import initial_weights
+from benchmarks.tutorial import jax, note, peer, seconds
+from memory_trials.engines import compiler
 from memory_trials.settings import load_settings
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training.job import TrainingJob, make_program, shard_size
+from memory_trials.training.job import TrainingJob
 
 TRIALS, ROUNDS = 100, 7
 AVX2 = "--xla_cpu_max_isa=AVX2"
 
 
-def tutorial() -> tuple:
-    """A function that trains the tutorial's trials, and its arguments."""
+def tutorial() -> TrainingJob:
     settings = load_settings()
     table = make_table(make_problem(settings.problem), settings.encoding, settings.training, False)
-    size = shard_size(TRIALS, settings.compute.shard, CORES)
-    program = make_program(TrainingJob(settings.model, settings.training, 10, table), "native", size)
-    weights = initial_weights(settings.model, 5, 5, np.arange(TRIALS))
-    return run_trials, program, size, weights, np.arange(10, EPOCHS + 1, 10)
+    return TrainingJob(settings.model, settings.training.model_copy(update={"trials": TRIALS}), 10, table)
 
 
 def main() -> None:
     avx2 = sys.argv[1:] == ["avx2"]
     if avx2:
-        native.TUNINGS = (["-march=x86-64-v3"],)  # before the library is built, under a name of its own
-    ours = {"tutorial": tutorial()}
+        compiler.TUNINGS = (["-march=x86-64-v3"],)  # before the library is built, under a name of its own
+    ours = {"tutorial": peer(tutorial(), "native", long_lag.SHARD)}
     scripts = {"tutorial": ("jax_tutorial.py", TRIALS)}
     shares = {"tutorial": 1 / TRIALS}
-    for lag, epochs in long_lag.EPOCHS.items():
-        ours[str(lag)] = long_lag.peer(long_lag.job(lag, epochs), "native")
-        scripts[str(lag)] = ("jax_long_lag.py", lag, long_lag.TRIALS, epochs)
-        shares[str(lag)] = 1e6 / (long_lag.TRIALS * 2 * (lag + 1) * epochs)
+    for lag in long_lag.LAGS:
+        ours[str(lag)] = peer(long_lag.job(lag), "native", long_lag.SHARD)
+        scripts[str(lag)] = ("jax_long_lag.py", lag, long_lag.TRIALS, long_lag.EPOCHS)
+        shares[str(lag)] = 1e6 / (long_lag.TRIALS * 2 * (lag + 1) * long_lag.EPOCHS)
     figures = {}
     for name, arguments in ours.items():
         measured: dict[str, list[float]] = {"jax": [], "ours": []}
@@ -53,7 +45,7 @@ def main() -> None:
             script, *numbers = scripts[name]
             measured["jax"].append(jax(script, *numbers, flags=AVX2 if avx2 else ""))
             measured["ours"].append(median(seconds(*arguments) * shares[name] for _ in range(3)))
-        figures[name] = {peer: round(median(values), 6) for peer, values in measured.items()}
+        figures[name] = {who: round(median(values), 6) for who, values in measured.items()}
         ratio = figures[name]["jax"] / figures[name]["ours"]
         print(f"{name}: {json.dumps(figures[name])}; {ratio:.1f} times faster than JAX", flush=True)
     note("beside_jax_avx2" if avx2 else "beside_jax", figures)

@@ -22,7 +22,7 @@ from memory_trials.settings import load_settings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
 from memory_trials.training.batches import new_shard, run_shard
-from memory_trials.training.job import TrainingJob, make_program, shard_size
+from memory_trials.training.job import TrainingJob, first_call, make_program, shard_size
 from memory_trials.training.trainer import side_by_side, train
 
 HERE = Path(__file__).parent
@@ -37,11 +37,22 @@ def seconds(function, *arguments) -> float:
     return time.perf_counter() - started
 
 
-def run_trials(program, size: int, weights: list[np.ndarray], checks: np.ndarray) -> None:
-    """Train all trials from these weights, in shards of this size, on all cores."""
+def peer(job: TrainingJob, engine: str, largest: int) -> tuple:
+    """A function that trains all trials of a job with this engine, and its arguments. The first call of xla compiles.
+
+    largest: trials in a shard at most.
+    """
+    trials, table = job.training.trials, job.table
+    size = shard_size(trials, largest, CORES)
+    weights = initial_weights(job.model, table.inputs, table.symbols, np.arange(trials))
+    return run_trials, make_program(job, engine, size), size, first_call(job, engine, size), weights, job.checks
+
+
+def run_trials(program, size: int, first: int, weights: list[np.ndarray], checks: np.ndarray) -> None:
+    """Train all trials from these weights, in shards of this size, on all cores; first: epochs of the first call."""
     rows = [slice(first, first + size) for first in range(0, len(weights[0]), size)]
     shards = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
-    run = lambda batch, report: run_shard(program, batch, checks, report=report)
+    run = lambda batch, report: run_shard(program, batch, checks, report=report, first_call=first)
     side_by_side(run, shards, CORES, progress=lambda *_: None)
 
 
@@ -91,24 +102,17 @@ def main() -> None:
     training = settings.training
     table = make_table(make_problem(settings.problem), settings.encoding, training, False)
     plain = Keras(table)
-    weights = {n: initial_weights(settings.model, 5, 5, np.arange(n)) for n in SIZES}
-    checks = np.arange(10, EPOCHS + 1, 10)
-
-    def programs(engine: str) -> dict:
-        sizes = {n: shard_size(n, settings.compute.shard, CORES) for n in SIZES}
-        return {
-            n: (make_program(TrainingJob(settings.model, training, 10, table), engine, size), size)
-            for n, size in sizes.items()
-        }
-
-    engines = {"ours": programs("native"), "xla": programs("xla")}
+    of = lambda n: TrainingJob(settings.model, training.model_copy(update={"trials": n}), 10, table)
+    peers = {
+        engine: {n: peer(of(n), name, settings.compute.shard) for n in SIZES}
+        for engine, name in (("ours", "native"), ("xla", "xla"))
+    }
 
     def ours(n: int, engine: str = "ours") -> float:
-        return seconds(run_trials, *engines[engine][n], weights[n], checks) / n
+        return seconds(*peers[engine][n]) / n
 
     def cold(n: int) -> float:
-        some = training.model_copy(update={"trials": n})
-        return seconds(train, TrainingJob(settings.model, some, 10, table), settings.compute) / n
+        return seconds(train, of(n), settings.compute) / n
 
     for n in SIZES:
         ours(n), ours(n, "xla")  # compiles

@@ -49,7 +49,9 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         small = {"object_store_memory": 100 * 2**20}
-        soon = {"health_check_period_ms": 500}  # a node that is gone is noticed in seconds, not in a quarter of a minute
+        soon = {
+            "health_check_period_ms": 500
+        }  # a node that is gone is noticed in seconds, not in a quarter of a minute
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": soon}
         self.cluster = Cluster(True, head_node_args=head | small)
         self.add = lambda: self.cluster.add_node(wait=False, num_cpus=1, **small)
