@@ -9,29 +9,19 @@ import json
 import sys
 from statistics import median
 
-from benchmarks import long_lag
+from benchmarks import long_lag, tutorial
 from benchmarks.tutorial import jax, note, peer, seconds
 from memory_trials.engines import compiler
-from memory_trials.settings import load_settings
-from memory_trials.tasks.encoding import make_table
-from memory_trials.tasks.problems import make_problem
-from memory_trials.training.job import TrainingJob
 
 TRIALS, ROUNDS = 100, 7
 AVX2 = "--xla_cpu_max_isa=AVX2"
-
-
-def tutorial() -> TrainingJob:
-    settings = load_settings()
-    table = make_table(make_problem(settings.problem), settings.encoding, settings.training, False)
-    return TrainingJob(settings.model, settings.training.model_copy(update={"trials": TRIALS}), 10, table)
 
 
 def main() -> None:
     avx2 = sys.argv[1:] == ["avx2"]
     if avx2:
         compiler.TUNINGS = (["-march=x86-64-v3"],)  # before the library is built, under a name of its own
-    ours = {"tutorial": peer(tutorial(), "native", long_lag.SHARD)}
+    ours = {"tutorial": peer(tutorial.job(TRIALS), "native", long_lag.SHARD)}
     scripts = {"tutorial": ("jax_tutorial.py", TRIALS)}
     shares = {"tutorial": 1 / TRIALS}
     for lag in long_lag.LAGS:

@@ -37,6 +37,12 @@ def seconds(function, *arguments) -> float:
     return time.perf_counter() - started
 
 
+def job(trials: int) -> TrainingJob:
+    settings = load_settings()
+    table = make_table(make_problem(settings.problem), settings.encoding, settings.training, False)
+    return TrainingJob(settings.model, settings.training.model_copy(update={"trials": trials}), 10, table)
+
+
 def peer(job: TrainingJob, engine: str, largest: int) -> tuple:
     """A function that trains all trials of a job with this engine, and its arguments. The first call of xla compiles.
 
@@ -98,13 +104,10 @@ def jax(script: str, *arguments: int, flags: str = "") -> float:
 
 
 def main() -> None:
-    settings = load_settings()
-    training = settings.training
-    table = make_table(make_problem(settings.problem), settings.encoding, training, False)
-    plain = Keras(table)
-    of = lambda n: TrainingJob(settings.model, training.model_copy(update={"trials": n}), 10, table)
+    compute, jobs = load_settings().compute, {n: job(n) for n in SIZES}
+    plain = Keras(jobs[SIZES[0]].table)
     peers = {
-        engine: {n: peer(of(n), name, settings.compute.shard) for n in SIZES}
+        engine: {n: peer(jobs[n], name, compute.shard) for n in SIZES}
         for engine, name in (("ours", "native"), ("xla", "xla"))
     }
 
@@ -112,7 +115,7 @@ def main() -> None:
         return seconds(*peers[engine][n]) / n
 
     def cold(n: int) -> float:
-        return seconds(train, of(n), settings.compute) / n
+        return seconds(train, jobs[n], compute) / n
 
     for n in SIZES:
         ours(n), ours(n, "xla")  # compiles
@@ -127,7 +130,7 @@ def main() -> None:
             figures.setdefault(f"xla {n}", []).append(ours(n, "xla"))
         figures.setdefault("ours_cold 100", []).append(cold(100))
         figures.setdefault("initial_weights", []).append(
-            seconds(initial_weights, settings.model, 5, 5, np.arange(100)) / 100
+            seconds(initial_weights, jobs[100].model, 5, 5, np.arange(100)) / 100
         )
     results: dict = {}
     for name, values in figures.items():

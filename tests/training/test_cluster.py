@@ -34,11 +34,11 @@ FOREVER = {"epochs": 10_000_000}
 STUDY = {
     "defaults": {
         "problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]},
-        "training": {"trials": 8, "epochs": 40_000},  # half a second a shard, or more, on any machine
+        "training": {"trials": 8, "epochs": 40_000},  # half a second a shard, or more
         "evaluation": {"interval": 1000},
         "compute": {"shard": 4},
     },
-    "studies": {"two": {"question": "?", "source": "?", "grid": {"model.cell": ["lstm", "gru"]}}},
+    "studies": {"three": {"question": "?", "source": "?", "grid": {"model.cell": ["lstm", "gru", "simple_rnn"]}}},
 }
 
 
@@ -49,9 +49,8 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         small = {"object_store_memory": 100 * 2**20}
-        soon = {
-            "health_check_period_ms": 500
-        }  # a node that is gone is noticed in seconds, not in a quarter of a minute
+        # a node that is gone is noticed in seconds, not in a quarter of a minute
+        soon = {"health_check_period_ms": 500}
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": soon}
         self.cluster = Cluster(True, head_node_args=head | small)
         self.add = lambda: self.cluster.add_node(wait=False, num_cpus=1, **small)
@@ -134,9 +133,9 @@ def as_a_user(folder: Path, stage, monkeypatch, **compute) -> dict[str, bytes]:
     (folder / "studies").mkdir(parents=True, exist_ok=True)
     (folder / "studies/params.yaml").write_text(yaml.safe_dump(study))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["stage", "two"])
+    monkeypatch.setattr(sys, "argv", ["stage", "three"])
     stage.main()
-    return {path.name: path.read_bytes() for path in folder.glob("data/studies/two/trained/*")}
+    return {path.name: path.read_bytes() for path in folder.glob("data/studies/three/trained/*")}
 
 
 def test_a_node_that_dies_while_a_study_is_trained_costs_nothing_but_time(nodes, tmp_path, monkeypatch, capsys):
@@ -145,7 +144,7 @@ def test_a_node_that_dies_while_a_study_is_trained_costs_nothing_but_time(nodes,
         as_a_user(folder, generate_data, monkeypatch)
         as_a_user(folder, encode, monkeypatch)
     expected = as_a_user(tmp_path / "threads", train, monkeypatch)
-    assert len(expected) == 2
+    assert len(expected) == 3
     begun, keep_checkpoint, keep = set(), cache.Entry.keep_checkpoint, cache.Entry.keep
     of = lambda entry, batch: (entry.key, batch["seeds"][0])
     note_checkpoint = lambda entry, batch: (begun.add(of(entry, batch)), keep_checkpoint(entry, batch))
@@ -234,7 +233,7 @@ def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_pa
     with pytest.raises(UserError, match=r"^the Ray node 127\.0\.0\.1 has another processor than the machine") as caught:
         as_a_user(tmp_path, train, monkeypatch, backend="ray")
     assert type(caught.value) is UserError and "lost" not in capsys.readouterr().out
-    assert not (tmp_path / "data/studies/two/trained").exists()
+    assert not (tmp_path / "data/studies/three/trained").exists()
 
 
 def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):
