@@ -13,16 +13,16 @@ from tests import plain_numpy
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn", "mlp"])
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
-@settings(deadline=None, max_examples=3)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 3.0]))
-def test_outputs_equal_those_of_keras(cell, output, seed, scale):
-    random = np.random.default_rng(seed)
+def test_outputs_equal_those_of_keras(cell, output):
+    random = np.random.default_rng(0)
+    scales = np.repeat([0.1, 1.0, 3.0], 4)  # a trial each, all at once: Keras takes a quarter of a second for any number
     model_settings = ModelSettings(cell=cell, units=7, output=output)
     model = make_model(model_settings, 5, 5)
-    weights = [(scale * random.normal(size=(3, *v.shape))).astype(np.float32) for v in model.variables]
-    x = random.integers(-1, 5, size=(2, 6, 1))
+    scaled = lambda shape: random.normal(size=(12, *shape)) * scales.reshape(12, *(1 for _ in shape))
+    weights = [scaled(v.shape).astype(np.float32) for v in model.variables]
+    x = random.integers(-1, 5, size=(4, 6, 1))
     ours = np.stack([o for _, o in forward.outputs(model_settings, dict(zip(model.names, weights)), x)], axis=2)
-    assert ours.shape == (3, 2, 6, 5)
+    assert ours.shape == (12, 4, 6, 5)
     assert np.abs(ours - predict(model, weights, x, 5).numpy()).max() < 1e-4  # Keras rounds to float32
 
 

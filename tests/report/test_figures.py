@@ -52,9 +52,9 @@ def test_an_arms_picture_is_drawn_for_any_outcome_and_always_alike(tmp_path, suc
     outcome, losses = made_up(successes)
     folder = tmp_path
     chart = figures.overview(figures.of_arm(outcome, "gru", losses), "memory learned now and then")
-    alt.ConcatChart.from_dict(chart)  # valid Vega-Lite, which is not checked where pictures are made
-    for name in ("one.png", "two.png", "one.svg", "two.svg"):
-        style.write(chart, folder / name)
+    alt.ConcatChart.validate(chart)  # as Vega-Lite, which is not checked where pictures are made
+    for name in ("one", "two"):
+        style.write(chart, folder / f"{name}.png", folder / f"{name}.svg")
     assert (folder / "one.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "one.png").read_bytes() == (folder / "two.png").read_bytes()
     assert (folder / "one.svg").read_bytes() == (folder / "two.svg").read_bytes()
@@ -98,7 +98,7 @@ def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
 def test_every_studys_picture_is_valid_and_shows_each_arm_at_its_rate(name, checked):
     summary = SUMMARIES[name]
     charts = study_figures.of_study(summary)
-    alt.VConcatChart.from_dict(study_figures.study(summary))
+    alt.VConcatChart.validate(study_figures.study(summary))
     rates = {arm["name"]: 100 * arm["metrics"]["success_rate"] for arm in summary["arms"]}
     main = charts.get("axis") or charts.get("front") or charts["rate"]
     shown = {row["arm"]: row["rate"] for rows in data_of(style.specification(main)) for row in rows if "rate" in row}
