@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 shapes.install()
 
+# In every process that a test starts: OpenBLAS's threads spin while NumPy is imported, on cores that other tests need.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # machines that run tests are slow now and then, which is no finding
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
