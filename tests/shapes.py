@@ -5,12 +5,12 @@ serves a model a library more), so here they are given to all modules.
 """
 
 import builtins
-import functools
 import random
 from collections.abc import Callable
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from beartype._check.code import codemain
 
 PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "tasks", "engines")]
 # not training.cluster: Ray must see that its tasks are generators, which a function that checks them is not
@@ -22,19 +22,11 @@ def install() -> None:
     """Before any of the packages is imported."""
     for name in TYPES:
         setattr(builtins, name, getattr(jaxtyping, name))
+    # beartype picks an item of a list by Python's own random numbers, by which Keras picks a seed
+    codemain.getrandbits = random.Random().getrandbits
     jaxtyping.install_import_hook(PACKAGES, "tests.shapes.checked")
 
 
 def checked(function: Callable) -> Callable:
     """A function without a body, which jaxtyping calls for its annotations' sake alone, as one that checks them."""
-    check = beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, too
-
-    @functools.wraps(function)
-    def of_any_item(*args, **kwargs):
-        state = random.getstate()  # beartype picks an item of a list by it, and Keras a seed
-        try:
-            return check(*args, **kwargs)
-        finally:
-            random.setstate(state)
-
-    return of_any_item
+    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, too

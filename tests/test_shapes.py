@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import random
 import typing
 
 import jaxtyping
@@ -33,6 +34,13 @@ WRONG = {
 def test_what_has_another_shape_or_type_is_refused(case):
     with pytest.raises(jaxtyping.TypeCheckError):
         WRONG[case]()
+
+
+def test_checking_draws_none_of_pythons_random_numbers():
+    """By which Keras picks a seed."""
+    before = random.getstate()
+    statistics.compare(np.zeros(3, bool), [np.zeros(3, bool)] * 5)
+    assert random.getstate() == before
 
 
 def annotated():
