@@ -15,9 +15,7 @@ from tests import plain_numpy
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
 def test_outputs_equal_those_of_keras(cell, output):
     random = np.random.default_rng(0)
-    scales = np.repeat(
-        [0.1, 1.0, 3.0], 4
-    )  # a trial each, all at once: Keras takes a quarter of a second for any number
+    scales = np.repeat([0.1, 1.0, 3.0], 4)  # of a trial each; Keras takes a quarter of a second for any number
     model_settings = ModelSettings(cell=cell, units=7, output=output)
     model = make_model(model_settings, 5, 5)
     scaled = lambda shape: random.normal(size=(12, *shape)) * scales.reshape(12, *(1 for _ in shape))
