@@ -56,7 +56,7 @@ def peer(job: TrainingJob, engine: str, largest: int) -> tuple:
 
 def run_trials(program, size: int, first: int, weights: list[np.ndarray], checks: np.ndarray) -> None:
     """Train all trials from these weights, in shards of this size, on all cores; first: epochs of the first call."""
-    rows = [slice(first, first + size) for first in range(0, len(weights[0]), size)]
+    rows = [slice(start, start + size) for start in range(0, len(weights[0]), size)]
     shards = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
     run = lambda batch, report: run_shard(program, batch, checks, report=report, first_call=first)
     side_by_side(run, shards, CORES, progress=lambda *_: None)
@@ -141,8 +141,8 @@ def main() -> None:
             results[key] = round(median(values), 6)
     note("tutorial", results)
     print(json.dumps(results, indent=2))
-    for peer, value in (("Keras's fit", results["keras_fit"]), ("JAX", results["jax"]["100"])):
-        print(f"at 100 trials {value / results['ours']['100']:,.1f} times faster than {peer}")
+    for name, value in (("Keras's fit", results["keras_fit"]), ("JAX", results["jax"]["100"])):
+        print(f"at 100 trials {value / results['ours']['100']:,.1f} times faster than {name}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,9 +156,7 @@ def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
             shutil.copy(ROOT / name, folder / name)
     for library in (native.LIBRARY, streaming.LIBRARY):  # compiled, as `make setup` leaves native.c
         if library.available() and (compiled := library.content()):
-            to = folder / library.folder.relative_to(ROOT)
-            to.mkdir(exist_ok=True)
-            (to / library.path_in(to).name).write_bytes(compiled)
+            replace(library, source=folder / library.source.relative_to(ROOT)).install(compiled)
     for name in ("metrics.json", "digests.json"):  # of more trials
         (folder / "data/tutorial" / name).unlink(missing_ok=True)
     for name, section in (("studies/params.yaml", "studies"), ("paper/params.yaml", "rows")):

@@ -154,20 +154,10 @@ def test_a_database_that_was_cut_while_mlflow_made_it_is_made_anew(here, monkeyp
         assert opened.client.search_experiments()
 
 
-@pytest.fixture
-def library(tmp_path, monkeypatch):
-    """A place of its own for native.c's library, in which it is there."""
-    if compiler.compiler() is None:
-        pytest.skip("no C compiler on this machine")
-    for header in native.LIBRARY.headers:
-        shutil.copy(native.LIBRARY.source.with_name(header), tmp_path)
-    of_its_own = compiler.Library(Path(shutil.copy(native.LIBRARY.source, tmp_path)), native.LIBRARY.headers)
-    monkeypatch.setattr(native, "LIBRARY", of_its_own)
-    of_its_own.folder.mkdir()
-    of_its_own.install(native.LIBRARY.content())
-    return of_its_own.path_in(of_its_own.folder)
+needs_compiler = pytest.mark.skipif(compiler.compiler() is None, reason="no C compiler")
 
 
+@needs_compiler
 def test_a_damaged_library_is_compiled_anew(tmp_path):
     (tmp_path / "small.c").write_text("int answer(void) { return 39; }")  # native.c takes a second
     small = compiler.Library(tmp_path / "small.c")
@@ -181,10 +171,13 @@ def test_a_damaged_library_is_compiled_anew(tmp_path):
         assert library.read_bytes() == whole
 
 
-def test_a_folder_where_no_library_can_be_kept(library, monkeypatch, tmp_path):
-    library.unlink()
-    library.parent.rmdir()
-    library.parent.write_text("a file instead of the folder")
+@needs_compiler
+def test_a_folder_where_no_library_can_be_kept(tmp_path, monkeypatch):
+    for header in native.LIBRARY.headers:
+        shutil.copy(native.LIBRARY.source.with_name(header), tmp_path)
+    of_its_own = compiler.Library(Path(shutil.copy(native.LIBRARY.source, tmp_path)), native.LIBRARY.headers)
+    of_its_own.folder.write_text("a file instead of the folder")
+    monkeypatch.setattr(native, "LIBRARY", of_its_own)
     native._library.__wrapped__()
     monkeypatch.setattr(compiler.tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="compiled, cannot be kept or loaded"):
