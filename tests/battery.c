@@ -41,7 +41,7 @@ static void train_case(void) {
     task.loss_mask = take(cells, 1), task.step_mask = take(cells, 1);
     task.reset = take(flags, 1), task.detach = take(flags, 1);
     task.eval_x = take(evaluated * task.features, 4), task.eval_y = take(evaluated, 4), task.eval_mask = take(evaluated, 1);
-    task.eval_group = take(evaluated, 4), task.candidates = take((size_t)GROUPS * task.most, 4);
+    task.eval_group = take(evaluated, 4), task.candidates = take((size_t)GROUPS * task.most, 4), task.eval_frequency = take(evaluated, 4);
 
     const int64_t *numbers = take(3, sizeof(int64_t)), trials = numbers[0], count = numbers[1], shuffled = numbers[2];
     const int64_t *checks = take(count, sizeof(int64_t)), epochs = checks[count - 1];

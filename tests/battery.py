@@ -95,6 +95,7 @@ def make_table(
         eval_y=draw.integers(0, symbols, (3, 4)).astype(np.int32), eval_mask=draw.chances(40, (3, 4)),
         candidates=draw.integers(0, symbols, (GROUPS, 3)).astype(np.int32),
         eval_group=draw.integers(-1, GROUPS, (3, 4)).astype(np.int32), eval_position=np.zeros((3, 4, 2), np.int32),
+        eval_frequency=draw.integers(1, 9, (3, 4)).astype(np.float32) / np.float32(4),
     )  # fmt: skip
     table.candidates[1, -1] = -1  # a smaller set
     table.eval_group[~table.eval_mask] = -1

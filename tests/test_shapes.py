@@ -18,8 +18,8 @@ from memory_trials.training import trained
 from tests import shapes
 
 WRONG = {
-    "a dimension too few": lambda: predictions.memory_bits(np.ones((2, 3)), np.zeros(3, int)),
-    "sizes that differ": lambda: predictions.memory_bits(np.ones((2, 3, 4)), np.zeros(2, int)),
+    "a dimension too few": lambda: predictions.memory_bits(np.ones((2, 3)), np.zeros(3, int), np.ones(3)),
+    "sizes that differ": lambda: predictions.memory_bits(np.ones((2, 3, 4)), np.zeros(2, int), np.ones(2)),
     "another kind": lambda: statistics.loss_curves(np.ones((2, 3), int)),
     "no array": lambda: statistics.changes_of_verdict([[True, False]]),
     "in a list": lambda: statistics.compare(np.zeros(3, bool), [np.zeros(2, bool)]),

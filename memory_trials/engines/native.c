@@ -87,6 +87,7 @@ typedef struct {
     const int32_t *eval_x, *eval_y;
     const uint8_t *eval_mask;
     const int32_t *eval_group, *candidates; /* of the symbols that may follow there; -1: none, only one */
+    const float *eval_frequency;            /* of the target among them, relative to a uniform guess */
 } Task;
 
 /* What a check finds of a trial: is every scored step right; the least lead of a right output over the best wrong
@@ -863,8 +864,9 @@ static float log_output(const Trial *t, size_t symbol) {
     return t->task->output == SIGMOID ? -cost_of(-z, exp_of(-fabsf(z))) : z;
 }
 
-/* log2(number of candidates) + log2 q, q the target's share of their outputs: memory_trials/evaluation/predictions.py. */
-static float bits_of(const Trial *t, const int32_t *candidates, size_t target) {
+/* log2 q - log2 p, q the target's share of the candidates' outputs, p its frequency among them (frequency: p times
+   their number): memory_trials/evaluation/predictions.py. */
+static float bits_of(const Trial *t, const int32_t *candidates, size_t target, float frequency) {
     const float own = log_output(t, target);
     float largest = own, sum = 0.0f;
     int count = 0;
@@ -873,7 +875,7 @@ static float bits_of(const Trial *t, const int32_t *candidates, size_t target) {
         largest = other > largest ? other : largest;
     }
     for (int i = 0; i < count; i++) sum += exp_of(log_output(t, candidates[i]) - largest);
-    return (own - largest - log_of(sum / count)) * 1.44269504088896341f;
+    return (own - largest - log_of(sum / count) - log_of(frequency)) * 1.44269504088896341f;
 }
 
 /* What the trial answers at every scored step of every sequence, each from a zero state. */
@@ -897,7 +899,8 @@ static Finding evaluate(Trial *t) {
                 const float lead = lead_of(t, target);
                 if (found.margin == found.margin && !(lead >= found.margin)) found.margin = lead;
                 if (task->eval_group[number] >= 0) {
-                    bits += bits_of(t, task->candidates + (size_t)task->eval_group[number] * task->most, target);
+                    const int32_t *candidates = task->candidates + (size_t)task->eval_group[number] * task->most;
+                    bits += bits_of(t, candidates, target, task->eval_frequency[number]);
                     needed++;
                 }
             }

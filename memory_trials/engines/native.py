@@ -42,7 +42,7 @@ _INTS = (
 _ARRAYS = {
     "x": np.int32, "y": np.int32, "loss_mask": np.bool_, "step_mask": np.bool_, "reset": np.bool_, "detach": np.bool_,
     "eval_x": np.int32, "eval_y": np.int32, "eval_mask": np.bool_,
-    "eval_group": np.int32, "candidates": np.int32,
+    "eval_group": np.int32, "candidates": np.int32, "eval_frequency": np.float32,
 }  # fmt: skip
 
 
@@ -165,6 +165,7 @@ def _check_table(table: UpdateTable) -> None:
         table.x.shape[:3] == table.y.shape == table.loss_mask.shape == table.step_mask.shape
         and table.x.shape[:2] == table.reset.shape == table.detach.shape
         and table.eval_x.shape[:2] == table.eval_y.shape == table.eval_mask.shape == table.eval_group.shape
+        and table.eval_frequency.shape == table.eval_y.shape
         and table.x.shape[3] == table.eval_x.shape[2]
     )
     if not shapes_agree or not table.x.size:
@@ -176,6 +177,8 @@ def _check_table(table: UpdateTable) -> None:
         raise ValueError("the table has an index outside its inputs or symbols")
     if not (within(table.eval_group, -1, len(table.candidates)) and within(table.candidates, -1, table.symbols)):
         raise ValueError("the table has an index outside its candidates or symbols")
+    if not ((table.eval_frequency > 0) & np.isfinite(table.eval_frequency)).all():
+        raise ValueError("the table has a frequency that is no positive number")
     if (table.loss_mask & ~table.step_mask).any():
         raise ValueError("the table scores padding")
 

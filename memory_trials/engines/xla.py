@@ -260,6 +260,7 @@ class Program:
         members = np.stack([sets[row[row >= 0]].sum(axis=0) for row in table.candidates])[table.eval_group]
         among = tf.reduce_sum(outputs * members, axis=-1) / members.sum(axis=-1)
         log = lambda array: tf.math.log(tf.maximum(array, TINY))
-        bits = tf.where(needed, (log(own) - log(among)) / np.float32(np.log(2)), 0.0)
+        base = np.log(table.eval_frequency)
+        bits = tf.where(needed, (log(own) - log(among) - base) / np.float32(np.log(2)), 0.0)
         memory = tf.reduce_sum(bits, axis=(1, 2)) / needed.sum() if needed.any() else tf.fill([self.trials], np.nan)
         return tf.reduce_all(right | ~table.eval_mask, axis=(1, 2)), margin, tf.cast(memory, tf.float32)

@@ -45,22 +45,24 @@ class Answers:
         return self.lead[:, scored].min(axis=1)
 
     def memory(self, table: UpdateTable) -> Float64[np.ndarray, " T"]:
-        """In bits: the mean of `bits` over the steps that need memory; NaN where there is none."""
+        """Mean of `bits` over the steps that need memory; NaN where there is none."""
         needed = table.eval_group >= 0
         return self.bits[:, needed].mean(axis=1) if needed.any() else np.full(len(self.bits), np.nan)
 
     def signal_and_bias(self, table: UpdateTable) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
         """What decides whether a trial is right where memory is needed, in logits; NaN where nothing is.
 
-        Signal: the mean lead of the right symbol over these steps, which only what is remembered can raise, since a
-        preference for one symbol helps as much at one step as it hurts at the other. Bias: how far the worst of these
-        steps lies below that mean, so a trial is right at all of them where its signal exceeds its bias. For two
-        sequences with leads d1 and d2 they are (d1 + d2) / 2 and |d1 - d2| / 2.
+        Signal: the mean lead of the right symbol over these steps, in which every candidate counts equally, however
+        often it is the right one. Only memory can raise it above 0: without, a preference for one candidate gains at
+        most as much where that is right as it costs at the others. Bias: how far the worst of these steps lies below
+        that mean, so a trial is right at all of them where its signal exceeds its bias. For two sequences with leads d1
+        and d2 they are (d1 + d2) / 2 and |d1 - d2| / 2.
         """
-        leads = self.logit_lead[:, table.eval_group >= 0]
+        needed = table.eval_group >= 0
+        leads = self.logit_lead[:, needed]
         if not leads.shape[1]:
             return np.full(len(leads), np.nan), np.full(len(leads), np.nan)
-        signal = leads.mean(axis=1)
+        signal = (leads / table.eval_frequency[needed]).mean(axis=1)
         return signal, signal - leads.min(axis=1)
 
 
@@ -89,23 +91,32 @@ def answers(
             sets = table.candidates[table.eval_group[needing, step]]  # [rows, M]
             among = np.where(sets >= 0, output[:, needing[:, np.newaxis], sets], np.nan)  # [T, rows, M]
             right = (sets == target[needing, np.newaxis]).argmax(axis=1)
-            bits[:, needing, step] = memory_bits(among, right)
+            bits[:, needing, step] = memory_bits(among, right, table.eval_frequency[needing, step])
             logit_lead[:, needing, step] = _lead(_logits(among, settings.output), right)
     return Answers(predicted, activation, lead, bits, logit_lead)
 
 
-def memory_bits(outputs: Float[np.ndarray, "T K M"], right: Int[np.ndarray, " K"]) -> Float[np.ndarray, "T K"]:
-    """How much of what must be remembered is remembered, in bits, from the outputs of the M candidates.
+def memory_bits(
+    outputs: Float[np.ndarray, "T K M"], right: Int[np.ndarray, " K"], frequency: Float[np.ndarray, " K"]
+) -> Float[np.ndarray, "T K"]:
+    """Measure in bits how much better the right candidate is predicted than the best guess without memory does.
 
-    At a step where several symbols may follow, the outputs of these candidates, normalised among each other, give the
-    right one the probability q, and memory is log2(number of candidates) + log2 q: all of it (1 bit for two candidates)
-    is q = 1, 0 is guessing, and negative is worse than guessing. It is what the trial's answer tells about the symbol
-    to be remembered, scored by its logarithm (Good 1952), relative to a uniform guess. Sigmoid and softmax are treated
-    alike. right: which of the candidates is right; NaN in outputs fills up smaller sets.
+    Where the same input is followed by several symbols, the candidates, their outputs, divided by their sum, give the
+    right one the probability q. A model that sees the input and remembers nothing does best with the frequency p with
+    which that candidate follows that input. Memory is log2 q - log2 p: 0 is that guess, all there is to remember is
+    -log2 p (1 bit for two equally frequent candidates), and less than 0 is worse than that guess. Its mean over all
+    steps with that input is at most 0 for whatever has no memory (minus the Kullback-Leibler divergence), and all there
+    is to remember has the mean of their conditional entropy. It is the logarithmic score (Good 1952) relative to base
+    rates. Outputs are compared among the candidates alone, so sigmoid and softmax are treated alike.
+
+    Args:
+        outputs: of the M candidates; NaN fills up smaller sets.
+        right: which of the candidates is right.
+        frequency: M p, so 1 where all candidates are equally frequent.
     """
     own = np.take_along_axis(outputs, right[np.newaxis, :, np.newaxis], axis=-1)[..., 0]
     mean = np.nansum(outputs, axis=-1) / (~np.isnan(outputs)).sum(axis=-1).clip(1)
-    return np.log2(np.maximum(own, TINY) / np.maximum(mean, TINY))
+    return np.log2(np.maximum(own, TINY) / np.maximum(mean * frequency, TINY))
 
 
 def _lead(outputs: Float[np.ndarray, "T K M"], right: Int[np.ndarray, " K"]) -> Float[np.ndarray, "T K"]:

@@ -24,7 +24,7 @@ from memory_trials.evaluation.statistics import METRICS
 from memory_trials.settings import Settings
 from memory_trials.tasks import encoding
 from memory_trials.tasks.encoding import UpdateTable
-from memory_trials.tasks.problems import Problem, conflicts
+from memory_trials.tasks.problems import Problem
 from memory_trials.training.trained import Trained
 
 if TYPE_CHECKING:
@@ -131,10 +131,11 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
 
 
 def whole_memory(table: UpdateTable) -> float | None:
-    """All that there is to remember, in bits: the mean over the steps that need memory of log2(how many symbols may
-    follow); None where no step needs it."""
-    counts = (table.candidates >= 0).sum(axis=1)[table.eval_group[table.eval_group >= 0]]
-    return float(np.log2(counts).mean()) if len(counts) else None
+    """Return all there is to remember, in bits: the entropy of the next symbol given the input, over the steps that
+    need memory; None where no step needs it."""
+    needed = table.eval_group >= 0
+    counts = (table.candidates >= 0).sum(axis=1)[table.eval_group[needed]]
+    return float(np.log2(counts / table.eval_frequency[needed]).mean()) if len(counts) else None
 
 
 def shown_steps(table: UpdateTable) -> Bool[np.ndarray, "K L"]:
@@ -207,13 +208,11 @@ def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " 
 def _confusion(
     problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], predicted: Int[np.ndarray, "T K L"]
 ) -> pd.DataFrame:
-    """What each trial said at each of `problems.conflicts`."""
-    needed = conflicts(problem)
-    at = [tuple(position) in needed for position in table.eval_position.reshape(-1, 2).tolist()]
+    """What each trial said at each step that needs memory."""
     rows = (
         (seed, k + 1, step + 1, problem.evaluation_sequences[k][step], problem.evaluation_sequences[k][step + 1],
          problem.alphabet[predicted[trial, row, t]])
-        for trial, seed, k, step, row, t in _positions(table, seeds, np.reshape(at, table.eval_y.shape))
+        for trial, seed, k, step, row, t in _positions(table, seeds, table.eval_group >= 0)
     )  # fmt: skip
     return typed_frame("confusion", zip(*rows))
 

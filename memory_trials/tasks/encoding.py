@@ -7,6 +7,7 @@ loop stays the same.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,12 @@ import numpy as np
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import EncodingSettings, TrainingSettings
-from memory_trials.tasks.problems import Problem, candidates
+from memory_trials.tasks.problems import Problem
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int, Int32
 
-FORMAT = "memory-trials table 3"
+FORMAT = "memory-trials table 4"
 NOTHING = -1
 
 
@@ -37,8 +38,10 @@ class UpdateTable:
     block: updates of one block stay together when epochs are shuffled.
     eval_x, eval_y, eval_mask: what *learned* is decided on, each row from a state of zero. eval_position: which
     evaluation sequence and step that is, -1 where padded.
-    candidates: sets of symbols that may follow one another, -1 at their ends. eval_group: which of the G sets that is
-    at a scored step that needs memory, -1 elsewhere (see `problems.candidates`).
+    eval_group: at a scored step that needs memory, which of the G sets of `candidates` holds the symbols that may
+    follow; -1 elsewhere. candidates: these sets of symbols, -1 at their ends. eval_frequency: how often the target
+    follows the same input, relative to a uniform guess among the candidates: 1 where all are equally frequent, and
+    where no memory is needed (see `_needing_memory`).
     """
 
     inputs: int
@@ -55,6 +58,7 @@ class UpdateTable:
     eval_mask: Bool[np.ndarray, "K L"]
     eval_position: Int32[np.ndarray, "K L 2"]
     eval_group: Int32[np.ndarray, "K L"]
+    eval_frequency: Float32[np.ndarray, "K L"]
     candidates: Int32[np.ndarray, "G M"]
 
     @property
@@ -246,22 +250,36 @@ def _evaluation_arrays(
         for name in ("x", "y", "loss_mask", "position")
     }
     names = {"x": "eval_x", "y": "eval_y", "loss_mask": "eval_mask", "position": "eval_position"}
-    return {names[name]: array for name, array in by_row.items()} | _needing_memory(problem, by_row)
+    return {names[name]: array for name, array in by_row.items()} | _needing_memory(by_row)
 
 
-def _needing_memory(problem: Problem, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """eval_group and candidates, for the evaluation steps that these rows hold."""
-    several = candidates(problem)
-    most = max(map(len, several.values()), default=1)
-    sets = np.full((max(1, len(several)), most), NOTHING, np.int32)
-    for row, symbols in zip(sets, several.values()):
-        row[: len(symbols)] = [problem.index[symbol] for symbol in symbols]
-    number = {symbol: group for group, symbol in enumerate(several)}
-    group = np.full(rows["y"].shape, NOTHING, np.int32)
-    for position in zip(*np.nonzero(rows["loss_mask"])):
-        k, step = rows["position"][position]
-        group[position] = number.get(problem.evaluation_sequences[k][step], NOTHING)
-    return {"eval_group": group, "candidates": sets}
+def _needing_memory(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Find the evaluation steps that need memory: the same input vector is followed by several symbols.
+
+    What a model without memory can know at a step is its input: the present symbol, or all that `encoding.history`
+    shows. Followers are counted over the scored evaluation steps with that input.
+
+    Args:
+        rows: x [K, L, F], y and loss_mask [K, L] of the evaluation rows.
+
+    Returns:
+        eval_group, eval_frequency and candidates, as in an `UpdateTable`.
+    """
+    scored = rows["loss_mask"]
+    inputs, targets = list(map(tuple, rows["x"][scored].tolist())), rows["y"][scored].tolist()
+    followers: dict[tuple, Counter[int]] = {}
+    for shown, target in zip(inputs, targets):
+        followers.setdefault(shown, Counter())[target] += 1
+    several = {shown: counts for shown, counts in followers.items() if len(counts) > 1}
+    sets = np.full((max(1, len(several)), max(map(len, several.values()), default=1)), NOTHING, np.int32)
+    for row, counts in zip(sets, several.values()):
+        row[: len(counts)] = sorted(counts)
+    number = {shown: group for group, shown in enumerate(several)}
+    relative = lambda counts, target: len(counts) * counts[target] / counts.total() if len(counts) > 1 else 1.0
+    group, frequency = np.full(scored.shape, NOTHING, np.int32), np.ones(scored.shape, np.float32)
+    group[scored] = [number.get(shown, NOTHING) for shown in inputs]
+    frequency[scored] = [relative(followers[shown], target) for shown, target in zip(inputs, targets)]
+    return {"eval_group": group, "eval_frequency": frequency, "candidates": sets}
 
 
 def _window_bounds(steps: _Steps, training: TrainingSettings) -> Int[np.ndarray, " n"]:
@@ -287,7 +305,7 @@ def read_table(path: str | Path) -> UpdateTable:
         and table.reset.shape == table.detach.shape == table.y.shape[:2]
         and table.block.shape == table.y.shape[:1]
         and rows == table.eval_y.shape == table.eval_mask.shape == table.eval_position.shape[:2]
-        and rows == table.eval_group.shape
+        and rows == table.eval_group.shape == table.eval_frequency.shape
         and table.candidates.ndim == 2
     ):
         raise UserError(f"{path} is damaged (its arrays do not fit together): run dvc repro to make it anew")

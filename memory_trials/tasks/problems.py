@@ -226,36 +226,6 @@ def lag(problem: Problem) -> int | None:
     return None
 
 
-def candidates(problem: Problem) -> dict[Symbol, tuple[Symbol, ...]]:
-    """The symbols after which memory is needed, each with those that may follow it, in the alphabet's order.
-
-    Followers are counted over the scored steps of the evaluation sequences. Where a symbol has one, it tells the next
-    one by itself, and is not listed.
-    """
-    followers: dict[Symbol, set[Symbol]] = {}
-    for sequence in problem.evaluation_sequences:
-        for step, scored in enumerate(problem.scored(sequence)):
-            if scored:
-                followers.setdefault(sequence[step], set()).add(sequence[step + 1])
-    return {
-        symbol: tuple(sorted(found, key=problem.index.__getitem__))
-        for symbol, found in followers.items()
-        if len(found) > 1
-    }
-
-
-def conflicts(problem: Problem) -> set[tuple[int, int]]:
-    """The evaluation sequences' scored steps (number, step) at which the present symbol does not tell the next one:
-    elsewhere the same symbol is followed by another. Only memory can be right at all of them."""
-    several = candidates(problem)
-    return {
-        (k, step)
-        for k, sequence in enumerate(problem.evaluation_sequences)
-        for step, scored in enumerate(problem.scored(sequence))
-        if scored and sequence[step] in several
-    }
-
-
 def to_json(problem: Problem) -> str:
     """The text of sequences.json: one sequence a line, readable in a diff."""
     written = lambda sequences: ",\n".join(f"  {json.dumps(sequence, ensure_ascii=False)}" for sequence in sequences)

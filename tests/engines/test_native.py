@@ -19,7 +19,7 @@ NAMES = ("kernel", "recurrent_kernel", "bias")
 
 
 def table(x, y, loss_mask=True, step_mask=True, reset=False, detach=False, symbols=5, inputs=5, evaluation=([[0]], [[0]], [[True]]),
-          group=None, candidates=((-1,),)):  # fmt: skip
+          group=None, candidates=((-1,),), frequency=1.0):  # fmt: skip
     """x [U, S, B] or [U, S, B, F], y [U, S, B]; flags are broadcast."""
     x, y = np.array(x, np.int32), np.array(y, np.int32)
     x = x if x.ndim == 4 else x[..., np.newaxis]
@@ -33,6 +33,7 @@ def table(x, y, loss_mask=True, step_mask=True, reset=False, detach=False, symbo
         eval_group=np.full(eval_y.shape, -1, np.int32) if group is None else np.array(group, np.int32),
         candidates=np.array(candidates, np.int32), block=np.arange(len(x), dtype=np.int32),
         eval_position=np.zeros((*eval_y.shape, 2), np.int32),
+        eval_frequency=np.broadcast_to(np.float32(frequency), eval_y.shape).copy(),
     )  # fmt: skip
 
 
@@ -299,10 +300,11 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
     group = np.where(asked, random.integers(-1, 2, asked.shape), -1)
     group[0, 0] = 0
     sets = np.array([[0, 1, 2], [2, 0, -1]])
+    frequency = random.integers(1, 9, asked.shape).astype(np.float32) / np.float32(4)
 
     def make(y):
         return table([[[[0, 1]]]], [[[0]]], loss_mask=False, symbols=symbols, evaluation=(x, y, asked), group=group,
-                     candidates=sets)  # fmt: skip
+                     candidates=sets, frequency=frequency)  # fmt: skip
 
     y = np.zeros((sequences, steps), int)
     ours = program(make(y), cell, 9, output)
@@ -322,6 +324,7 @@ def test_verdicts_are_those_of_the_numpy_equations(cell, output, scale):
             needing = [(k, t) for k, t in places if group[k, t] >= 0]
             own = [float(outputs[trial, k, t, target[k, t]]) for k, t in needing]
             among = [outputs[trial, k, t, [s for s in sets[group[k, t]] if s >= 0]].mean() for k, t in needing]
+            among = np.multiply(among, [frequency[k, t] for k, t in needing])
             if scale < 1:  # saturated outputs have no logarithm in single precision
                 assert memory[trial] == pytest.approx(np.log2(np.divide(own, among)).mean(), abs=2e-5)
     assert seen == {True, False}

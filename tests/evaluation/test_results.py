@@ -5,12 +5,19 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions, results
-from memory_trials.settings import ComputeSettings, Settings
+from memory_trials.settings import (
+    ComputeSettings,
+    EncodingSettings,
+    ModelSettings,
+    ProblemSettings,
+    Settings,
+    TrainingSettings,
+)  # fmt: skip
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
 from memory_trials.training.job import TrainingJob
@@ -97,23 +104,114 @@ def test_a_problem_that_needs_no_memory_has_none_to_measure():
     assert simple.metrics["chance_rate"] is None and simple.trials["memory"].isna().all()
 
 
+def bits_of(outputs, right=0, frequency=1.0) -> float:
+    return float(predictions.memory_bits(np.array([[outputs]]), np.array([right]), np.array([frequency]))[0, 0])
+
+
 def test_memory_in_closed_form():
-    bits = lambda right, *wrong: predictions.memory_bits(np.array([[[right, *wrong]]]), np.array([0]))[0, 0]
-    assert bits(0.5, 0.5) == 0 and bits(0.3, 0.3, 0.3) == pytest.approx(0, abs=1e-12)
-    assert bits(0.75, 0.25) == pytest.approx(np.log2(1.5)) and bits(0.25, 0.75) == -1
-    assert bits(0.9, 0.0) == pytest.approx(1) and bits(0.9, 0.0, 0.0, 0.0) == pytest.approx(2)
-    assert bits(0.09, 0.03) == pytest.approx(bits(0.9, 0.3))  # sigmoids need not sum to 1
-    assert bits(0.75, 0.25, np.nan) == bits(0.75, 0.25)  # smaller sets are filled up
-    assert np.isfinite(bits(0.0, 1.0))
+    assert bits_of([0.5, 0.5]) == 0 and bits_of([0.3, 0.3, 0.3]) == pytest.approx(0, abs=1e-12)
+    assert bits_of([0.75, 0.25]) == pytest.approx(np.log2(1.5)) and bits_of([0.25, 0.75]) == -1
+    assert bits_of([0.9, 0.0]) == pytest.approx(1) and bits_of([0.9, 0.0, 0.0, 0.0]) == pytest.approx(2)
+    assert bits_of([0.09, 0.03]) == pytest.approx(bits_of([0.9, 0.3]))  # sigmoids need not sum to 1
+    assert bits_of([0.75, 0.25, np.nan]) == bits_of([0.75, 0.25])  # smaller sets are filled up
+    assert np.isfinite(bits_of([0.0, 1.0]))
+    # where one of two candidates follows in 3 of 4 cases, saying so is no memory, and being sure is log2(4/3) bits
+    assert bits_of([0.75, 0.25], frequency=1.5) == bits_of([0.75, 0.25], 1, frequency=0.5) == 0
+    assert bits_of([1.0, 0.0], frequency=1.5) == pytest.approx(np.log2(4 / 3))
+    assert bits_of([0.0, 1.0], 1, frequency=0.5) == 2
 
 
 @given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=6), st.data())
-def test_memory_is_the_information_of_the_normalised_outputs(outputs, data):
-    right = data.draw(st.integers(0, len(outputs) - 1))
+def test_memory_is_the_information_of_the_normalised_outputs_beyond_the_base_rate(outputs, data):
+    right, p = data.draw(st.integers(0, len(outputs) - 1)), data.draw(st.floats(0.01, 1))
     q = outputs[right] / sum(outputs)
-    told = predictions.memory_bits(np.array([[outputs]]), np.array([right]))[0, 0]
-    assert told == pytest.approx(np.log2(len(outputs)) + np.log2(q), abs=1e-9)
-    assert told <= np.log2(len(outputs)) + 1e-12
+    found = bits_of(outputs, right, p * len(outputs))
+    assert found == pytest.approx(np.log2(q) - np.log2(p), abs=1e-9)
+    assert found <= -np.log2(p) + 1e-12
+
+
+def by_hand(problem, table) -> dict[tuple[int, int], tuple[set, float]]:
+    """The evaluation's steps (sequence, step) that need memory: the symbols that may follow, and the frequency of the
+    one that does, counted over all scored steps with the same input."""
+    seen = [
+        (tuple(table.eval_x[row, t]), problem.alphabet[table.eval_y[row, t]], tuple(table.eval_position[row, t]))
+        for row, t in np.argwhere(table.eval_mask)
+    ]
+    found = {}
+    for shown, target, position in seen:
+        same = [other for other_shown, other, _ in seen if other_shown == shown]
+        if len(set(same)) > 1:
+            found[position] = (set(same), same.count(target) / len(same))
+    return found
+
+
+PROBLEMS = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=6), min_size=1, max_size=5).map(
+    lambda sequences: make_problem(ProblemSettings(sequences=[*sequences, [0, 1]]))
+)
+
+
+@given(PROBLEMS, st.integers(1, 3), st.sampled_from(["all", "last"]))
+@settings(max_examples=40)
+def test_memory_is_needed_where_the_input_does_not_determine_the_next_symbol(problem, history, scored):
+    problem = dataclasses.replace(problem, last_only=scored == "last")
+    table = make_table(problem, EncodingSettings(history=history), TrainingSettings(), False)
+    expected = by_hand(problem, table)
+    needed = np.argwhere(table.eval_group >= 0).tolist()
+    assert {tuple(table.eval_position[row, t]) for row, t in needed} == set(expected)
+    for row, t in needed:
+        symbols, frequency = expected[tuple(table.eval_position[row, t])]
+        among = table.candidates[table.eval_group[row, t]]
+        assert [problem.alphabet[index] for index in among if index >= 0] == sorted(symbols)
+        assert table.eval_frequency[row, t] == np.float32(frequency * len(symbols)) or table.eval_frequency[
+            row, t
+        ] == pytest.approx(frequency * len(symbols), rel=1e-6)
+    entropy = -np.mean([np.log2(frequency) for _, frequency in expected.values()]) if expected else None
+    assert results.whole_memory(table) == (None if entropy is None else pytest.approx(entropy, abs=1e-6))
+
+
+@given(PROBLEMS, st.integers(1, 3), st.integers(0, 2**31 - 1))
+@settings(max_examples=40)
+def test_what_has_no_memory_is_never_measured_to_have_any(problem, history, seed):
+    """Outputs of any size that follow from the input alone; the best of them, the frequencies, have exactly none."""
+    table = make_table(problem, EncodingSettings(history=history), TrainingSettings(), False)
+    draw, shown = np.random.default_rng(seed), {}
+    outputs = np.array([
+        [shown.setdefault(tuple(x), 10.0 ** draw.uniform(-6, 0, (8, table.symbols))) for x in row]
+        for row in table.eval_x
+    ]).transpose(2, 0, 1, 3)  # fmt: skip
+    counts = {x: np.full(table.symbols, 1e-12) for x in shown}
+    for row, t in np.argwhere(table.eval_mask):
+        counts[tuple(table.eval_x[row, t])][table.eval_y[row, t]] += 1
+    outputs[0] = [[counts[tuple(x)] / counts[tuple(x)].sum() for x in row] for row in table.eval_x]
+    steps = ((t, outputs[:, :, t]) for t in range(outputs.shape[2]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions, "_outputs", lambda *_: steps)
+        said = predictions.answers(
+            ModelSettings(), {"output/bias": np.zeros((8, 1))}, table, np.ones(outputs.shape[2], bool)
+        )
+    memory, (signal, _) = said.memory(table), said.signal_and_bias(table)
+    if results.whole_memory(table) is None:
+        assert np.isnan(memory).all() and np.isnan(signal).all()
+        return
+    assert (memory <= 1e-7).all() and (signal <= 1e-6).all()
+    assert memory[0] == pytest.approx(0, abs=1e-6)  # frequencies are kept in single precision
+
+
+@pytest.mark.parametrize(
+    ("problem", "whole"),
+    [  # after a 0, nine 0 and one key in each of two sequences; after 1, 2 three times of four, after 2, 0 twice of three
+        ({"generate": {"lag": 10, "middle": "fixed"}}, -0.9 * np.log2(0.9) - 0.1 * np.log2(0.05)),
+        ({"sequences": [[0, 1, 2, 0], [0, 1, 3, 0], [0, 1, 2, 0], [0, 1, 2, 1]]}, 6 / 7),
+    ],
+)
+def test_a_trained_network_without_memory_remembers_nothing_on_an_unbalanced_problem(problem, whole):
+    outcome = outcome_of(
+        problem=problem, model={"cell": "mlp", "output": "softmax"},
+        training={"trials": 4, "epochs": 400, "learning_rate": 0.01},
+    )  # fmt: skip
+    assert outcome.metrics["memory_whole"] == pytest.approx(whole, abs=1e-6)
+    assert -0.05 < outcome.metrics["memory_median"]
+    assert (outcome.trials["memory"] <= 0).all()
 
 
 def test_signal_exceeds_bias_exactly_where_all_steps_that_need_memory_are_right():

@@ -11,7 +11,7 @@ from altair.utils import schemapi
 
 from memory_trials.report import drawing, figures, palette, study_figures, style
 from memory_trials.studies.design import AnswerRule
-from memory_trials.tasks.problems import Problem, conflicts
+from memory_trials.tasks.problems import Problem
 from tests import outcomes
 from tests.conftest import ROOT
 from tests.studies.test_answers import rows_of
@@ -84,14 +84,6 @@ def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
     assert (
         " ".join(charts["confusion"]["title"]["text"]) == "After 2, where 3 or 4 may follow, 4 of 6 answers are right"
     )
-
-
-def test_memory_is_needed_where_the_present_symbol_does_not_tell_the_next():
-    assert conflicts(PROBLEM) == {(0, 3), (1, 3)}  # after 2
-    assert conflicts(Problem((0, 1, 2), ((0, 1, 2),), ((0, 1, 2),), False)) == set()
-    repeated = ((0, 0, 1),)  # after 0 comes 0 and then 1
-    assert conflicts(Problem((0, 1), repeated, repeated, False)) == {(0, 0), (0, 1)}
-    assert conflicts(Problem((0, 1), repeated, repeated, True)) == set()  # only the last step counts
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
