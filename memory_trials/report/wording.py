@@ -70,10 +70,11 @@ Rates are with their Wilson interval. p compares an arm with the first one on th
 adjusted by Holm for the number of arms); an answer calls arms different where p is below 1 minus the confidence.
 *Epochs to learn* is the Kaplan-Meier median; *forgot* counts trials that had learned at some check, but not in the end.
 
-**How much.** A trial can be right by a hair, so *memory* tells how much it remembers. Where several symbols may
-follow, the outputs of these candidates, divided by their sum, are read as probabilities; memory is the logarithm (base
-2) of the right one's, relative to guessing: 0 bits is guessing, 1 bit all there is to remember of two sequences, and
-negative is worse than guessing. It is the median over trials, with its interval. *Lead 0.1* is the share of trials that
+**How much.** A trial can be right by a hair, so *memory* tells how much it remembers. Where the same input is followed
+by several symbols, the outputs of these candidates, divided by their sum, are read as probabilities. Memory is the
+logarithm (base 2) of the right one's, relative to how often it follows that input: 0 bits is the best guess without
+memory, 1 bit is all there is to remember of two equally frequent sequences, and negative is worse than that guess.
+It is the median over trials, with its interval. *Lead 0.1* is the share of trials that
 learned with every right output ahead of all wrong ones by at least 0.1. *Afresh* and *stateful*: how many learned by
 the other way of evaluating, where there are two: from a state of zero, or with training's resets and batches.
 """
