@@ -15,6 +15,7 @@ from memory_trials.errors import UserError, exit_on_user_error
 
 gc.set_threshold(100_000)  # a tenth of what imports take is Python's search for cycles in what they leave
 TUTORIAL = Path("data/tutorial")
+EXPERIMENTS = "experiments"  # a DVC project of its own
 
 
 class InOrder(click.Group):
@@ -50,8 +51,7 @@ def repro() -> None:
     from memory_trials.settings import load_settings
 
     load_settings()
-    # stage by stage, in the order of dvc.yaml: to find the order itself, DVC reads all studies and rows, for a second
-    dvc("repro", "--single-item")
+    dvc("repro")
     _print_answer(TUTORIAL, whole=False)
 
 
@@ -69,8 +69,8 @@ def studies(check: bool) -> None:
     for name in design.load_studies()[1]:
         print(design.described(name), flush=True)
     if not check:
-        dvc("repro", "studies/dvc.yaml")
-        print("every answer: RESULTS.md")
+        dvc("--cd", EXPERIMENTS, "repro", "results")
+        print(f"every answer: RESULTS.md; pictures: {EXPERIMENTS}/pictures/")
 
 
 @commands.command()
@@ -84,9 +84,9 @@ def study(name: str) -> None:
     from memory_trials.studies import design
 
     print(design.described(name), flush=True)
-    stages = [f"studies/{stage}/dvc.yaml:{stage}@{name}" for stage in ("generate_data", "encode", "train", "evaluate")]
-    # one by one, since RESULTS.md depends on all studies, which shall not run
-    dvc("repro", "--single-item", *stages, "studies/dvc.yaml")
+    # one by one, since RESULTS.md depends on all studies, which are not to run
+    dvc("--cd", EXPERIMENTS, "repro", "--single-item", "resolve", f"train@{name}", f"evaluate@{name}", "results")
+    print(f"the answer: RESULTS.md#{name}; the picture: {EXPERIMENTS}/pictures/{name}.png")
 
 
 @commands.command()
@@ -96,7 +96,7 @@ def paper(row: str) -> None:
 
     PAPER.md sets them beside the paper's own numbers.
 
-    ROW: as paper/params.yaml names it; all of them take a night.
+    ROW: as experiments/paper.yaml names it; all of them take a night.
 
     \b
     memory-trials paper adding_100
@@ -108,12 +108,12 @@ def paper(row: str) -> None:
     for name in [row] if row else rows.rows:
         row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
     if row:
-        # one by one, since PAPER.md depends on all rows, which shall not run
-        stages = [f"paper/{stage}/dvc.yaml:{stage}@{row}" for stage in ("train", "evaluate")]
-        dvc("repro", "--single-item", *stages, "paper/dvc.yaml")
+        # one by one, since PAPER.md depends on all rows, which are not to run
+        stages = ("resolve", f"train_row@{row}", f"evaluate_row@{row}", "paper")
+        dvc("--cd", EXPERIMENTS, "repro", "--single-item", *stages)
     else:
-        dvc("repro", "paper/dvc.yaml")
-    print("every row: PAPER.md")
+        dvc("--cd", EXPERIMENTS, "repro", "paper")
+    print(f"every row: PAPER.md; the picture: {EXPERIMENTS}/pictures/paper.png")
 
 
 @commands.command()
@@ -126,7 +126,7 @@ def answer(folder: Path, short: bool) -> None:
 
     \b
     memory-trials answer
-    memory-trials answer --short data/studies/cells/arms/cell=gru
+    memory-trials answer --short experiments/data/studies/cells/arms/cell=gru
     """
     _print_answer(folder, whole=not short)
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+NO_RESULT_DEPENDS_ON_THIS = "where there is an error, there is no result"
+
 
 class UserError(Exception):
     """Something the user gave cannot be used; the message is the one sentence that says what and why."""

@@ -22,6 +22,8 @@ import numpy as np
 
 from memory_trials.errors import UserError
 
+NO_RESULT_DEPENDS_ON_THIS = "it writes and reads what it is given, in formats that carry checksums"
+
 
 def repository() -> Path:
     """Where what outlasts a run belongs: this folder, or of DVC's temporary copies (`dvc exp run --temp`, the queue)
@@ -30,7 +32,8 @@ def repository() -> Path:
     folders = here.parts
     for index in range(len(folders) - 2):
         if folders[index : index + 3] == (".dvc", "tmp", "exps"):
-            return Path(*folders[:index])
+            project = Path(*folders[:index])  # which is the repository, or the folder of a DVC project in it
+            return next((folder for folder in (project, *project.parents) if (folder / ".git").exists()), project)
     return here
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+NO_RESULT_DEPENDS_ON_THIS = "it shows how far work is"
+
 Item = TypeVar("Item")
 SECONDS = 5.0  # between two lines
 

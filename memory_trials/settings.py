@@ -14,6 +14,8 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from memory_trials.errors import UserError, brief
 
+NO_RESULT_DEPENDS_ON_THIS = "it checks values; on these, and on the defaults, stages depend by studies/dependencies.py"
+
 Symbol = int | float | str
 SomeSection = TypeVar("SomeSection", bound="Section")
 DEEPEST, MOST_VALUES = 50, 1_000_000  # of a parameter file
@@ -354,6 +356,16 @@ class Settings(Section):
                 f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence"
             )
         return self
+
+
+def defaults(section: type[Section] = Settings) -> dict[str, Any]:
+    """Return the defaults of a section's fields, those of the sections in it by their names."""
+    return {
+        name: defaults(inner)
+        if (inner := _section(field.annotation))
+        else repr(field.get_default(call_default_factory=True))
+        for name, field in section.model_fields.items()
+    }
 
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:

@@ -290,7 +290,7 @@ BLOCK = {"question": "q", "source": "s", "grid": {"model.units": [2, 3]}}
 
 @st.composite
 def _studies(draw) -> bytes:
-    """studies/params.yaml with one study, which is called mine."""
+    """experiments/studies.yaml with one study, which is called mine."""
     key = st.sampled_from(["question", "set", "grid", "arms", "search", "answer", "source"]) | st.text(max_size=9)
     dotted = st.sampled_from(["model.units", "training.epochs, model.units", "problem.file", "model", "", ".", "x.y.z"])
     grids = st.dictionaries(dotted | st.text(max_size=5), _values, max_size=3)
@@ -334,7 +334,7 @@ def meet_malformed(folder: Path, kind: str, wanted: int, number: int, examples: 
     refused: set[bytes] = set()
     some: list[bytes] = []
     with here(folder):
-        for name in ("data/problems", "data/tutorial", "studies", "data/studies/mine"):
+        for name in ("data/problems", "data/tutorial", "experiments/data/studies/mine"):
             Path(name).mkdir(parents=True, exist_ok=True)
         for name in ("sequences.json", "table.npz", "trained.npz", "metrics.json"):
             Path("data/tutorial", name).write_text("an earlier result")
@@ -377,8 +377,8 @@ def meet_malformed(folder: Path, kind: str, wanted: int, number: int, examples: 
                 Path("data/problems", Path(name).name).unlink()
 
         def studies(content: bytes) -> None:
-            Path("studies/params.yaml").write_bytes(content)
-            attempt(content, ("studies/params.yaml", "data/problems"), ("mine",))
+            Path("experiments/studies.yaml").write_bytes(content)
+            attempt(content, ("experiments/studies.yaml", "data/problems"), ("mine",))
 
         meet, strategy = {
             "parameters": (parameters, PARAMETERS),

@@ -14,119 +14,15 @@ import pytest
 import yaml
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
+from memory_trials import meaning
 from tests.conftest import ROOT, change_params, run
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-STUDY_STAGES = {
-    name: stage
-    for path in (ROOT / "studies").rglob("dvc.yaml")
-    for name, stage in yaml.safe_load(path.read_text())["stages"].items()
-}
-
-
-def imported(path: Path) -> set[str]:
-    """The project's files that a file imports, directly or through others."""
-    found, waiting = set(), [path]
-    while waiting:
-        current = waiting.pop()
-        name = current.relative_to(ROOT).as_posix()
-        if name in found or not current.read_text().strip():
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse(current.read_text())):
-            modules = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            for module in modules:
-                for candidate in (
-                    ROOT / f"{module.replace('.', '/')}.py",
-                    ROOT / module.replace(".", "/") / "__init__.py",
-                ):
-                    if candidate.is_file():
-                        waiting.append(candidate)
-    for module, beside in (("engines/native.py", "engines/native.c"), ("report/drawing.py", "report/fonts")):
-        if f"memory_trials/{module}" in found:
-            found.add(f"memory_trials/{beside}")
-    # a package's first lines run with any of its modules, but the library's can change no result
-    return {name for name in found if name.startswith("stages/") or not name.endswith("/__init__.py")}
-
-
 def test_the_first_lines_of_a_room_are_nothing_but_words():
     for path in (ROOT / "memory_trials").glob("*/__init__.py"):
         assert [type(statement) for statement in ast.parse(path.read_text()).body] == [ast.Expr], path
-
-
-# Code that a stage runs, and that can change no byte of what it leaves: it finds and keeps files, checks settings, tells
-# mistakes and progress, warns where MLflow is away, divides work. Trained bits are guarded by tests/integrity/test_digests.py, files by their formats.
-CHANGES_NO_BYTES = {
-    "memory_trials/errors.py", "memory_trials/files.py", "memory_trials/progress.py", "memory_trials/settings.py",
-    "memory_trials/studies/design.py", "memory_trials/studies/rows.py", "memory_trials/training/cache.py", "memory_trials/training/cluster.py",
-    "memory_trials/tracking/tracker.py", "memory_trials/training/job.py", "memory_trials/training/trained.py",
-    "memory_trials/training/trainer.py", "stages/__init__.py",
-}  # fmt: skip
-# In words, or not used there: a table of updates is an artifact; the pipeline searches for no arms, and prints its report.
-NOT_FOR = {
-    "generate_data": {"memory_trials/tasks/encoding.py"},
-    "train": {
-        "memory_trials/tasks/encoding.py", "memory_trials/tasks/problems.py", "memory_trials/evaluation/statistics.py",
-        "memory_trials/studies/tuning.py",
-    },
-    "evaluate": {
-        "memory_trials/report/wording.py", "memory_trials/report/study_figures.py", "memory_trials/studies/paper.py",
-    },
-    "results": {"memory_trials/*"},
-}  # fmt: skip
-
-
-def watched(stage: dict) -> set[str]:
-    """The project's files that a stage depends on, those in a folder one by one."""
-    deps = [dep for dep in stage.get("do", stage)["deps"] if dep.startswith(("memory_trials", "stages"))]
-    return {
-        path.relative_to(ROOT).as_posix()
-        for dep in deps
-        for path in ([ROOT / dep] if (ROOT / dep).is_file() else (ROOT / dep).rglob("*"))
-        if path.suffix in (".py", ".c") and path.name != "__init__.py"
-    }
-
-
-def test_stages_stand_in_the_order_in_which_they_run():
-    """`memory-trials repro` runs them so."""
-    made: set[str] = set()
-    for stage in STAGES.values():
-        assert {dep for dep in stage["deps"] if dep.startswith("data/tutorial/")} <= made
-        made |= {name for out in stage["outs"] for name in out}
-
-
-@pytest.mark.parametrize("stage", STUDY_STAGES)
-def test_a_stage_depends_on_the_code_that_can_change_its_bytes(stage):
-    run = imported(ROOT / "stages" / f"{stage}.py") - CHANGES_NO_BYTES
-    run = {name for name in run if not name.endswith("__init__.py") and "/fonts" not in name}
-    for stages in (STAGES, STUDY_STAGES):
-        if stage in stages and stage != "results":  # which only words a page
-            missing = run - watched(stages[stage]) - NOT_FOR.get(stage, set())
-            assert not missing
-    assert "memory_trials/report/fonts" in STAGES["evaluate"]["deps"]
-
-
-def test_a_changed_sentence_colour_or_docstring_makes_no_training_stale():
-    for stages in (STAGES, STUDY_STAGES):
-        files = watched(stages["train"])
-        for name in (
-            "errors.py",
-            "settings.py",
-            "files.py",
-            "report/style.py",
-            "studies/answers.py",
-            "tracking/store.py",
-        ):
-            assert f"memory_trials/{name}" not in files
-        rooms = {name.split("/")[1] for name in files if name.startswith("memory_trials")}
-        assert rooms <= {"engines", "models", "tasks", "training", "evaluation", "studies"}
-        assert not {"memory_trials/tasks/encoding.py", "memory_trials/tasks/problems.py"} & files
 
 
 @pytest.mark.parametrize("module", ["stages.generate_data", "memory_trials.tracking.tracker", "memory_trials.settings"])
@@ -146,11 +42,11 @@ def test_a_mistake_in_the_code_keeps_its_traceback():
 
 def test_stages_that_need_no_tensorflow_do_not_import_it():
     for stage in ("generate_data", "encode"):
-        assert "memory_trials/models/backend.py" not in imported(ROOT / "stages" / f"{stage}.py")
+        assert "memory_trials/models/backend.py" not in meaning.digests([f"stages.{stage}"])
 
 
 def test_what_never_changes_a_result_never_invalidates_one():
-    watched = {name.split(".")[0] for stage in STAGES.values() for name in stage["params"]}
+    watched = {name.split(".")[0] for stage in STAGES.values() for name in stage.get("params", ())}
     assert watched == {"problem", "encoding", "model", "training", "evaluation"}
 
 
@@ -258,7 +154,7 @@ def test_a_change_in_a_cell_of_the_users_is_noticed(reproduced):
     path = reproduced / "my_cells/leaky.py"
     before = path.read_text()
     path.write_text(before + "\n")
-    status = json.loads(run(reproduced, "dvc", "status", "dvc.yaml", "--json"))
+    status = json.loads(run(reproduced, "dvc", "status", "--json"))
     path.write_text(before)
     assert set(status) == {"train", "evaluate"} and "my_cells" in json.dumps(status)
 
@@ -345,10 +241,10 @@ def test_another_clone_pulls_everything_and_publishes_it_without_training(reprod
     run(reproduced, "dvc", "remote", "add", "--default", "team", str(tmp_path / "remote"))
     run(reproduced, "git", "add", "-A")
     run(reproduced, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a remote")
-    run(reproduced, "dvc", "push", "dvc.yaml")
+    run(reproduced, "dvc", "push")
     clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", str(reproduced), str(clone))
-    run(clone, "dvc", "pull", "dvc.yaml")
+    run(clone, "dvc", "pull")
     outs = [out["path"] for stage in yaml.safe_load((clone / "dvc.lock").read_text())["stages"].values()
             for out in stage["outs"]]  # fmt: skip
     assert len(outs) > 12 and all((clone / out).read_bytes() == (reproduced / out).read_bytes() for out in outs)
@@ -373,4 +269,4 @@ def test_a_users_own_words(reproduced):
     # a change in the file is noticed
     (reproduced / "data/problems/words.csv").write_text("anna,lives,here,anna\nbert,lives,here,bert\n")
     assert "2 sequences of 4 symbols" in run(reproduced, "dvc", "repro", "generate_data")
-    assert {"encode", "evaluate"} <= set(json.loads(run(reproduced, "dvc", "status", "dvc.yaml", "--json")))
+    assert {"encode", "evaluate"} <= set(json.loads(run(reproduced, "dvc", "status", "--json")))

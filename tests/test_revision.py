@@ -16,13 +16,13 @@ def test_what_the_pipeline_writes_is_no_change(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert revision() is None
     git("init")
-    for name in ("data/tutorial", "data/problems", "studies/train"):
+    for name in ("data/tutorial", "data/problems", "experiments/data"):
         Path(name).mkdir(parents=True)
-    for name in ("dvc.lock", "studies/train/dvc.lock", "params.yaml", "data/tutorial/metrics.json"):
+    for name in ("dvc.lock", "experiments/dvc.lock", "params.yaml", "data/tutorial/metrics.json"):
         Path(name).write_text("a")
         git("add", name)
     git("commit", "-m", "x")
-    for name in ("dvc.lock", "studies/train/dvc.lock", "data/tutorial/metrics.json"):
+    for name in ("dvc.lock", "experiments/dvc.lock", "data/tutorial/metrics.json"):
         Path(name).write_text("b")
     assert revision() == (git("rev-parse", "HEAD").strip(), False)
     Path("data/problems/mine.csv").write_text("a,b")  # a user's sequences are no output

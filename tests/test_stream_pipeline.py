@@ -43,7 +43,7 @@ def test_trials_that_learn_from_streams_go_through_the_pipeline(repository):
 
 
 def test_a_row_of_the_paper_is_measured_and_told(repository):
-    path = repository / "paper/params.yaml"
+    path = repository / "experiments/paper.yaml"
     row = """  tiny:
     experiment: 2a
     label: a row of one's own
@@ -54,10 +54,10 @@ def test_a_row_of_the_paper_is_measured_and_told(repository):
     path.write_text(path.read_text() + row)
     said = run(repository, "python", "-m", "memory_trials", "paper", "tiny")
     assert "its 6 trials, experiment 'memory-trials-paper'" in said
-    measured = json.loads((repository / "data/paper/measured/tiny.json").read_text())
+    measured = json.loads((repository / "experiments/data/paper/measured/tiny.json").read_text())
     learned = sum(until > 0 for until in measured["until"]["success"])
     assert len(measured["until"]["success"]) == 6
     assert f"| a row of one's own |  |  |  | {learned} of 6 (" in (repository / "PAPER.md").read_text()
-    assert (repository / "docs/paper.png").read_bytes().startswith(b"\x89PNG")
+    assert (repository / "experiments/pictures/paper.png").read_bytes().startswith(b"\x89PNG")
     refused = run(repository, "python", "-m", "memory_trials", "paper", "tyni", fails=True)
-    assert "paper/params.yaml has no row 'tyni'" in refused
+    assert "experiments/paper.yaml has no row 'tyni'" in refused

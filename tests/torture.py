@@ -245,7 +245,7 @@ def part_malformed(place: Path, seed: int, count: int = 1000) -> list[Row]:
     rows, some = [], []
     for kind, words in (
         ("parameters", "params.yaml"),
-        ("studies", "studies/params.yaml"),
+        ("studies", "experiments/studies.yaml"),
         ("sequences", "a sequence file"),
     ):
         folder = place / kind

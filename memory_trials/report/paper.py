@@ -6,14 +6,14 @@ import altair as alt
 
 from memory_trials.report.style import inline, titled
 from memory_trials.studies import paper
-from memory_trials.studies.rows import EXPERIMENTS, Published, Row
+from memory_trials.studies.rows import HEADINGS, Published, Row
 
 HEAD = """# The paper, measured anew
 
 Hochreiter & Schmidhuber (1997), "Long Short-Term Memory", *Neural Computation* 9(8), is what the tutorial simplifies.
 This page sets every row of its six experiments that is measured here beside the paper's figure. `make paper` makes it
-from [paper/params.yaml](paper/params.yaml), and `make paper ROW=...` one row; [docs/paper.md](docs/paper.md) tells of
-the tasks, the cell, and every choice that the paper leaves open.
+from [experiments/paper.yaml](experiments/paper.yaml), and `make paper ROW=...` one row. [docs/paper.md](docs/paper.md)
+describes the tasks, the cell, and every choice that the paper leaves open.
 
 *Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; the others had as many sequences as
 the last column says. *After:* training sequences until then; the mean over those that learned, as the paper has it,
@@ -36,7 +36,7 @@ ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not
 def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
     """PAPER.md. found: what was measured of the rows that were run, by name."""
     told = verdicts(rows, found)
-    lines = [HEAD, _summary(rows, told), "![The paper's means and ours](docs/paper.png)", ""]
+    lines = [HEAD, _summary(rows, told), "![The paper's means and ours](experiments/pictures/paper.png)", ""]
     for title, (head, *body) in tables(rows, found, told).items():
         lines += [f"## {title}", ""]
         lines += [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * 7, "---", "---:"], *body)]
@@ -86,12 +86,12 @@ def _summary(rows: dict[str, Row], verdicts: dict[str, str]) -> str:
 
 def tables(rows: dict[str, Row], found: dict[str, dict], verdicts: dict[str, str]) -> dict[str, list[list[str]]]:
     """Each experiment's rows as a table of words under its title, the head first."""
-    return {title: _table(of_it, found, verdicts) for title in EXPERIMENTS.values() if (of_it := _of(title, rows))}
+    return {title: _table(of_it, found, verdicts) for title in HEADINGS.values() if (of_it := _of(title, rows))}
 
 
 def _of(title: str, rows: dict[str, Row]) -> dict[str, Row]:
     """An experiment's rows: the paper's first, then what stands beside them."""
-    of_it = [(name, row) for name, row in rows.items() if EXPERIMENTS[row.experiment] == title]
+    of_it = [(name, row) for name, row in rows.items() if HEADINGS[row.experiment] == title]
     return dict(sorted(of_it, key=lambda named: list(KINDS).index(named[1].kind)))
 
 

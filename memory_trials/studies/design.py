@@ -1,6 +1,6 @@
 """Studies: questions, and the arms that answer them, as data.
 
-    python -m memory_trials studies --check         (checks studies/params.yaml, and lists the studies)
+    python -m memory_trials studies --check         (checks experiments/studies.yaml, and lists the studies)
 
 An arm is one full setting, run for many seeds. The pipeline of params.yaml has one; a study has many.
 """
@@ -22,11 +22,14 @@ from memory_trials.errors import UserError, brief
 from memory_trials.settings import Section, Settings, load_settings, read_yaml, validated
 from memory_trials.tasks import encoding, problems
 
-FILE = Path("studies/params.yaml")
-FOLDER = Path("data/studies")
+NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"
+
+EXPERIMENTS = Path("experiments")  # a DVC project of its own
+FILE = EXPERIMENTS / "studies.yaml"
+FOLDER = EXPERIMENTS / "data/studies"
 SUMMARIES = FOLDER / "summaries"  # each study's answer and numbers, in git
 DIGESTS = FOLDER / "digests"  # and its trials' digests
-PICTURES = Path("docs/studies")
+PICTURES = EXPERIMENTS / "pictures"
 PIPELINE_FOLDER = Path("data/tutorial")
 PIPELINE_DIGESTS = PIPELINE_FOLDER / "digests.json"
 ARMS = "arms.json"  # what a search has found
@@ -132,7 +135,7 @@ class Search(Section):
 
 
 class Study(Section):
-    """A block of studies/params.yaml."""
+    """A block of experiments/studies.yaml."""
 
     question: Annotated[str, Field(min_length=1)]
     source: Annotated[str, Field(min_length=1)]

@@ -1,6 +1,7 @@
 """The paper's rows: what Hochreiter & Schmidhuber (1997) report, and the arms that measure it anew, as data.
 
-A row of paper/params.yaml is one arm with artifacts of its own in data/paper/, and what the paper says of it.
+A row of experiments/paper.yaml is one arm with artifacts of its own in experiments/data/paper/, and what the paper says
+of it.
 """
 
 import difflib
@@ -13,14 +14,16 @@ from pydantic import Field
 
 from memory_trials.errors import UserError, brief
 from memory_trials.settings import Section, Settings, read_yaml, validated
-from memory_trials.studies.design import Arm, changed, pipeline_files
+from memory_trials.studies.design import EXPERIMENTS, Arm, changed, pipeline_files
 
-FILE = Path("paper/params.yaml")
-FOLDER = Path("data/paper")
+NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"
+
+FILE = EXPERIMENTS / "paper.yaml"
+FOLDER = EXPERIMENTS / "data/paper"
 PREFIX = "paper-"  # begins the name of a row's arm where studies have theirs, which hold no dash
 CLOSE = 5  # rows that are named where there is none of a name
 ARGUMENT = "paper/"  # begins a stage's argument that names a row
-EXPERIMENTS = {
+HEADINGS = {
     "1": "Experiment 1: embedded Reber grammar",
     "2a": "Experiment 2a: noise-free sequences with long time lags",
     "2b": "Experiment 2b: no local regularities",
@@ -49,7 +52,7 @@ class Published(Section):
 
 
 class Row(Section):
-    """A block of paper/params.yaml. like: the base that it starts from, before its own `set`.
+    """A block of experiments/paper.yaml. like: the base that it starts from, before its own `set`.
 
     kind: a row of the paper's tables; another reading of what the paper leaves open, or a rival on the same task (`of`
     names the row that it stands beside); guess, random weights; or a question of our own.
@@ -70,17 +73,18 @@ class Rows(Section):
     rows: dict[str, Row]
 
 
-def load_rows() -> Rows:
-    """paper/params.yaml; `UserError` for the first mistake."""
-    content = validated(Rows, read_yaml(FILE), str(FILE))
+def load_rows(path: Path | None = None) -> Rows:
+    """experiments/paper.yaml; `UserError` for the first mistake."""
+    path = path or FILE
+    content = validated(Rows, read_yaml(path), str(path))
     for name, row in content.rows.items():
         if not re.fullmatch(r"[a-z0-9_]{1,60}", name):
             raise UserError(f"{FILE}: the row {brief(name)}: a name is made of at most 60 small letters, digits and _")
         if row.like not in content.bases:
             raise UserError(f"{FILE}: rows.{name}.like is {brief(row.like)}: allowed are {', '.join(content.bases)}")
-        if row.experiment not in EXPERIMENTS:
+        if row.experiment not in HEADINGS:
             raise UserError(
-                f"{FILE}: rows.{name}.experiment is {brief(row.experiment)}: allowed are {', '.join(EXPERIMENTS)}"
+                f"{FILE}: rows.{name}.experiment is {brief(row.experiment)}: allowed are {', '.join(HEADINGS)}"
             )
         if row.of not in content.rows and (row.of is not None or row.kind == "reading"):
             raise UserError(f"{FILE}: rows.{name}.of is {brief(row.of)}, which is no row")

@@ -18,6 +18,8 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
 
+NO_RESULT_DEPENDS_ON_THIS = "it warns where MLflow is away"
+
 SECONDS = 3  # in which something must answer before training
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 LATER = "the results are kept: publish them later with make track"

@@ -7,7 +7,6 @@ damaged or gone is as one that never was, and a folder that cannot be written to
 training fail.
 """
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -15,7 +14,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,9 +22,11 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from memory_trials import files
+from memory_trials import files, meaning
 from memory_trials.errors import UserError
 from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS
+
+NO_RESULT_DEPENDS_ON_THIS = "it keeps what was trained, under a key of all that it depends on"
 
 FOLDER = ".shards"
 SECONDS = 20.0  # what is not on disk yet is written at most so often, so a kill costs little more than this
@@ -34,69 +34,23 @@ TOGETHER = 1000  # trials that share a file, about
 TRIALS, CHECKPOINT = "trials", "checkpoint"
 LOCK = ".lock"
 BLOCK = 4096  # bytes: a file takes whole blocks of a disk
-# What can change a trial's bits, by engine; tests/integrity/test_digests.py guards what is left out: another code, or
-# another version of these libraries, trains other bits.
-CODE = {
-    "native": (
-        "engines/compiler.py", "engines/elementary.h", "engines/native.c", "engines/native.py", "models/elementary.py",
-        "models/flat.py", "models/initializers.py", "training/batches.py",
-    ),
+# Where the code begins that can change a trial's bits, by engine, and what is left out: a table is in the key itself.
+ROOTS = {
+    "native": ("memory_trials.engines.native", "memory_trials.models.initializers", "memory_trials.training.batches"),
     "xla": (
-        "engines/optimizers.py", "engines/xla.py", "models/backend.py", "models/cells.py", "models/elementary.py",
-        "models/flat.py", "models/initializers.py", "training/batches.py",
+        "memory_trials.engines.xla", "memory_trials.models.cells", "memory_trials.models.initializers",
+        "memory_trials.training.batches",
     ),
-    "streaming": (
-        "engines/compiler.py", "engines/streaming.py", "models/elementary.py", "models/flat.py",
-        "models/initializers.py",
-        "models/published.py", "tasks/draws.py", "tasks/grammar.py", "tasks/streams.py", "training/streaming.py",
-    ),
+    "streaming": ("memory_trials.training.streaming",),
 }  # fmt: skip
+IN_THE_KEY = ("memory_trials.tasks.encoding",)
 VERSIONS = {"native": ("numpy",), "streaming": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
 
 TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
 
 
 def _read_code() -> dict[str, bytes]:
-    folder = Path(__file__).parents[1]
-    read = lambda name: hashlib.sha256(meaning((folder / name).read_text(encoding="utf-8"), name)).digest()
-    digest = functools.cache(read)  # engines share files
-    return {engine: b"".join(map(digest, names)) for engine, names in CODE.items()}
-
-
-def meaning(source: str, name: str) -> bytes:
-    """Python or C without its words: comments, docstrings, layout and annotations train no other bits."""
-    if not name.endswith(".py"):
-        return " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL).split()).encode()
-    return ast.dump(_WithoutWords().visit(ast.parse(source))).encode()
-
-
-class _WithoutWords(ast.NodeTransformer):
-    """Takes docstrings, annotations and what is imported for them out of Python."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = node.body[ast.get_docstring(node, clean=False) is not None :]
-        if isinstance(node, ast.FunctionDef):
-            node.returns = None
-        if isinstance(node, ast.ClassDef):  # what is annotated there is a field, by its name and default
-            node.body = [
-                # no Python that could run: it is dumped, and nothing else
-                ast.Tuple([line.target, line.value]) if isinstance(line, ast.AnnAssign) else line  # type: ignore
-                for line in node.body
-            ]
-        return super().generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        return ast.arg(node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
-        return ast.Assign([node.target], node.value) if node.value else None
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
-        return None if node.module in ("__future__", "typing", "jaxtyping") else node
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+    return {engine: json.dumps(meaning.digests(roots, IN_THE_KEY)).encode() for engine, roots in ROOTS.items()}
 
 
 _CODE = _read_code()  # at once: what is edited while this process runs is not what it runs

@@ -41,6 +41,7 @@ from memory_trials.training.batches import Progress
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.job import TrainingJob, make_program
 
+NO_RESULT_DEPENDS_ON_THIS = "it divides work, and no trial depends on its shard or machine"
 ROOT = Path(__file__).resolve().parents[2]
 SENT = [name for name in ("memory_trials", "my_cells") if (ROOT / name).is_dir()]  # workers run the code that is here
 LOSSES = 5  # of a shard one after another, without a checkpoint between them

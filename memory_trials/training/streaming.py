@@ -23,13 +23,14 @@ from memory_trials.settings import ComputeSettings, ModelSettings, StreamSetting
 from memory_trials.tasks import streams
 from memory_trials.tasks.streams import Criterion
 from memory_trials.training import cache
-from memory_trials.training.batches import Progress
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.trained import Trained
 from memory_trials.training.trainer import all_trials, at_once, side_by_side
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64
+
+    from memory_trials.training.batches import Progress
 
 NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
 SHARD = 16  # trials: two vectors of the engine

@@ -23,6 +23,8 @@ from memory_trials.training.cache import TrialBatch
 from memory_trials.training.job import TrainingJob, engine_of, first_call, key, make_program, size_for
 from memory_trials.training.trained import FOUND, Trained
 
+NO_RESULT_DEPENDS_ON_THIS = "it divides work, and no trial depends on its shard or machine"
+
 NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
 DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
 

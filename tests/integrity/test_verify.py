@@ -62,7 +62,7 @@ def test_all_that_is_recorded_is_equal(clone, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "**10 of 10 recorded trials were trained anew: all equal.**" in said
     assert "| pipeline | 4 | 4 |" in said and "| mine | 6 | 6 |" in said
-    assert {path.name for path in clone.iterdir()} == {"params.yaml", "studies", "data"}  # nothing is kept
+    assert {path.name for path in clone.iterdir()} == {"params.yaml", "experiments", "data"}  # nothing is kept
 
 
 @needs_compiler

@@ -16,7 +16,9 @@ from tests import outcomes
 from tests.conftest import ROOT
 from tests.studies.test_answers import rows_of
 
-SUMMARIES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "data/studies/summaries").iterdir())}
+SUMMARIES = {
+    path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "experiments/data/studies/summaries").iterdir())
+}
 PROBLEM = Problem((0, 1, 2, 3, 4), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), ((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), False)
 
 

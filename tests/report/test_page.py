@@ -22,7 +22,10 @@ def reported(folder, *changes: tuple[str, str]):
     shutil.copy(ROOT / "params.yaml", folder)
     for old, new in (("trials: 100", "trials: 4"), ("epochs: 250", "epochs: 40"), ("enabled: true", "enabled: false"), *changes):  # fmt: skip
         change_params(folder, old, new)
-    for name in ("studies/params.yaml", *(f"data/studies/summaries/{study}.json" for study in ("cells", "tuning"))):
+    for name in (
+        "experiments/studies.yaml",
+        *(f"experiments/data/studies/summaries/{study}.json" for study in ("cells", "tuning")),
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     before, arguments = os.getcwd(), sys.argv

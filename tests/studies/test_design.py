@@ -11,6 +11,7 @@ from memory_trials.errors import UserError
 from memory_trials.studies import design
 from tests.conftest import ROOT, run
 
+DVC = ("dvc", "--cd", "experiments")
 BLOCK = {"question": "Which?", "source": "a test", "grid": {"model.cell": ["lstm", "gru"]}}
 OTHER = {"question": "How many?", "source": "a test", "grid": {"model.units": [3]}}
 DEFAULTS = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
@@ -97,7 +98,7 @@ def test_a_study_that_is_not_there_and_a_file_of_other_sections(tmp_path):
 
 
 def test_every_study_here_is_valid_and_starts_from_the_tutorial():
-    defaults, blocks = design.load_studies(ROOT / "studies/params.yaml")
+    defaults, blocks = design.load_studies(ROOT / "experiments/studies.yaml")
     assert set(blocks) == {
         "tutorial", "cells", "non_recurrent", "credit", "batch_learning", "lag_windows", "joined", "shuffle", "output",
         "alphabets", "random_sequences", "long_sequences", "next_symbol", "tuning", "luck",
@@ -111,12 +112,12 @@ def test_every_study_here_is_valid_and_starts_from_the_tutorial():
 @pytest.fixture(scope="module")
 def small(repository) -> Path:
     """The repository with two small studies instead of its own."""
-    path = repository / "studies/params.yaml"
+    path = repository / "experiments/studies.yaml"
     content = yaml.safe_load(path.read_text())
     quick = {"training.trials": 4, "training.epochs": 30}
     content["studies"] = {"mine": BLOCK | {"set": quick}, "other": OTHER | {"set": quick}}
     path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))  # no anchors: each study its own
-    for folder in ("data/studies", "docs/studies"):
+    for folder in ("experiments/data/studies", "experiments/pictures"):
         shutil.rmtree(repository / folder, ignore_errors=True)
     (repository / "RESULTS.md").unlink()
     (repository / ".venv").mkdir(exist_ok=True)
@@ -126,15 +127,18 @@ def small(repository) -> Path:
 
 
 def test_a_study_end_to_end(small):
-    summary = json.loads((small / "data/studies/summaries/mine.json").read_text())
+    summary = json.loads((small / "experiments/data/studies/summaries/mine.json").read_text())
     assert [row["name"] for row in summary["arms"]] == ["cell=lstm", "cell=gru"]
     assert all(row["metrics"]["trials"] == 4 for row in summary["arms"]) and summary["arms"][1]["p"] is not None
     page = (small / "RESULTS.md").read_text()
     assert (
-        "## mine" in page and summary["answer"] in page and "| cell=gru |" in page and "docs/studies/mine.png" in page
+        "## mine" in page
+        and summary["answer"] in page
+        and "| cell=gru |" in page
+        and "experiments/pictures/mine.png" in page
     )
-    assert (small / "docs/studies/mine.png").read_bytes().startswith(b"\x89PNG")
-    assert (small / "data/studies/mine/arms/cell=gru/predictions.csv").exists()
+    assert (small / "experiments/pictures/mine.png").read_bytes().startswith(b"\x89PNG")
+    assert (small / "experiments/data/studies/mine/arms/cell=gru/predictions.csv").exists()
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{small / 'mlflow.db'}")
@@ -144,15 +148,19 @@ def test_a_study_end_to_end(small):
 
 
 def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
-    path = small / "studies/params.yaml"
+    path = small / "experiments/studies.yaml"
     path.write_text(path.read_text().replace("question: Which?", "question: Which one?"))
     path.write_text(path.read_text().replace("training.epochs: 30", "training.epochs: 40", 1))
-    assert {
-        name.split(":")[-1] for name in json.loads(run(small, "dvc", "status", "--recursive", "studies", "--json"))
-    } == {f"{stage}@mine" for stage in ("generate_data", "encode", "train", "evaluate")} | {"results"}
+    stale = lambda: (
+        {name for name in json.loads(run(small, *DVC, "status", "--json")) if "_row@" not in name} - {"paper"}
+    )
+    assert stale() == {"resolve"}
+    run(small, *DVC, "repro", "--single-item", "resolve")
+    assert stale() == {"train@mine", "evaluate@mine"}
     # as a kill after the first arm leaves it: its trials are kept, those of the second arm are not
-    run(small, "dvc", "repro", "studies/encode/dvc.yaml:encode@mine")
-    folder = small / "data/studies/mine"
+    for stage in ("generate_data", "encode"):
+        run(small, "python", "-m", f"stages.{stage}", "mine")
+    folder = small / "experiments/data/studies/mine"
     before = {path.name: path.read_bytes() for path in folder.glob("trained/*")}
     code = "from stages import train; train.write_trained = stop(train.write_trained); train.main()"
     stop = "def stop(real):\n def once(*a):\n  real(*a); raise SystemExit(9)\n return once\nimport sys; sys.argv = ['', 'mine']\n"
@@ -160,7 +168,7 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
     assert {path.name: path.read_bytes() for path in folder.glob("trained/*")} == before
     said = run(small, "make", "study", "NAME=mine")
     assert "arm 1 of 2: cell=lstm\n4 of 4 trials are kept" in said and said.count("trials are kept") == 1
-    assert "up to date" in run(small, "dvc", "repro", "studies/dvc.yaml")
+    assert "up to date" in run(small, *DVC, "repro", "results")
     assert "Which one?" in (small / "RESULTS.md").read_text() and not (folder / "trained.new").exists()
     resumed = (folder / "trained/cell=lstm.npz").read_bytes()
     run(small, "make", "clean-cache")
@@ -169,11 +177,11 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
 
 
 def test_a_mistake_is_told_before_anything_runs(small):
-    path = small / "studies/params.yaml"
+    path = small / "experiments/studies.yaml"
     whole = path.read_text()
     path.write_text(whole.replace("- gru", "- grue"))
     said = run(small, "make", "studies", fails=True)
     path.write_text(whole)
-    assert "error: studies/params.yaml: studies.mine, arm 'cell=grue': model.cell is 'grue'" in said
+    assert "error: experiments/studies.yaml: studies.mine, arm 'cell=grue': model.cell is 'grue'" in said
     assert "Running stage" not in said and "Traceback" not in said
     assert "has no study 'cell'; it has mine, other" in run(small, "make", "study", "NAME=cell", fails=True)

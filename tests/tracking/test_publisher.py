@@ -265,7 +265,7 @@ def test_the_page_is_for_this_machine_and_no_secret_is_among_its_arguments(arm, 
 
 
 def two_arms(arm: design.Arm) -> list[design.Arm]:
-    """A study of two cells, with its block in studies/params.yaml."""
+    """A study of two cells, with its block in experiments/studies.yaml."""
     files.write_text(
         design.FILE,
         "defaults: {problem: {sequences: [[0, 1, 2], [2, 1, 0]]}}\n"

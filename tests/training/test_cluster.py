@@ -130,12 +130,12 @@ def test_a_cluster_trains_the_same_bytes_as_threads(seconds, settings, nodes, tm
 def as_a_user(folder: Path, stage, monkeypatch, **compute) -> dict[str, bytes]:
     """What a stage leaves of the study's trained arms."""
     study = STUDY | {"defaults": STUDY["defaults"] | {"compute": STUDY["defaults"]["compute"] | compute}}
-    (folder / "studies").mkdir(parents=True, exist_ok=True)
-    (folder / "studies/params.yaml").write_text(yaml.safe_dump(study))
+    (folder / "experiments").mkdir(parents=True, exist_ok=True)
+    (folder / "experiments/studies.yaml").write_text(yaml.safe_dump(study))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["stage", "three"])
     stage.main()
-    return {path.name: path.read_bytes() for path in folder.glob("data/studies/three/trained/*")}
+    return {path.name: path.read_bytes() for path in folder.glob("experiments/data/studies/three/trained/*")}
 
 
 def test_a_node_that_dies_while_a_study_is_trained_costs_nothing_but_time(nodes, tmp_path, monkeypatch, capsys):
@@ -233,7 +233,7 @@ def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_pa
     with pytest.raises(UserError, match=r"^the Ray node 127\.0\.0\.1 has another processor than the machine") as caught:
         as_a_user(tmp_path, train, monkeypatch, backend="ray")
     assert type(caught.value) is UserError and "lost" not in capsys.readouterr().out
-    assert not (tmp_path / "data/studies/three/trained").exists()
+    assert not (tmp_path / "experiments/data/studies/three/trained").exists()
 
 
 def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):

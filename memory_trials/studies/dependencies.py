@@ -1,0 +1,100 @@
+"""What the result of a stage depends on besides files: code and settings, worked out instead of listed.
+
+Each stage depends on a small JSON file that the stage `code` (of the tutorial) or `resolve` (of the experiments)
+writes: the meaning of every module that it reaches (`memory_trials.meaning`), and settings with all their defaults. A
+changed message or comment changes none of these files; a changed default changes those of the experiments that leave it
+unset.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from memory_trials import meaning
+from memory_trials.models import forward
+from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS, TAKES, Settings, defaults
+from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, Search, Study, made_with
+from memory_trials.training import cache
+
+TUTORIAL = ("generate_data", "encode", "train", "evaluate")  # its stages
+FOLDER = EXPERIMENTS / "data/resolved"
+SECTIONS = {"problem", "encoding", "model", "training", "evaluation"}
+# an engine's code, as far as nothing else needs it
+OF_ENGINE = {
+    "native": {"memory_trials.engines.native"},
+    "xla": {"memory_trials.engines.xla", "memory_trials.models.cells"},
+    "streaming": {"memory_trials.training.streaming", "memory_trials.engines.streaming"},
+}
+TABLES = ("memory_trials.tasks.problems", "memory_trials.tasks.encoding", "memory_trials.training.job")
+SEARCH = ("memory_trials.studies.tuning",)
+STREAMS = ("memory_trials.tasks.stream_files",)
+JUDGED = ("memory_trials.integrity.digests", "memory_trials.report.figures")
+PRINTED = ("memory_trials.report.wording", "memory_trials.serving.predictor")  # of the tutorial alone
+
+
+def code_of(stage: str) -> Path:
+    """The file on which a stage of the tutorial's pipeline depends."""
+    return PIPELINE_FOLDER / "code" / f"{stage}.json"
+
+
+def of_stage(stage: str) -> dict[str, Any]:
+    """Return what a stage of the tutorial's pipeline depends on: all code that it reaches, whatever the cell, and the
+    settings' defaults. The stage depends on the parameters themselves by params.yaml."""
+    engines = [root for roots in cache.ROOTS.values() for root in roots] if stage == "train" else []
+    code = meaning.digests([f"stages.{stage}", *engines], without=PRINTED[:1])
+    return {"code": code, "defaults": defaults(), "streams": TAKES}
+
+
+def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]:
+    """Return what training these arms depends on; search: by which they are to be found, from the one there is."""
+    engines = {_engine(arm.settings) for arm in arms}
+    roots = [root for engine in sorted(engines) for root in cache.ROOTS[engine]]
+    roots += [*(TABLES if engines - {"streaming"} else ()), *(SEARCH if search else ())]
+    roots += STREAMS if "streaming" in engines else ()
+    settings = {arm.name: made_with(arm.settings) | _options(arm.settings) for arm in arms}
+    found = {"code": meaning.digests(roots, _unused(engines)), "settings": settings, "cells": _own_cells(arms)}
+    return found | ({"search": search.model_dump()} if search else {})
+
+
+def of_evaluation(arms: list[Arm], study: Study | None = None) -> dict[str, Any]:
+    """Return what evaluating these arms depends on; study: whose question they answer, None for a row of the paper."""
+    engines = {_engine(arm.settings) for arm in arms}
+    streams, tables = "streaming" in engines, bool(engines - {"streaming"})
+    roots = [*JUDGED, *(["memory_trials.studies.answers", "memory_trials.report.study_figures"] if study else [])]
+    roots += ["memory_trials.evaluation.results"] * tables + ["memory_trials.evaluation.streaming"] * streams
+    roots += [] if study else ["memory_trials.studies.paper"]
+    settings = {arm.name: arm.settings.model_dump(include=SECTIONS) | _options(arm.settings) for arm in arms}
+    asked = study.model_dump() if study else None
+    code = meaning.digests(roots, [*PRINTED, *_unused(engines)])
+    return {"code": code, "study": asked, "settings": settings, "cells": _own_cells(arms)}
+
+
+def of_page(module: str, shown: Any) -> dict[str, Any]:
+    """Return what a page depends on besides results: the code of the module that writes it, and what it shows."""
+    return {"code": meaning.digests([f"memory_trials.{module}"]), "shown": shown}
+
+
+def _engine(settings: Settings) -> str:
+    """Which engine trains an arm where there is a C compiler."""
+    if settings.problem.stream is not None:
+        return "streaming"
+    return "native" if settings.training.engine == "auto" and forward.supports(settings.model) else "xla"
+
+
+def _unused(engines: Iterable[str]) -> list[str]:
+    used = set(engines)
+    return sorted(name for engine, names in OF_ENGINE.items() if engine not in used for name in names)
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """The options of a published cell with their defaults."""
+    if settings.model.cell not in PUBLISHED_CELLS:
+        return {}
+    return {"options": settings.model.published_options.model_dump()}
+
+
+def _own_cells(arms: list[Arm]) -> dict[str, str]:
+    """A digest of the code of each cell of the user's."""
+    cells = sorted({arm.settings.model.cell for arm in arms} - {*BUILT_IN_CELLS, *PUBLISHED_CELLS})
+    return {cell: hashlib.sha256(cache.code("xla", cell)).hexdigest()[:16] for cell in cells}

@@ -1,0 +1,178 @@
+"""What a stage depends on is all code that it reaches, by its meaning and not by its words."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from memory_trials import meaning
+from memory_trials.studies import dependencies, design, rows
+from tests.conftest import ROOT
+
+CODE = {
+    "stages/one.py": "from memory_trials import tools\nfrom memory_trials.engine import run\nrun(tools.KEEP)\n",
+    "stages/two.py": "def main():\n    from memory_trials import other\n    other.f()\n",
+    "memory_trials/__init__.py": "API = 1\n",
+    "memory_trials/engine.py": 'from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from memory_trials import other\nSOURCE = "engine.c"\ndef run(x):\n    return x\n',
+    "memory_trials/engine.c": '#include "engine.h"\nint f(int x) { return x + 1; }\n',
+    "memory_trials/engine.h": "#define ONE 1\n",
+    "memory_trials/other.py": "from memory_trials import engine\ndef f():\n    return 2\n",
+    "memory_trials/tools.py": 'NO_RESULT_DEPENDS_ON_THIS = "it keeps files"\nfrom memory_trials import hidden\nKEEP = 1\n',
+    "memory_trials/hidden.py": "x = 1\n",
+    "memory_trials/fonts/one.ttf": "bytes",
+    "memory_trials/__pycache__/engine.so": "compiled",
+}  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A small project; digests of what a stage reaches, after files are changed."""
+    monkeypatch.setattr(meaning, "ROOT", tmp_path)
+
+    def digests(stage: str, without=(), **changed: str) -> dict[str, str]:
+        for name in ("_parsed", "_digest", "_exempt", "_imports", "_files_beside"):
+            getattr(meaning, name).cache_clear()
+        for name, content in (CODE | changed).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+        return meaning.digests([f"stages.{stage}"], without)
+
+    yield digests
+    for name in ("_parsed", "_digest", "_exempt", "_imports", "_files_beside"):
+        getattr(meaning, name).cache_clear()
+
+
+def test_a_stage_reaches_what_is_imported_anywhere_but_for_type_checkers(project):
+    names = lambda found: {Path(name).name for name in found}
+    assert names(project("one")) == {"one.py", "engine.py", "engine.c", "engine.h"}
+    assert names(project("two")) == {"two.py", "other.py", "engine.py", "engine.c", "engine.h"}
+    assert names(project("two", without=["memory_trials.engine"])) == {"two.py", "other.py"}
+    with pytest.raises(ValueError, match=r"no module of this project is called stages\.three"):
+        project("three")
+
+
+@pytest.mark.parametrize(
+    ("name", "new", "changed"),
+    [
+        ("memory_trials/engine.c", CODE["memory_trials/engine.c"] + "// words", set()),
+        ("memory_trials/engine.c", CODE["memory_trials/engine.c"].replace("+ 1", "+ 2"), {"engine.c"}),
+        ("memory_trials/engine.h", "#define ONE 2", {"engine.h"}),
+        ("memory_trials/engine.py", '"""Words."""\n' + CODE["memory_trials/engine.py"], set()),
+        ("memory_trials/engine.py", CODE["memory_trials/engine.py"] + "raise ValueError(f'no {x}')", {"engine.py"}),
+        ("memory_trials/engine.py", CODE["memory_trials/engine.py"].replace("return x", "return 2 * x"), {"engine.py"}),
+        ("memory_trials/tools.py", CODE["memory_trials/tools.py"].replace("KEEP = 1", "KEEP = 2"), set()),
+        ("memory_trials/hidden.py", "x = 2", set()),
+        ("memory_trials/__init__.py", "API = 2", set()),
+    ],
+)  # fmt: skip
+def test_what_changes_a_digest_is_code_that_is_reached_and_no_word(project, name, new, changed):
+    before, after = project("one"), project("one", **{name: new})
+    assert {Path(path).name for path in before if before[path] != after[path]} == changed
+
+
+def test_a_folder_that_code_names_counts_with_all_its_files(project):
+    code = CODE["memory_trials/engine.py"] + 'FONTS, CACHE = "fonts", "__pycache__"\n'
+    before = project("one", **{"memory_trials/engine.py": code})
+    after = project("one", **{"memory_trials/engine.py": code, "memory_trials/fonts/one.ttf": "others"})
+    assert before["memory_trials/fonts/one.ttf"] != after["memory_trials/fonts/one.ttf"]
+    assert not [name for name in before if "__pycache__" in name]
+
+
+def test_the_wording_of_errors_and_of_what_is_printed_does_not_count():
+    said = "def f(x):\n    print(f'{x} is said')\n    raise UserError(f'{x} is wrong: {x + 1}') from None\n"
+    other = "def f(x):\n    print('other')\n    raise UserError('words') from None\n"
+    assert meaning.meaning(said, "a.py") == meaning.meaning(other, "a.py")
+    assert meaning.meaning(said, "a.py") != meaning.meaning(said.replace("UserError", "ValueError"), "a.py")
+    assert meaning.meaning("f('a')", "a.py") != meaning.meaning("f('b')", "a.py")
+
+
+def test_the_words_of_code_do_not_count():
+    python = 'def f(x):\n    """Words."""\n    return x + 1  # why\n'
+    assert meaning.meaning(python, "a.py") == meaning.meaning("def f(x): return (x + 1)", "a.py")
+    assert meaning.meaning(python, "a.py") != meaning.meaning(python.replace("x + 1", "x + 2"), "a.py")
+    c = "/* words */ int f(int x) {\n    return x + 1; // why\n}"
+    assert meaning.meaning(c, "a.c") == meaning.meaning("int f(int x) { return x + 1; }", "a.c")
+    assert meaning.meaning(c, "a.c") != meaning.meaning(c.replace("+ 1", "+ 2"), "a.c")
+
+
+def test_annotations_of_code_do_not_count():
+    plain = (
+        "import a\n@dataclass\nclass C:\n    x: A\n    y: A = 1\n\ndef f(x, *y, z=1, **w):\n    u = x\n    return u\n"
+    )
+    annotated = (
+        "from __future__ import annotations\nimport a\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from jaxtyping import Float\n"
+        '@dataclass\nclass C:\n    x: "Float[A, 2]"\n    y: B = 1\n\n'
+        'def f(x: int, *y: int, z: int = 1, **w: int) -> "Float[A, 2]":\n    u: int = x\n    v: int\n    return u\n'
+    )
+    assert meaning.meaning(annotated, "a.py") == meaning.meaning(plain, "a.py")
+    for old, new in (
+        ("    x: A\n", ""),
+        ("A = 1", "A = 2"),
+        ("y: A", "v: A"),
+        ("    y: A = 1", "    y = 1"),
+        ("u = x", "u = 1"),
+    ):
+        assert meaning.meaning(plain.replace(old, new), "a.py") != meaning.meaning(plain, "a.py"), (old, new)
+
+
+def test_each_module_that_is_left_out_gives_its_reason():
+    found = {}
+    for path in (ROOT / "memory_trials").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == meaning.EXEMPT:
+                found[path.relative_to(ROOT / "memory_trials").as_posix()] = ast.literal_eval(node.value)
+    assert all(isinstance(reason, str) and len(reason) > 15 for reason in found.values())
+    assert found.keys() == {
+        "errors.py", "files.py", "progress.py", "settings.py", "studies/design.py", "studies/rows.py", "tracking/tracker.py",
+        "training/cache.py", "training/cluster.py", "training/trainer.py",
+    }  # fmt: skip
+
+
+def test_a_stage_of_the_tutorial_depends_on_its_code_and_not_on_what_it_prints():
+    found = {stage: set(dependencies.of_stage(stage)["code"]) for stage in dependencies.TUTORIAL}
+    assert "memory_trials/tasks/encoding.py" in found["encode"] and "memory_trials/engines/native.c" in found["train"]
+    assert {"memory_trials/engines/xla.py", "memory_trials/engines/streaming.c"} <= found["train"] - found["encode"]
+    assert {"memory_trials/report/style.py", "memory_trials/report/fonts/MemoryTrialsSans-Bold.ttf"} <= found[
+        "evaluate"
+    ]
+    for code in found.values():
+        assert not code & {
+            "memory_trials/report/wording.py",
+            "memory_trials/tracking/store.py",
+            "memory_trials/errors.py",
+        }
+
+
+def test_an_experiment_depends_on_the_code_of_its_kind_and_on_every_setting():
+    study, arms = design.study_arms("cells", ROOT / design.FILE)
+    training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
+    assert (
+        "memory_trials/engines/native.c" in training["code"] and "memory_trials/engines/xla.py" not in training["code"]
+    )
+    assert not {name for name in training["code"] if "stream" in name or "report" in name}
+    assert "memory_trials/studies/answers.py" in evaluation["code"]
+    assert "memory_trials/report/figures.py" in evaluation["code"]
+    assert training["settings"]["cell=gru"]["training"]["learning_rate"] == 0.001  # a default, which no study names
+    assert json.dumps(training) == json.dumps(dependencies.of_training(arms)) and training["cells"] == {}
+    row = rows.row_arm("order_2", rows.load_rows(ROOT / rows.FILE))
+    training, evaluation = dependencies.of_training([row]), dependencies.of_evaluation([row])
+    assert (
+        "memory_trials/engines/streaming.c" in training["code"]
+        and "memory_trials/tasks/encoding.py" not in training["code"]
+    )
+    assert {"memory_trials/studies/paper.py", "memory_trials/report/figures.py"} <= set(evaluation["code"])
+    (settings,) = training["settings"].values()
+    assert settings["options"]["weights"] == 0.1  # likewise
+
+
+def test_a_default_and_a_cell_of_ones_own_are_depended_on(monkeypatch):
+    assert dependencies.of_stage("train")["defaults"]["training"]["learning_rate"] == "0.001"
+    _, (arm, *_) = design.study_arms("cells", ROOT / design.FILE)
+    model = arm.settings.model.model_copy(update={"cell": "my_cells.leaky.LeakyCell"})
+    own = design.make_arm("cells", "own", arm.settings.model_copy(update={"model": model}), {})
+    found = dependencies.of_training([own])
+    assert "memory_trials/engines/xla.py" in found["code"] and "memory_trials/engines/native.c" not in found["code"]
+    monkeypatch.setattr(dependencies.cache, "code", lambda engine, cell: b"another")
+    assert found["cells"].keys() == {model.cell} and dependencies.of_training([own])["cells"] != found["cells"]
