@@ -70,7 +70,7 @@ def repro() -> None:
 
     \b
     memory-trials repro
-    dvc exp run -S model.cell=gru     # DVC's own: with another setting
+    dvc exp run --temp -S model.cell=gru     # DVC's own: in a copy, with another setting
     """
     from memory_trials.settings import load_settings
 
