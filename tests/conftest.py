@@ -27,7 +27,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # machines that run tests are slow now and then, which is no finding
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("patient")
+hypothesis_settings.register_profile(
+    "few", hypothesis_settings.get_profile("patient"), max_examples=10, derandomize=True
+)
+hypothesis_settings.load_profile("patient")  # few: for mutation testing, which runs tests hundreds of times
 
 gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 

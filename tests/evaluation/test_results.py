@@ -1,6 +1,7 @@
 """What is known of an arm, worked out once: its files say the same, and how it was asked cannot hide."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -167,7 +168,7 @@ def test_each_step_is_shown_with_what_was_seen_and_said_there(words):
     expected = []
     for trial, seed in enumerate(trained.seeds.tolist()):
         for k, sequence in enumerate(problem.sequences):
-            for step, (seen, target) in enumerate(zip(sequence, sequence[1:])):
+            for step, (seen, target) in enumerate(itertools.pairwise(sequence)):
                 predicted = problem.alphabet[said.predicted[trial, k, step]]
                 last = step == len(sequence) - 2
                 expected.append([seed, k + 1, step + 1, seen, target, predicted, int(last), int(predicted == target)])
@@ -227,7 +228,7 @@ def test_a_free_run_is_told_in_words_and_counted(tmp_path):
         problem={"sequences": [["b", "a", "c"], ["c", "a", "b", "a"]]}, training=BRIEF, model={"units": 3},
         evaluation={"free_run": {"prefix": 2, "beyond": 1}},
     )  # fmt: skip
-    settings, problem, table, trained = arm
+    settings, problem, _, trained = arm
     outcome = results.outcome(*arm)
     following = predictions.free_run(settings.model, trained.weights, problem, settings.evaluation.free_run)
     assert outcome.free_run.to_numpy().tolist() == [
