@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import yaml
 from hypothesis import HealthCheck
@@ -64,6 +66,14 @@ class Files(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     return Files(config, log)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Code as users run it, without checks of shapes: what reads a damaged file must find it out by itself."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -44,8 +44,12 @@ AREAS = {
     "evaluation": Area(["memory_trials/evaluation/*.py"], ["tests/evaluation"]),
     "integrity": Area(["memory_trials/integrity/*.py"], ["tests/integrity"]),
     "tasks": Area(["memory_trials/tasks/*.py"], ["tests/tasks"]),
-    # not the cluster's, which take Ray
-    "training": Area(["memory_trials/training/[!c]*.py", "memory_trials/training/cache.py"], ["tests/training", "--ignore=tests/training/test_cluster.py"]),
+    # not the cluster, which takes Ray; nor tests that start processes or TensorFlow, which take long
+    "training": Area(
+        ["memory_trials/training/[!c]*.py", "memory_trials/training/cache.py"],
+        [f"tests/training/test_{name}.py" for name in ("batches", "cache", "job", "stream_training", "trained")]
+        + ["-k", "not xla and not killed and not processes"],
+    ),
     "files": Area(["memory_trials/files.py"], ["tests/test_files.py"]),
     "settings": Area(["memory_trials/settings.py"], ["tests/test_settings.py"]),
 }  # fmt: skip

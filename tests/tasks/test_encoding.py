@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
@@ -213,16 +212,14 @@ ARRAYS = (
 
 
 @pytest.fixture
-def broken(tmp_path):
-    """Write a table of which an array is another one; as users run the code, without checks of shapes."""
+def broken(tmp_path, unchecked):
+    """Write a table of which an array is another one."""
 
     def write(name: str, array: np.ndarray) -> Path:
         files.write_arrays(tmp_path / "table.npz", FORMAT, {**vars(table_of()), name: array}, {})
         return tmp_path / "table.npz"
 
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield write
-    jaxtyping.config.update("jaxtyping_disable", False)
+    return write
 
 
 @pytest.mark.parametrize("name", ARRAYS)
