@@ -70,11 +70,15 @@ def try_area(area: Area) -> list[tuple[Mutant, bool]]:
     from mutmut.mutation import mutators
     from mutmut.mutation.diff_apply import get_diff_for_mutant
     from mutmut.stats import status_by_exit_code
+    from mutmut.workers import isolation
 
     mutators.mutation_operators[:] = [  # type: ignore[index]
         operator for operator in mutators.mutation_operators if operator[1] is not mutators.operator_string
     ]
     config().only_mutate, config().pytest_add_cli_args_test_selection = area.code, area.tests
+    # a limit in processor time is enough for a loop without end; the machine may have others to serve
+    register_timeout = isolation.register_timeout
+    isolation.register_timeout = lambda pid, seconds: register_timeout(pid, 20 * seconds)
     mutmut.create_mutants = sampled(mutmut.create_mutants)
     mutmut._run((), max_children=len(os.sched_getaffinity(0)))
     return [
@@ -97,7 +101,7 @@ def sampled(create_mutants: Any) -> Any:
         sample = set(random.Random(SEED).sample(names, min(MOST, len(names))))
         for data in files:
             data.exit_code_by_key = {
-                name: code if status_by_exit_code[code] in NOTICED else None
+                name: code if status_by_exit_code[code] == "killed" else None
                 for name, code in data.exit_code_by_key.items()
                 if name in sample
             }

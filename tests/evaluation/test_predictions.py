@@ -1,5 +1,8 @@
 """What trials answer, against outputs that are written by hand."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 
@@ -174,3 +177,27 @@ def test_who_recites_every_sequence_and_what_comes_next_is_counted():
     assert predictions.recited(following[:2, :, :3], problem, 1, learned[:2]) == {
         "free_run_learned_right": 2, "free_run_unlearned_right": 0, "free_run_next/b": 1, "free_run_next/c": 1,
     }  # fmt: skip
+
+
+def test_a_cell_of_ones_own_is_computed_by_keras_for_the_wanted_steps(monkeypatch):
+    """Keras takes seconds to import, so what stands between is made up here."""
+    called = []
+    everything = np.random.default_rng(0).random((2, 2, 4, 5))  # [T, K, L, symbols]
+
+    def predict(*what):
+        called.extend(what)
+        return types.SimpleNamespace(numpy=lambda: everything)
+
+    cells = types.SimpleNamespace(make_model=lambda *what: what, predict=predict)
+    monkeypatch.setitem(sys.modules, "memory_trials.models.cells", cells)
+    monkeypatch.setattr("memory_trials.models.cells", cells, raising=False)
+    own = settings_of(model={"cell": "my_cells.leaky.LeakyCell"})
+    problem = make_problem(own.problem)
+    table = make_table(problem, own.encoding, own.training, False)
+    weights = {"a": np.ones((2, 3)), "output/bias": np.zeros((2, 5))}
+    said = predictions.answers(own.model, weights, table, np.array([False, True, False, True]))
+    model, given, x, inputs = called
+    assert model == (own.model, 5, 5) and inputs == 5 and x is table.eval_x
+    assert all(one is other for one, other in zip(given, weights.values()))
+    assert np.array_equal(said.predicted[:, :, [1, 3]], everything[:, :, [1, 3]].argmax(axis=-1))
+    assert (said.predicted[:, :, [0, 2]] == -1).all()

@@ -149,7 +149,7 @@ def test_rounding_hides_the_last_bits():
 BRIEF = {"trials": 3, "first_seed": 5, "epochs": 4}  # too few epochs to learn
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def words():
     """An arm of words in sequences of different lengths, of which only the last step is scored."""
     problem = {"sequences": [["b", "a", "c"], ["c", "a", "b", "a", "d"]], "scored": "last"}

@@ -1,5 +1,7 @@
 """What is told of trials that learned from a stream, against numbers worked out here."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -41,14 +43,14 @@ def trained_as(settings: Settings, until: dict[str, list[int]], scale: float = 1
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def signals():
     settings = settings_of({"task": "two_sequence", "length": 20, "signal": 1}, confidence=0.9)
     # one trial learned in the first look, one late, two never; the second criterion is met sooner
     return settings, trained_as(settings, {"ST2": [1000, 0, 0, 3000], "ST1": [1000, 2000, 0, 1000]})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def outcome(signals):
     return streaming.outcome(*signals)
 
@@ -139,3 +141,18 @@ def test_where_nobody_learned_there_is_nothing_to_tell_of_the_learners():
         None,
     ]
     assert numbers["updates"] == BUDGET and numbers["squared_successes"] == 0
+
+
+def test_a_trial_may_learn_from_its_first_sequence_and_a_part_of_an_update_is_none():
+    settings = settings_of({"task": "adding", "length": 20})
+    numbers = streaming.outcome(
+        settings, trained_as(settings, {"absolute": [1, 0, 0, 2], "squared": [1, 0, 1, 3]})
+    ).metrics
+    assert numbers["successes"] == 2 and numbers["squared_successes"] == 3
+    assert numbers["updates"] == (1 + 2 * BUDGET + 2) // 4 and isinstance(numbers["updates"], int)
+    alone = trained_as(settings, {"absolute": [1, 0, 0, 2], "squared": [1, 0, 1, 3]})
+    alone = dataclasses.replace(
+        alone, seeds=SEEDS[:1], losses=alone.losses[:1], learned=alone.learned[:1], margin=alone.margin[:1], memory=alone.memory[:1],
+        weights={name: array[:1] for name, array in alone.weights.items()}, until={name: met[:1] for name, met in alone.until.items()},
+    )  # fmt: skip
+    assert streaming.outcome(settings, alone).metrics["parameters"] == numbers["parameters"]
