@@ -5,8 +5,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-# `make check REV=main` compares with that revision
-REV ?= HEAD~1
+# `make check REV=main` compares with that revision, else with the commit before this one
+REV ?=
 
 # `make study NAME=cells` runs one study
 NAME ?=
@@ -105,7 +105,7 @@ track: setup
 	@python -m memory_trials track
 
 check: setup
-	@python -m memory_trials check $(REV)
+	@python -m memory_trials check $(if $(REV),"$(REV)")
 
 # recorded trials, trained anew and compared with their digests: for a minute, or `make verify SHARE=1`: all
 verify: setup

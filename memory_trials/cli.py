@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from memory_trials.errors import UserError, exit_on_user_error
 gc.set_threshold(100_000)  # a tenth of what imports take is Python's search for cycles in what they leave
 TUTORIAL = Path("data/tutorial")
 EXPERIMENTS = "experiments"  # a DVC project of its own
+BEST = TUTORIAL / "memory.npz"
 
 
 class InOrder(click.Group):
@@ -23,6 +25,29 @@ class InOrder(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
+
+
+class InProject(click.Command):
+    """A command for the folder that holds params.yaml; elsewhere one sentence says so."""
+
+    def invoke(self, context: click.Context) -> Any:
+        check_folder(context)
+        return super().invoke(context)
+
+
+def check_folder(context: click.Context) -> None:
+    """`UserError` where the current folder is not the project's; it names the project that the folder belongs to."""
+    is_project = lambda folder: (folder / "params.yaml").is_file() and (folder / ".dvc").is_dir()
+    here = Path.cwd()
+    # studies/ and paper/ have a params.yaml too
+    above = None if is_project(here) else next(filter(is_project, here.parents), None)
+    if above:
+        raise UserError(f"{context.command_path} must be run in the folder that holds params.yaml, which is {above}")
+    if not (here / "params.yaml").is_file():
+        raise UserError(
+            f"{context.command_path} must be run in the folder that holds params.yaml: "
+            f"neither {here} nor a folder above it does"
+        )
 
 
 @click.group(
@@ -40,13 +65,13 @@ def commands() -> None:
     """
 
 
-@commands.command()
+@commands.command(cls=InProject)
 def repro() -> None:
     """Bring the pipeline up to date, and print the answer.
 
     \b
     memory-trials repro
-    dvc exp run -S model.cell=gru     # DVC's own: with another setting
+    dvc exp run --temp -S model.cell=gru     # DVC's own: in a copy, with another setting
     """
     from memory_trials.settings import load_settings
 
@@ -55,7 +80,7 @@ def repro() -> None:
     _print_answer(TUTORIAL, whole=False)
 
 
-@commands.command()
+@commands.command(cls=InProject)
 @click.option("--check", is_flag=True, help="Only say whether they are valid, and list them; train nothing.")
 def studies(check: bool) -> None:
     """Bring all studies and RESULTS.md up to date.
@@ -73,7 +98,7 @@ def studies(check: bool) -> None:
         print(f"every answer: RESULTS.md; pictures: {EXPERIMENTS}/pictures/")
 
 
-@commands.command()
+@commands.command(cls=InProject)
 @click.argument("name")
 def study(name: str) -> None:
     """Bring one study up to date, and its answer in RESULTS.md.
@@ -89,7 +114,7 @@ def study(name: str) -> None:
     print(f"the answer: RESULTS.md#{name}; the picture: {EXPERIMENTS}/pictures/{name}.png")
 
 
-@commands.command()
+@commands.command(cls=InProject)
 @click.argument("row", default="")
 def paper(row: str) -> None:
     """Measure the paper's rows anew: all, or one.
@@ -119,7 +144,8 @@ def paper(row: str) -> None:
 @commands.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=TUTORIAL)
 @click.option("--short", is_flag=True, help="The first sentence only.")
-def answer(folder: Path, short: bool) -> None:
+@click.pass_context
+def answer(context: click.Context, folder: Path, short: bool) -> None:
     """Say in words what came out.
 
     FOLDER: of another arm than the pipeline's.
@@ -128,10 +154,12 @@ def answer(folder: Path, short: bool) -> None:
     memory-trials answer
     memory-trials answer --short experiments/data/studies/cells/arms/cell=gru
     """
+    if not folder.exists():
+        check_folder(context)
     _print_answer(folder, whole=not short)
 
 
-@commands.command()
+@commands.command(cls=InProject)
 def report() -> None:
     """Write report.html, everything in one page.
 
@@ -149,10 +177,11 @@ def report() -> None:
 @click.argument("symbols", nargs=-1)
 @click.option("--steps", type=int, default=1, show_default=True, help="How many symbols to say, each fed back.")
 @click.option(
-    "--model", type=click.Path(path_type=Path), default=TUTORIAL / "memory.npz", show_default=True,
+    "--model", type=click.Path(path_type=Path), default=BEST, show_default=True,
     help="A file that the stage evaluate wrote.",
 )  # fmt: skip
-def predict(symbols: tuple[str, ...], steps: int, model: Path) -> None:
+@click.pass_context
+def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model: Path) -> None:
     """Predict what comes next, by the best trial.
 
     It answers with each symbol's probability. SYMBOLS are separated by spaces or commas, or given as a JSON array;
@@ -165,13 +194,15 @@ def predict(symbols: tuple[str, ...], steps: int, model: Path) -> None:
     """
     from memory_trials.serving import predictor
 
+    if model == BEST and not model.exists():
+        check_folder(context)
     best = predictor.read(model)
     for symbol, probability in predictor.predict(best, predictor.words(" ".join(symbols)), steps):
         print(f"{symbol}  (probability {probability:.4f})")
     print(f"says {best}")
 
 
-@commands.command()
+@commands.command(cls=InProject)
 def serve() -> None:
     """Answer the same over HTTP, by MLflow.
 
@@ -187,7 +218,7 @@ def serve() -> None:
     registry.serve()
 
 
-@commands.command()
+@commands.command(cls=InProject)
 def ui() -> None:
     """Show the runs in MLflow's page.
 
@@ -203,7 +234,7 @@ def ui() -> None:
     publisher.show_page(load_settings().tracking)
 
 
-@commands.command()
+@commands.command(cls=InProject)
 def track() -> None:
     """Publish what is here in MLflow.
 
@@ -220,12 +251,13 @@ def track() -> None:
     registry.register_what_is_here()
 
 
-@commands.command()
-@click.argument("revision", default="HEAD~1")
-def check(revision: str) -> None:
-    """Is the recorded result in step, and good enough?
+@commands.command(cls=InProject)
+@click.argument("revision", required=False)
+def check(revision: str | None) -> None:
+    """Check the recorded result.
 
-    In step with code and parameters; its metrics are shown beside those of REVISION.
+    Fails if it is out of step with code or parameters, or not good enough. Prints a table of its metrics beside those
+    of REVISION, a commit, branch or experiment; without one, the commit before this one, if it is here.
 
     \b
     memory-trials check
@@ -233,18 +265,27 @@ def check(revision: str) -> None:
     """
     from memory_trials.integrity import check
 
-    check.check(revision)
+    check.check(revision or None)
 
 
-@commands.command()
-@click.option("--share", type=click.FloatRange(0, 1), envvar="SHARE", help="Of all recorded trials; else for a minute.")
-@click.option("--seed", type=click.IntRange(0), envvar="SEED", help="Which trials are drawn; else others each time.")
+@commands.command(cls=InProject)
+@click.option(
+    "--share", type=click.FloatRange(0, 1), envvar="SHARE",
+    help="Train this share of all recorded trials, however long it takes.  [default: as many as fit into a minute]",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(0), envvar="SEED", help="Draw the trials by this seed.  [default: a random one]"
+)
 def verify(share: float | None, seed: int | None) -> None:
-    """Are recorded trials the same, trained anew here?
+    """Train recorded trials again, and compare.
+
+    Each must come out as recorded in git. In a minute, every arm has a short turn, the fastest arms first, and then
+    further turns, as long as a trial of it can end in time: fast trials are therefore verified more often than slow
+    ones.
 
     \b
     memory-trials verify               # as many as fit into a minute
-    memory-trials verify --share 1     # all of them
+    memory-trials verify --share 0.1   # a tenth of all, each as likely as any other
     """
     from memory_trials.integrity import verify
 

@@ -31,6 +31,39 @@ def counted(items: Iterable[Item], total: int, what: str, seconds_between_lines:
                 )
 
 
+class Tally:
+    """Called with how many more items are through: says how many there are of `total`, or, where as many are to be
+    done as fit into so many `seconds`, how much of that time is left."""
+
+    def __init__(
+        self, what: str, total: int = 0, seconds: float = 0, seconds_between_lines: float = SECONDS
+    ):  # total or seconds
+        self.what, self.total, self.seconds = what, total, seconds
+        self.done, self.interval = 0, seconds_between_lines
+        self.started = self.told = time.monotonic()
+        form = "{desc}{bar}| [{elapsed}, {remaining} left]"
+        self.bar = tqdm(total=total or seconds, bar_format=form, disable=not sys.stderr.isatty(), leave=False)
+
+    def __enter__(self) -> "Tally":
+        return self
+
+    def __call__(self, items: int) -> None:
+        self.done += items
+        now = time.monotonic()
+        spent = now - self.started
+        of = f" of {self.total:,}" if self.total else ""
+        left = spent * (self.total - self.done) / max(1, self.done) if self.total else max(0.0, self.seconds - spent)
+        said = f"{self.what}: {self.done:,}{of}"
+        self.bar.set_description_str(f"{said} ", refresh=False)
+        self.bar.update((self.done if self.total else min(spent, self.seconds)) - self.bar.n)
+        if self.bar.disable and left and now - self.told >= self.interval:
+            self.told = now
+            print(f"{said}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_) -> None:
+        self.bar.close()
+
+
 class Progress:
     """Called with (epochs trained, summed over trials; trials that have newly learned; whether they come from a store).
 

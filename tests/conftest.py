@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import yaml
 from hypothesis import HealthCheck
@@ -27,7 +29,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # machines that run tests are slow now and then, which is no finding
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("patient")
+hypothesis_settings.register_profile(
+    "few", hypothesis_settings.get_profile("patient"), max_examples=10, derandomize=True
+)
+hypothesis_settings.load_profile("patient")  # few: for mutation testing, which runs tests hundreds of times
 
 gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 
@@ -61,6 +66,14 @@ class Files(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     return Files(config, log)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Code as users run it, without checks of shapes: what reads a damaged file must find it out by itself."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from memory_trials.cli import commands
+from memory_trials.errors import UserError
 from tests.conftest import ROOT
 
 
@@ -60,6 +61,26 @@ def test_elsewhere_it_says_what_is_missing(name, tmp_path):
     done = command(*name.split(), folder=tmp_path)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", commands.commands)
+@pytest.mark.parametrize("folder", ["docs", "experiments", "memory_trials/tasks"])
+def test_in_a_folder_of_the_project_it_names_the_folder_to_run_it_in(name, folder, monkeypatch):
+    monkeypatch.chdir(ROOT / folder)  # experiments/ has a dvc.yaml of its own
+    arguments = {"study": ["cells"], "predict": ["3"]}.get(name, [])
+    with pytest.raises(
+        UserError, match=rf"^memory-trials {name} must be run in the folder .* params.yaml, which is {ROOT}$"
+    ):
+        commands.main([name, *arguments], prog_name="memory-trials", standalone_mode=False)
+
+
+def test_files_that_are_named_can_be_read_from_anywhere(monkeypatch, tmp_path, capsys):
+    (tmp_path / "metrics.json").write_text("{}")
+    monkeypatch.chdir(ROOT / "docs")
+    with pytest.raises(UserError, match="is damaged|does not exist: run dvc repro"):
+        commands.main(["predict", "3", "--model", str(tmp_path / "metrics.json")], standalone_mode=False)
+    with pytest.raises(UserError, match="trials.csv does not exist"):
+        commands.main(["answer", str(tmp_path)], standalone_mode=False)
 
 
 def test_make_and_the_pipelines_call_commands_that_there_are():

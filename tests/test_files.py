@@ -1,7 +1,10 @@
 """Files between stages: whole or not at all, the same bytes for the same content, and damage is noticed."""
 
 import fcntl
+import json
 import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +109,144 @@ def test_what_a_killed_writer_left_is_removed_and_what_one_at_work_has_is_not(tm
 def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(tmp_path / "x.json", {"rate": float("nan")})
+
+
+def test_what_outlasts_a_run_belongs_to_the_repository_also_in_dvcs_temporary_copies(tmp_path, monkeypatch):
+    for folder, expected in (
+        ("clone", "clone"),
+        ("clone/.dvc/tmp/exps/standalone/tmpabc", "clone"),
+        ("clone/.dvc/tmp/exps", "clone"),
+        ("clone/.dvc/tmp", "clone/.dvc/tmp"),
+        ("clone/tmp/exps/x", "clone/tmp/exps/x"),
+    ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        assert files.repository() == tmp_path / expected
+
+
+def test_a_file_is_readable_by_all_and_its_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "x.txt"
+    for text in ("\N{GREEK SMALL LETTER ALPHA}\n", "again"):
+        files.write_text(path, text)
+        assert files.read_text(path) == text and path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_written_beside_its_place_since_only_there_it_can_be_renamed(tmp_path, monkeypatch):
+    names = []
+    replace = os.replace
+    monkeypatch.setattr("os.replace", lambda old, new: names.append(Path(old)) or replace(old, new))
+    files.write_text(tmp_path / "x.txt", "content")
+    assert names[0].parent == tmp_path and names[0].name.startswith(".x.txt.")
+
+
+def test_a_file_system_without_locks_or_syncs_of_folders_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    opened = os.open
+    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("os.open", lambda path, *how: refuse() if Path(path).is_dir() else opened(path, *how))
+    files.write_bytes(tmp_path / "x.bin", b"\x00")
+    assert files.read_bytes(tmp_path / "x.bin") == b"\x00"
+
+
+@pytest.mark.parametrize(("age", "stays"), [(0.5, True), (1.5, False)])
+def test_what_was_begun_a_second_ago_may_not_have_its_lock_yet(tmp_path, age, stays):
+    left = tmp_path / ".x.txt.half"
+    left.write_bytes(b"half")
+    os.utime(left, (time.time() - age, time.time() - age))
+    files.write_text(tmp_path / "x.txt", "whole")
+    assert left.exists() == stays
+
+
+def test_what_cannot_be_read_is_told_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=f"^{tmp_path} cannot be read: Is a directory$"):
+        files.read_bytes(tmp_path)
+    (tmp_path / "x.json").write_bytes(b"\xff{}")
+    with pytest.raises(UserError, match=r"x\.json is damaged: run dvc repro"):
+        files.read_text(tmp_path / "x.json")
+    (tmp_path / "x.json").write_bytes(b"{")
+    with pytest.raises(UserError, match=r"x\.json is damaged: run dvc repro"):
+        files.read_json(tmp_path / "x.json")
+
+
+def test_json_is_indented_by_two_in_its_own_letters(tmp_path):
+    files.write_json(tmp_path / "x.json", {"b": [1], "a": "\N{LATIN SMALL LETTER E WITH ACUTE}"})
+    assert (tmp_path / "x.json").read_text(
+        "utf-8"
+    ) == '{\n  "b": [\n    1\n  ],\n  "a": "\N{LATIN SMALL LETTER E WITH ACUTE}"\n}\n'
+    assert files.read_json(tmp_path / "x.json") == {"b": [1], "a": "\N{LATIN SMALL LETTER E WITH ACUTE}"}
+
+
+def test_settings_in_a_file_of_arrays_are_in_one_order_and_in_their_own_letters(tmp_path):
+    settings = {"b": "\N{LATIN SMALL LETTER E WITH ACUTE}", "a": 1}
+    files.write_arrays(tmp_path / "x.npz", "test 1", ARRAYS, settings)
+    with np.load(tmp_path / "x.npz") as file:
+        assert str(file["settings"]) == '{"a": 1, "b": "\N{LATIN SMALL LETTER E WITH ACUTE}"}'
+    files.write_arrays(tmp_path / "y.npz", "test 1", ARRAYS, dict(reversed(settings.items())))
+    assert (tmp_path / "x.npz").read_bytes() == (tmp_path / "y.npz").read_bytes()
+
+
+def test_no_pickle_is_written(tmp_path):
+    with pytest.raises(ValueError):
+        files.write_arrays(tmp_path / "x.npz", "test 1", {"a": np.array([{}], dtype=object)}, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_section_has_the_arrays_of_a_prefix_by_the_rest_of_their_names():
+    arrays = {"weights/a/weights/": np.zeros(1), "weights/b": np.ones(1), "seeds": np.ones(1)}
+    found = files.section(arrays, "weights/")
+    assert list(found) == ["a/weights/", "b"] and found["b"] is arrays["weights/b"]
+
+
+@pytest.fixture
+def lock(tmp_path, monkeypatch):
+    """Two recorded files, one of which is here; what may be written into dvc.lock instead."""
+    monkeypatch.chdir(tmp_path)
+    Path("here.txt").write_text("content")
+    stages = {
+        "a": {"cmd": "x"},
+        "b": {
+            "outs": [{"path": "gone.txt", "md5": "0"}, {"path": "here.txt", "md5": "9a0364b9e99bb480dd25e1f0284c8555"}]
+        },
+    }
+    Path("dvc.lock").write_text(json.dumps({"stages": stages}))
+    return stages
+
+
+def test_what_dvc_has_recorded_is_read_and_compared_with_what_is_here(lock, tmp_path):
+    assert files.recorded() == lock and files.recorded(tmp_path / "none.lock") == {}
+    files.check_recorded()
+    Path("here.txt").write_text("Content")
+    with pytest.raises(
+        UserError, match=r"^here\.txt is not as dvc\.lock records it \(changed, or damaged\): run dvc repro$"
+    ):
+        files.check_recorded()
+    Path("here.txt").unlink()
+    files.check_recorded()
+    Path("dvc.lock").rename("other.lock")
+    Path("here.txt").write_text("Content")
+    files.check_recorded()
+    with pytest.raises(UserError, match=r"as other\.lock records it"):
+        files.check_recorded("other.lock")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[",
+        "stages",
+        "stages: 3",
+        "{}",
+        "stages: {a: {outs: [{path: 3}]}}",
+        "stages: {a: {outs: [{md5: b}]}}",
+        "stages: {a: 3}",
+    ],
+)
+def test_a_damaged_lock_is_told_in_one_sentence(lock, text):
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(
+        UserError, match=r"^dvc\.lock is damaged: take it from git again, or remove it, and run dvc repro$"
+    ):
+        files.recorded()

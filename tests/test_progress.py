@@ -2,7 +2,9 @@
 
 import sys
 
-from memory_trials.progress import Progress, counted
+import pytest
+
+from memory_trials.progress import Progress, Tally, counted
 
 
 def test_lines_tell_trials_epoch_learned_and_time_left(capsys):
@@ -41,3 +43,31 @@ def test_a_terminal_has_a_bar_instead(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert list(counted(range(3), 3, "arms evaluated", seconds_between_lines=0.0)) == [0, 1, 2]
     assert "arms evaluated:" in (said := capsys.readouterr().err) and " of 3 [" in said and "s left" not in said
+
+
+def test_a_tally_tells_how_many_of_all_are_through_or_how_much_of_the_time_is_left(capsys):
+    with Tally("trials", total=2000, seconds_between_lines=0.0) as tally:
+        tally.started -= 10
+        tally(500)
+        tally(1500)
+    with Tally("trials", seconds=60, seconds_between_lines=0.0) as tally:
+        tally.started -= 20
+        tally(1234)
+        tally.started -= 100  # the last ones took too long
+        tally(1)
+    with Tally("trials", seconds=60, seconds_between_lines=60.0) as tally:
+        tally(1)
+    said = capsys.readouterr()
+    assert said.err == "trials: 500 of 2,000, 30 s left\ntrials: 1,234, 40 s left\n" and said.out == ""
+
+
+@pytest.mark.parametrize("bound", [{"total": 4}, {"seconds": 4.0}])
+def test_a_tally_is_a_bar_on_a_terminal(capsys, monkeypatch, bound):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Tally("trials", **bound, seconds_between_lines=0.0) as tally:
+        tally.bar.mininterval = 0
+        tally.started -= 2
+        tally(2)
+        assert round(tally.bar.n) == 2
+    said = capsys.readouterr().err
+    assert "trials: 2" in said and "s left" not in said

@@ -1,6 +1,6 @@
 """For CI: is the recorded result in step with code and parameters, and good enough? (make check)
 
-    python -m memory_trials check [REVISION to compare with, HEAD~1 by default]
+    python -m memory_trials check [REVISION to compare with; the commit before this one by default]
 
 Prints a Markdown table of the metrics, here and at the other revision, and exits with 1 where a check fails.
 """
@@ -14,9 +14,11 @@ from typing import TypeGuard
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results
+from memory_trials.integrity.tools import DVC, run
 from memory_trials.settings import load_settings
 
 METRICS = Path("data/tutorial") / results.METRICS
+BEFORE = "HEAD~1"
 # numbers that need not be: half of the trials never learned, no step needs memory, too few trials for an interval
 MAY_BE_NONE = ("median_epochs_to_learn", "memory_", "margin_", "signal_", "bias_", "chance_", "afresh_", "stateful_")
 
@@ -47,12 +49,21 @@ def recorded_outputs(stages: dict) -> set[str]:
     return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
-def changes(revision: str) -> str:
-    """The metrics as Markdown, beside those of another revision where there is such a one."""
-    try:
-        return _run("dvc", "metrics", "diff", "--md", "--all", "--targets", METRICS.as_posix(), "--", revision)
-    except UserError:  # a first commit, or a shallow clone
-        return _run("dvc", "metrics", "show", "--md", METRICS.as_posix())
+def changes(revision: str | None) -> str:
+    """The metrics as Markdown, beside those of a revision; `UserError` where there is none of that name.
+
+    None: the commit before this one. Where it is not here, as after a first commit or in a shallow clone, the metrics
+    stand alone.
+    """
+    if revision is None and not _is_here(BEFORE):
+        return run(*DVC, "metrics", "show", "--md", METRICS.as_posix())
+    targets = ("--targets", METRICS.as_posix())
+    return run(*DVC, "metrics", "diff", "--md", "--all", *targets, "--", revision or BEFORE)
+
+
+def _is_here(revision: str) -> bool:
+    done = subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], capture_output=True)
+    return done.returncode == 0
 
 
 def _number(value: object) -> TypeGuard[int | float]:
@@ -83,16 +94,9 @@ def check_numbers(metrics: dict, floor: float, memory_floor: float | None = None
     return sentences
 
 
-def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise UserError(f"{' '.join(command)} failed: {last}")
-    return done.stdout
-
-
-def check(revision: str) -> None:
-    """Print the metrics beside another revision's; `UserError` tells what is out of step or not good enough."""
+def check(revision: str | None = None) -> None:
+    """Print the metrics beside another revision's, as `changes` has them; `UserError` tells what is out of step or not
+    good enough."""
     settings = load_settings()
     stages = files.recorded()
     if not stages:  # else DVC would call each of its files stale
@@ -100,7 +104,7 @@ def check(revision: str) -> None:
     metrics = files.read_json(METRICS)
     print(changes(revision))
     # `dvc status` exits with 0 even when stale, so what it prints is read
-    mistakes = stale(json.loads(_run("dvc", "status", "dvc.yaml", "--json")), recorded_outputs(stages))
+    mistakes = stale(json.loads(run(*DVC, "status", "dvc.yaml", "--json")), recorded_outputs(stages))
     if mistakes:
         mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
     mistakes += check_numbers(metrics, settings.check.success_rate_floor, settings.check.memory_floor)

@@ -33,12 +33,14 @@ def recorded(model: ModelSettings, changes: dict[str, Any], trained: Trained) ->
     return kept | {"losses": [float(f"{loss:.6g}") for loss in trained.losses[:, -1].tolist()]}
 
 
-def agree(kept: dict[str, Any], index: int, trained: Trained) -> bool:
-    """Whether the only trial that was trained is the one at this index in an arm's record."""
+def agree(kept: dict[str, Any], first: int, trained: Trained) -> list[bool]:
+    """Whether each trial that was trained is the recorded one; the first of them has this index in an arm's record."""
     if "trials" in kept:
-        return of_trials(trained)[0] == kept["trials"][LENGTH * index : LENGTH * (index + 1)]
-    loss, expected = float(trained.losses[0, -1]), kept["losses"][index]
-    return abs(loss - expected) <= TOLERANCE * abs(expected)
+        found = of_trials(trained)
+        expected = kept["trials"][LENGTH * first :]
+        return [digest == expected[LENGTH * n : LENGTH * (n + 1)] for n, digest in enumerate(found)]
+    losses = trained.losses[:, -1].tolist()
+    return [abs(loss - kept) <= TOLERANCE * abs(kept) for loss, kept in zip(losses, kept["losses"][first:])]
 
 
 def count(kept: dict[str, Any]) -> int:

@@ -1,20 +1,19 @@
 """Are the recorded results what this code trains, on this machine? (make verify)
 
-Trains recorded trials anew, chosen at random, and compares each with its digest, which stands in git for the pipeline,
-for every study and, as far as a trial takes seconds, for every row of the paper. It needs no data and keeps nothing.
-For a minute, unless told which share of all trials (1: each one); prints a Markdown summary, and ends with 1 where a
-trial differs, naming the first.
+Trains recorded trials anew and compares each with its digest, which is in git for the pipeline, for every study and, if
+a trial takes seconds, for every row of the paper. It needs no data and keeps nothing. Given a share, it draws so many
+of all trials, each as likely as any other (1: every one). Otherwise `Minute` says which trials it takes. It prints a
+Markdown summary, and exits with 1 where a trial differs, naming the first.
 """
 
 import contextlib
 import os
 import platform
 import random
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -25,7 +24,7 @@ from typing import Any
 from memory_trials.engines import compiler
 from memory_trials.errors import UserError
 from memory_trials.integrity import digests
-from memory_trials.progress import counted
+from memory_trials.progress import Tally
 from memory_trials.settings import ComputeSettings
 from memory_trials.studies import design, paper, rows
 from memory_trials.tasks import problems, streams
@@ -36,7 +35,13 @@ from memory_trials.training.streaming import StreamingJob
 
 SECONDS = 60.0
 ALONE = ComputeSettings(threads=1)
-STEPS = 50_000_000  # of a stream that a trial may need to be verified: some seconds
+FIRST_TURN, TURN = 0.1, 0.5  # seconds: trials of an arm are trained together for about so long, but at least one
+TOGETHER = 50  # at most
+LATE = 1.5  # a trial may take so many times as long as expected, and must still end in time
+STEPS = 50_000_000  # of a stream that a trial may need to be verified: some minutes
+# Seconds on one core, at most, about: to set up trials of an arm, and for each multiplication, or step of a stream.
+START, XLA_START = 0.01, 25.0
+MULTIPLICATION, XLA_MULTIPLICATION, STEP, GUESSED_STEP = 4e-10, 4e-9, 6e-6, 2e-5
 PACKAGES = ("numpy", "keras", "tensorflow")
 
 
@@ -47,17 +52,35 @@ class Record:
     arm: design.Arm
     kept: dict[str, Any]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the cell is a user's, which XLA trains."""
+        return "losses" in self.kept
+
+    @property
+    def start(self) -> float:
+        """Seconds before the first trial."""
+        return XLA_START if self.is_own else START
+
     @cached_property
-    def indices(self) -> list[int]:
-        """The trials that can be trained anew: all, of the paper's rows those that are not too long."""
-        count = digests.count(self.kept)
+    def seconds(self) -> dict[int, float]:
+        """About how long each trial that can be trained anew takes, besides `start`. All can, but of the paper's rows
+        those that take too long."""
+        settings, trials = self.arm.settings, range(digests.count(self.kept))
+        training, stream = settings.training, settings.problem.stream
+        if stream is None:
+            table, units = _table(self), settings.model.units
+            checks = -(-training.epochs // settings.evaluation.interval)
+            steps = training.epochs * table.y.size + checks * table.eval_y.size
+            multiplications = steps * 4 * units * (units + table.inputs + table.symbols)
+            return dict.fromkeys(trials, multiplications * (XLA_MULTIPLICATION if self.is_own else MULTIPLICATION))
         row = rows.row_of(self.arm)
         measured = paper.read_measured(row) if row else None
-        if measured is None or (stream := self.arm.settings.problem.stream) is None:
-            return list(range(count))
-        budget, longest = self.arm.settings.training.epochs, streams.shape(stream).longest
-        until = next(iter(measured["until"].values()))
-        return [index for index, met in enumerate(until) if (met or budget) * longest <= STEPS]
+        until = next(iter(measured["until"].values())) if measured else [0] * len(trials)
+        longest = streams.shape(stream).longest
+        each = GUESSED_STEP if training.optimizer == "guess" else STEP
+        steps_of = {index: (met or training.epochs) * longest for index, met in zip(trials, until)}
+        return {index: each * steps for index, steps in steps_of.items() if steps <= STEPS or not measured}
 
     def named(self, index: int) -> str:
         where = f"study {self.arm.study}, arm {self.arm.name}" if self.arm.compared else "the pipeline"
@@ -91,96 +114,148 @@ def _recorded(path: Path) -> dict[str, dict[str, Any]]:
     return digests.read(path) if path.exists() else {}
 
 
-def chosen(found: list[Record], share: float | None, seed: int) -> Iterator[tuple[Record, int]]:
-    """Records and indices of trials, in random order: this share of all, or as many as there is time for, first one
-    trial of every arm, so that little time says something about each."""
+class Minute:
+    """Which trials to train in a time that is too short for all: first each arm has a short turn, the fastest first,
+    and then further turns, in random order. So fast trials are verified more often than slow ones.
+
+    A trial is not begun when it would not end in time. How long it takes is a guess until a trial of its arm has shown
+    how fast this machine is.
+    """
+
+    def __init__(self, found: list[Record], seed: int):
+        self.random = random.Random(seed)
+        self.left = {record: dict(record.seconds) for record in found if record.seconds}
+        self.pace = dict.fromkeys(self.left, 1.0)  # seconds that trials took, for each second that was expected
+        self.queue = sorted(self.left, key=lambda record: record.start + min(record.seconds.values()), reverse=True)
+        self.turn = FIRST_TURN
+
+    def next(self, remaining: float) -> tuple[Record, range] | None:
+        """Trials of an arm, one after another, that end within these seconds; None where there are none."""
+        while self.left:
+            if not self.queue:
+                self.queue, self.turn = self.random.sample(list(self.left), len(self.left)), TURN
+            record = self.queue.pop()
+            if record in self.left:
+                if trials := self._that_fit(record, remaining):
+                    return record, trials
+                del self.left[record]  # nor will one of them fit later
+        return None
+
+    def _that_fit(self, record: Record, remaining: float) -> range | None:
+        """Trials of an arm that are left, taken out of them; None where not even one ends in time."""
+        left, pace = self.left[record], self.pace[record]
+        fitting = [index for index, seconds in left.items() if LATE * pace * (record.start + seconds) <= remaining]
+        if not fitting:
+            return None
+        first = self.random.choice(fitting)
+        last, expected = first + 1, pace * (record.start + left[first])
+        while last in left and last - first < TOGETHER:
+            expected += pace * left[last]
+            if expected > min(self.turn, remaining / LATE):
+                break
+            last += 1
+        for index in range(first, last):
+            del left[index]
+        if not left:
+            del self.left[record]
+        return range(first, last)
+
+    def took(self, record: Record, trials: range, seconds: float) -> None:
+        self.pace[record] = seconds / (record.start + sum(record.seconds[index] for index in trials))
+
+
+def drawn(found: list[Record], share: float, seed: int) -> list[tuple[Record, range]]:
+    """This share of all trials, in random order; those of an arm that follow one another are trained together."""
     order = random.Random(seed)
-    if share is not None:
-        trials = [(record, index) for record in found for index in record.indices]
-        yield from order.sample(trials, _wanted(found, share))
-        return
-    left = {record: order.sample(record.indices, len(record.indices)) for record in found if record.indices}
-    while left:
-        for record in order.sample(list(left), len(left)):
-            yield record, left[record].pop()
-            if not left[record]:
-                del left[record]
+    trials = [(number, index) for number, record in enumerate(found) for index in record.seconds]
+    sample = sorted(order.sample(trials, min(len(trials), max(1, round(share * len(trials))))))
+    runs: list[tuple[int, range]] = []
+    for number, index in sample:
+        if runs and runs[-1][0] == number and runs[-1][1].stop == index and len(runs[-1][1]) < TOGETHER:
+            runs[-1] = number, range(runs[-1][1].start, index + 1)
+        else:
+            runs.append((number, range(index, index + 1)))
+    order.shuffle(runs)
+    return [(found[number], trials) for number, trials in runs]
 
 
-def _wanted(found: list[Record], share: float) -> int:
-    return max(1, round(share * sum(len(record.indices) for record in found)))
-
-
-def is_equal(record: Record, index: int) -> bool:
-    """Train this trial alone: is it the recorded one?"""
+def that_differ(record: Record, trials: range) -> list[int]:
+    """Train these trials of an arm: which are not the recorded ones?"""
     settings = record.arm.settings
-    seed = record.kept["first_seed"] + index
-    alone = settings.training.model_copy(update={"trials": 1, "first_seed": seed})
+    seed = record.kept["first_seed"] + trials.start
+    some = settings.training.model_copy(update={"trials": len(trials), "first_seed": seed})
     if stream := settings.problem.stream:
-        trained = streaming.train(StreamingJob(settings.model, alone, stream, settings.evaluation.interval), ALONE)
+        trained = streaming.train(StreamingJob(settings.model, some, stream, settings.evaluation.interval), ALONE)
     else:
-        job = TrainingJob(settings.model, alone, settings.evaluation.interval, _table(record))
-        trained = trainer.train(job, ALONE)
-    return digests.agree(record.kept, index, trained)
+        trained = trainer.train(TrainingJob(settings.model, some, settings.evaluation.interval, _table(record)), ALONE)
+    equal = digests.agree(record.kept, trials.start, trained)
+    return [index for index, is_equal in zip(trials, equal) if not is_equal]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _table(record: Record) -> UpdateTable:
     problem = problems.make_problem(record.arm.settings.problem, design.where(record.arm))
     return design.table_of(record.arm, problem)
 
 
-def verify(found: list[Record], share: float | None, seed: int) -> tuple[Counter[str], list[str]]:
-    """How many trials of each study were checked, and which of them differ, the first one first."""
-    checked: Counter[str] = Counter()
+def verify(
+    take: Callable[[], tuple[Record, range] | None],
+    done: Callable[[Record, range, float], None],
+) -> tuple[Counter[Record], list[str]]:
+    """How many trials of each arm were checked, and which of them differ, the first one first.
+
+    take: the trials that are next, None at the end. done: told which trials were trained, and how long it took.
+    """
+    checked: Counter[Record] = Counter()
     different: list[str] = []
-    trials, turn, ends = chosen(found, share, seed), threading.Lock(), time.monotonic() + SECONDS
-    if share is None:
-        print(f"trains recorded trials anew for {SECONDS:.0f} s", file=sys.stderr, flush=True)
-    else:
-        trials = counted(trials, _wanted(found, share), "trials trained anew")
+    turn = threading.Lock()
 
     def work() -> None:
-        while share is not None or time.monotonic() < ends:
+        while True:
             with turn:
-                try:
-                    record, index = next(trials)
-                except StopIteration:
-                    return
-            equal = is_equal(record, index)
+                taken = take()
+            if taken is None:
+                return
+            started = time.monotonic()
+            wrong = that_differ(*taken)
             with turn:
-                checked[record.arm.study] += 1
-                if not equal:
-                    different.append(record.named(index))
+                record, trials = taken
+                checked[record] += len(trials)
+                different.extend(record.named(index) for index in wrong)
+                done(record, trials, time.monotonic() - started)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for worker in [pool.submit(work) for _ in range(pool._max_workers)]:
+    workers = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers) as pool:
+        for worker in [pool.submit(work) for _ in range(workers)]:
             worker.result()
     return checked, different
 
 
-def summary(found: list[Record], checked: Counter[str], different: list[str], seed: int) -> str:
-    """Markdown: what was checked, what came out, and on what machine."""
-    trials: Counter[str] = Counter()
+def summary(found: list[Record], checked: Counter[Record], different: list[str], chosen: str) -> str:
+    """Markdown: what was checked, what came out, and on what machine. chosen: how the trials were chosen."""
+    recorded: Counter[str] = Counter()
     for record in found:
-        trials[record.arm.study] += digests.count(record.kept)
-    rows = [f"| {study} | {trials[study]:,} | {checked[study]:,} |" for study in trials]
-    total = sum(checked.values())
+        recorded[record.arm.study] += digests.count(record.kept)
+    by_study: Counter[str] = Counter()
+    for record, trials in checked.items():
+        by_study[record.arm.study] += trials
+    rows = [f"| {study} | {recorded[study]:,} | {by_study[study]:,} |" for study in recorded if by_study[study]]
     verdict = "all equal" if not different else f"{len(different)} differ, the first one: {different[0]}"
-    own = sum("losses" in record.kept for record in found)
+    own = sum(record.is_own for record in checked)
     note = (
         f"Cells of one's own ({own} arms) are compared by their final loss, within {digests.TOLERANCE:g}, since XLA "
         "rounds as the processor does."
     )
     return "\n".join([
-        f"**{total:,} of {sum(trials.values()):,} recorded trials were trained anew: {verdict}.**",
+        f"**{checked.total():,} of {recorded.total():,} recorded trials were trained anew: {verdict}.**",
         "",
         "| study | trials recorded | trained anew |",
         "|---|---:|---:|",
         *rows,
         "",
-        f"On {machine()}; chosen by SEED={seed}.",
+        f"Trials of {len(checked)} of {len(found)} arms, {chosen}.",
         *([note] if own else []),
+        f"On {machine()}.",
     ])  # fmt: skip
 
 
@@ -199,11 +274,30 @@ def check_against_digests(share: float | None = None, seed: int | None = None) -
 
     share: of all recorded trials, from 0 to 1; None: as many as fit into a minute. seed: which trials; None draws one.
     """
+    ends = time.monotonic() + SECONDS
     if share is not None and not 0 <= share <= 1:
         raise UserError(f"the share to verify is {share}: allowed is a number from 0 to 1")
     seed = random.randrange(10_000) if seed is None else seed
     found = records()
-    checked, different = verify(found, share, seed)
-    print(summary(found, checked, different, seed))
+    if share is None:
+        minute = Minute(found, seed)
+        chosen = (
+            f"by SEED={seed} and this machine's speed: each arm has a turn, the fastest first, "
+            "so fast trials are verified more often than slow ones"
+        )
+        with Tally("trials trained anew", seconds=ends - time.monotonic()) as tally:
+
+            def done(record: Record, trials: range, seconds: float) -> None:
+                minute.took(record, trials, seconds)
+                tally(len(trials))
+
+            checked, different = verify(lambda: minute.next(ends - time.monotonic()), done)
+    else:
+        left = drawn(found, share, seed)
+        chosen = f"drawn by SEED={seed}, each as likely as any other"
+        with Tally("trials trained anew", total=sum(len(trials) for _, trials in left)) as tally:
+            take = lambda: left.pop() if left else None
+            checked, different = verify(take, lambda record, trials, seconds: tally(len(trials)))
+    print(summary(found, checked, different, chosen))
     if different:
         raise UserError(f"{different[0]} is not what is recorded")

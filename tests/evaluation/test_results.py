@@ -1,6 +1,7 @@
 """What is known of an arm, worked out once: its files say the same, and how it was asked cannot hide."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -18,22 +19,27 @@ from memory_trials.settings import (
     Settings,
     TrainingSettings,
 )  # fmt: skip
-from memory_trials.tasks.encoding import make_table
-from memory_trials.tasks.problems import make_problem
+from memory_trials.tasks.encoding import UpdateTable, make_table
+from memory_trials.tasks.problems import Problem, make_problem
 from memory_trials.training.job import TrainingJob
+from memory_trials.training.trained import Trained
 from memory_trials.training.trainer import train
 from tests import outcomes
 
 TUTORIAL = {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}
 
 
-def outcome_of(shard: int = 50, **sections) -> results.Outcome:
+def trained_arm(shard: int = 50, **sections) -> tuple[Settings, Problem, UpdateTable, Trained]:
     settings = Settings(**{"problem": TUTORIAL, **sections})
     problem = make_problem(settings.problem)
     table = make_table(problem, settings.encoding, settings.training, settings.evaluation.stateful)
     compute = ComputeSettings(shard=shard)
     trained = train(TrainingJob(settings.model, settings.training, settings.evaluation.interval, table), compute)
-    return results.outcome(settings, problem, table, trained)
+    return settings, problem, table, trained
+
+
+def outcome_of(shard: int = 50, **sections) -> results.Outcome:
+    return results.outcome(*trained_arm(shard, **sections))
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +242,122 @@ def test_rounding_hides_the_last_bits():
     }
     assert {name: results.rounded(value) for name, value in noisy.items()} == shifted.metrics
     assert results.rounded(float("nan")) is None and results.rounded(3) == 3
+
+
+BRIEF = {"trials": 3, "first_seed": 5, "epochs": 4}  # too few epochs to learn
+
+
+@pytest.fixture
+def words():
+    """An arm of words in sequences of different lengths, of which only the last step is scored."""
+    problem = {"sequences": [["b", "a", "c"], ["c", "a", "b", "a", "d"]], "scored": "last"}
+    arm = trained_arm(problem=problem, training=BRIEF, model={"units": 3})
+    _, _, table, trained = arm
+    return arm, results.outcome(*arm), predictions.answers(arm[0].model, trained.weights, table, np.ones(4, bool))
+
+
+def test_each_step_is_shown_with_what_was_seen_and_said_there(words):
+    (_, problem, _, trained), outcome, said = words
+    rows = (
+        outcome.predictions[["seed", "sequence", "step", "input", "target", "predicted", "scored", "right"]]
+        .to_numpy()
+        .tolist()
+    )
+    expected = []
+    for trial, seed in enumerate(trained.seeds.tolist()):
+        for k, sequence in enumerate(problem.sequences):
+            for step, (seen, target) in enumerate(itertools.pairwise(sequence)):
+                predicted = problem.alphabet[said.predicted[trial, k, step]]
+                last = step == len(sequence) - 2
+                expected.append([seed, k + 1, step + 1, seen, target, predicted, int(last), int(predicted == target)])
+    assert rows == expected and {row[-1] for row in rows} == {0, 1}
+    assert outcome.predictions["activation"].tolist() == pytest.approx(
+        [
+            said.activation[trial, k, step]
+            for trial in range(3)
+            for k, steps in ((0, 2), (1, 4))
+            for step in range(steps)
+        ],
+        abs=1e-6,
+    )
+
+
+def test_what_is_said_where_memory_is_needed_is_shown_apart(words):
+    (_, problem, _, trained), outcome, said = words
+    assert problem.sequences[0][1] == problem.sequences[1][3] == "a"  # which c or d may follow at the scored steps
+    rows = outcome.confusion.to_numpy().tolist()
+    assert rows == [
+        [seed, k + 1, step + 1, "a", target, problem.alphabet[said.predicted[trial, k, step]]]
+        for trial, seed in enumerate(trained.seeds.tolist())
+        for k, step, target in ((0, 1, "c"), (1, 3, "d"))
+    ]
+
+
+@pytest.mark.parametrize(("steps", "shown"), [(50, 50), (51, 1)])
+def test_of_long_rows_only_scored_steps_are_shown(steps, shown):
+    sequences = [[3, *[0] * (steps - 1), 3], [4, *[0] * (steps - 1), 4]]
+    outcome = outcome_of(
+        problem={"sequences": sequences, "scored": "last"}, training=BRIEF | {"epochs": 1}, model={"units": 2}
+    )
+    told = outcome.predictions
+    assert len(told) == 3 * 2 * shown and told["step"].max() == steps
+    assert told[told["scored"] == 1][["sequence", "step", "target"]].to_numpy().tolist() == 3 * [
+        [1, steps, "3"],
+        [2, steps, "4"],
+    ]
+
+
+def test_the_curves_are_those_of_the_trials(words):
+    (_, _, _, trained), outcome, _ = words
+    assert outcome.loss["epoch"].tolist() == [1, 2, 3, 4] and outcome.learned["epoch"].tolist() == [4]
+    assert outcome.loss["median"].tolist() == pytest.approx(
+        np.median(trained.losses.astype(float), axis=0).tolist(), rel=1e-6
+    )
+    assert outcome.trials["seed"].tolist() == [5, 6, 7]
+    assert outcome.trials["final_loss"].tolist() == pytest.approx(
+        trained.losses[:, -1].astype(float).tolist(), rel=1e-6
+    )
+    assert outcome.verdicts() == dict(zip([5, 6, 7], (outcome.trials["learned"] == 1).tolist()))
+    assert outcome.metrics["updates"] == 4 * 2 and outcome.metrics["confidence"] == 0.95  # two scored steps an epoch
+
+
+def test_a_free_run_is_told_in_words_and_counted(tmp_path):
+    arm = trained_arm(
+        problem={"sequences": [["b", "a", "c"], ["c", "a", "b", "a"]]}, training=BRIEF, model={"units": 3},
+        evaluation={"free_run": {"prefix": 2, "beyond": 1}},
+    )  # fmt: skip
+    settings, problem, _, trained = arm
+    outcome = results.outcome(*arm)
+    following = predictions.free_run(settings.model, trained.weights, problem, settings.evaluation.free_run)
+    assert outcome.free_run.to_numpy().tolist() == [
+        [seed, k + 1, prefix, " ".join(problem.alphabet[index] for index in following[trial, k])]
+        for trial, seed in enumerate([5, 6, 7])
+        for k, prefix in enumerate(["b a", "c a"])
+    ]
+    learned = (outcome.trials["learned"] == 1).to_numpy()
+    assert predictions.recited(following, problem, 2, learned).items() <= outcome.metrics.items()
+    assert outcome.metrics["trials"] == 3
+    results.write(tmp_path, outcome)
+    again = results.read(tmp_path)
+    pd.testing.assert_frame_equal(again.free_run, outcome.free_run)
+    assert b"\r" not in (tmp_path / "free_run.csv").read_bytes()
+
+
+def test_numbers_keep_seven_digits_and_leads_six_decimals():
+    assert results.rounded(0.12345678901) == 0.1234568 and results.rounded(1.23456789e-7) == 1.23e-7
+    assert results.rounded(float("inf")) is None and results.rounded(True) is True and results.rounded(None) is None
+    columns = ([1], [1], [1.0], [0.123456789], [1.23456789e-8], [None], [0.123456789], [np.nan])
+    row = results.typed_frame("trials", columns).iloc[0]
+    assert row["step_accuracy"] == 0.123457 and row["final_loss"] == 1.234568e-8 and row["margin"] == 0.123457
+    assert results.typed_frame("loss", ([1], [1.23456789e-8], [1.0], [1.0]))["median"][0] == 1.234568e-8
+    assert results.typed_frame("remembered", ([1], [1.23456789e-8], [1.0], [1.0]))["median"][0] == 0
+
+
+def test_a_trial_that_diverged_remembers_nothing_by_the_other_way_of_evaluating_too():
+    settings, problem, table, trained = trained_arm(training=BRIEF | {"reset": "epoch"})
+    weights = {
+        name: np.where(np.arange(3).reshape(3, *[1] * (array.ndim - 1)) < 2, np.nan, array)
+        for name, array in trained.weights.items()
+    }
+    diverged = dataclasses.replace(trained, weights={name: array.astype(np.float32) for name, array in weights.items()})
+    assert results.outcome(settings, problem, table, diverged).metrics["stateful_memory_median"] == 0

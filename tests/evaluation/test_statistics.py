@@ -13,7 +13,10 @@ from memory_trials.evaluation.statistics import (
     changes_of_verdict,
     compare,
     first_learned,
+    fisher,
     loss_curves,
+    mean_time,
+    means_of,
     memory_curves,
     memory_summary,
     quantile,
@@ -202,3 +205,78 @@ def test_the_fewest_seeds_for_an_interval_are_found(rate, width):
     wide = lambda n: np.ptp(proportion_confint(rate * n, n, 0.05, "wilson"))
     assert wide(seeds) <= width < wide(seeds - 1)
     assert seeds_for_width(0.5, 1e-9, 0.95, most=1000) == 1000
+
+
+def test_the_mean_time_to_learn_has_a_t_interval_and_counts_the_budget_of_those_that_never_did():
+    until = np.array([10, 0, 20, 60, 0])
+    found = mean_time(until, 100, 0.95)
+    # Student's t, 2 degrees of freedom, 97.5 %: 4.302653; the deviation of 10, 20, 60 is 26.457513
+    half = 4.302652729911275 * 26.457513110645905 / np.sqrt(3)
+    assert found == pytest.approx({
+        "mean_epochs_to_learn": 30, "mean_epochs_to_learn_low": 30 - half, "mean_epochs_to_learn_high": 30 + half,
+        "sd_epochs_to_learn": 26.457513110645905, "restricted_mean_epochs_to_learn": (10 + 100 + 20 + 60 + 100) / 5,
+    })  # fmt: skip
+    assert mean_time(until, 100, 0.9)["mean_epochs_to_learn_high"] < found["mean_epochs_to_learn_high"]
+    two = mean_time(np.array([1, 3]), 100, 0.95)  # 1 degree of freedom: 12.706205
+    assert two["mean_epochs_to_learn_low"] == pytest.approx(2 - 12.706204736432095)
+
+
+@pytest.mark.parametrize(("until", "mean", "restricted"), [([0, 0], None, 50.0), ([7, 0], 7.0, 28.5)])
+def test_of_one_time_or_none_there_is_no_interval(until, mean, restricted):
+    found = mean_time(np.array(until), 50, 0.95)
+    assert found == {
+        "mean_epochs_to_learn": mean, "mean_epochs_to_learn_low": None, "mean_epochs_to_learn_high": None,
+        "sd_epochs_to_learn": None, "restricted_mean_epochs_to_learn": restricted,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "deviations"), [(0.95, 1.96), (0.5, 0.6745)])
+def test_both_ends_of_where_further_means_lie_are_as_far_away_as_both_samples_make_them(share, deviations):
+    times = np.random.default_rng(5).normal(1000, 50, size=400).round().astype(int)
+    low, high = means_of(times, 25, 4_000, share)
+    # the mean of 25 further ones varies by s / 5, ours by s / 20
+    away = deviations * times.std() * np.sqrt(1 / 25 + 1 / 400)
+    assert low == pytest.approx(times.mean() - away, abs=0.05 * away)
+    assert high == pytest.approx(times.mean() + away, abs=0.05 * away)
+    assert means_of(times, 25, 4_000, share) == (low, high)  # the same draws
+    narrower = means_of(times, 400, 4_000, share)
+    assert narrower[1] - narrower[0] == pytest.approx(2 * deviations * times.std() * np.sqrt(2 / 400), rel=0.05)
+
+
+def test_further_means_are_drawn_from_all_times_and_from_no_others():
+    low, high = means_of(np.array([1, 3]), 1, 4000, share=0.999)
+    assert (low, high) == (0.0, 4.0)  # 1 - (3 - 2) and 3 - (1 - 2)
+
+
+def test_fisher_is_the_published_tea_tasting():
+    assert fisher(3, 4, 1, 4) == pytest.approx(34 / 70)  # Fisher 1935: 0.486, two-sided
+    assert fisher(4, 4, 0, 4) == pytest.approx(2 / 70) and fisher(0, 4, 4, 4) == pytest.approx(2 / 70)
+    assert fisher(1, 2, 10, 20) == 1
+
+
+def test_the_interval_of_a_time_to_learn_is_narrower_with_less_confidence():
+    times = [10, 20, None, 40, 50, None, 70, 80]
+    curve, _, low, high = time_to_learn(times, 100, 0.95)
+    other, _, *ends = time_to_learn(times, 100, 0.5)
+    assert (other[:, 3] - other[:, 2] < curve[:, 3] - curve[:, 2]).any()
+    assert np.array_equal(curve[:, :2], other[:, :2]) and ends[0] >= low and (high is None or ends[1] <= high)
+
+
+def test_arms_that_differ_on_equally_many_seeds_either_way_are_alike_and_an_arm_alone_has_none_beside_it():
+    learned = np.array([True, False, True, False, True])
+    assert compare(learned, [np.array([False, True, True, False, True])]) == [1.0]
+    assert compare(learned, [learned, ~learned])[0] == 1.0 and compare(learned, []) == []
+
+
+@pytest.mark.parametrize("most", [1, 6, 7, 1000])
+def test_no_more_seeds_are_asked_for_than_there_may_be(most):
+    assert seeds_for_width(0.5, 1e-3, 0.95, most) == most
+    assert seeds_for_width(0.5, 0.99, 0.95, most) <= most
+
+
+def test_a_summary_counts_what_was_forgotten_and_has_no_loss_where_training_diverged():
+    found = Verdicts(np.array([True, False, False]), np.array([1, 0.5, 0]), np.array([1, 0.75, 0.5]))
+    numbers = summary(found, np.array([0.1, 0.2, 0.6]), [10, 20, None], 100, 0.95)
+    assert numbers["mean_final_loss"] == pytest.approx(0.3) and numbers["mean_step_accuracy"] == 0.75
+    assert (numbers["trials"], numbers["successes"], numbers["ever_learned"], numbers["forgotten"]) == (3, 1, 2, 1)
+    assert summary(found, np.array([0.1, np.inf, 0.6]), [10, 20, None], 100, 0.95)["mean_final_loss"] is None

@@ -1,11 +1,15 @@
-"""The gate for CI, on what `dvc status --json` really prints."""
+"""The gate for CI, on what DVC and git really print."""
 
+import json
 import math
+import subprocess
 
 import pytest
 
 from memory_trials.errors import UserError
-from memory_trials.integrity.check import check, check_numbers, recorded_outputs, stale
+from memory_trials.integrity import check as check_module
+from memory_trials.integrity import tools
+from memory_trials.integrity.check import METRICS, changes, check, check_numbers, recorded_outputs, stale
 
 GOOD = {"trials": 100, "success_rate_low": 0.3, "median_epochs_to_learn": None}
 STAGES = {"train": {"outs": [{"path": "data/tutorial/trained.npz"}]}, "x": {}}
@@ -52,3 +56,139 @@ def test_nothing_recorded_is_told_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"dvc\.lock does not exist"):
         check("HEAD~1")
+
+
+def test_no_number_at_all_is_below_every_floor_and_a_word_is_no_number():
+    assert "interval begins at none" in check_numbers({"trials": 3}, 0.0)[0]
+    assert "trials is '3', which is not a finite number" in check_numbers(GOOD | {"trials": "3"}, 0.0)[0]
+    assert "trials is True, which is not a finite number" in check_numbers(GOOD | {"trials": True}, 0.0)[0]
+    assert check_numbers(GOOD | {"memory_median": None, "afresh_memory_median": None}, 0.3) == []
+    assert len(check_numbers(GOOD | {"memory_median_low": math.nan}, 0.3, memory_floor=-1.0)) == 2
+
+
+@pytest.fixture
+def git(tmp_path, monkeypatch):
+    """A git repository without a commit, in the current folder; a function that runs git there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    names = ("-c", "user.name=t", "-c", "user.email=t@t")
+    run = lambda *words: subprocess.run(["git", *names, *words], check=True, capture_output=True)
+    run("init", "-q")
+    return run
+
+
+@pytest.fixture
+def dvc(monkeypatch) -> list[str]:
+    """DVC is not started: the commands that would be run, each answered by its own words."""
+    called = []
+    monkeypatch.setattr(check_module, "run", lambda *command: called.append(" ".join(command[3:])) or called[-1])
+    return called
+
+
+def test_metrics_stand_beside_those_of_the_commit_before_or_alone_where_it_is_not_here(git, dvc, tmp_path, monkeypatch):
+    assert changes(None) == f"metrics show --md {METRICS}"  # no commit
+    git("commit", "-q", "--allow-empty", "-m", "the first")
+    assert changes(None) == f"metrics show --md {METRICS}"
+    git("commit", "-q", "--allow-empty", "-m", "the second")
+    assert changes(None) == f"metrics diff --md --all --targets {METRICS} -- HEAD~1"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{tmp_path}", tmp_path / "shallow"], check=True)
+    monkeypatch.chdir(tmp_path / "shallow")
+    assert changes(None) == f"metrics show --md {METRICS}"
+
+
+def test_a_revision_that_was_named_is_never_replaced(git, dvc):
+    assert changes("main") == f"metrics diff --md --all --targets {METRICS} -- main"
+    assert changes("HEAD~1") == f"metrics diff --md --all --targets {METRICS} -- HEAD~1"
+
+
+# what DVC 3 and git print on stderr; the last lines help, or say where to ask
+SAID = {
+    "ERROR: unknown Git revision 'nonsense'\n": "unknown Git revision 'nonsense'",
+    "ERROR: /home/a/clone is not a git repository\n": "/home/a/clone is not a git repository",
+    "ERROR: unexpected error - /home/a/clone/.git/: repository path '/home/a/clone' is not owned by current user\n\n"
+    "Having any troubles? Hit us up at https://dvc.org/support, we are always happy to help!\n": (
+        "/home/a/clone/.git/: repository path '/home/a/clone' is not owned by current user"
+    ),
+    "WARNING: stage 'x' is frozen.\nERROR: failed to reproduce 'x': output is changed\n": "failed to reproduce 'x': output is changed",
+    "'./dvc.lock' is invalid.\n\nWhile parsing a flow node, in line 2, column 1\n  2\n": "'./dvc.lock' is invalid.",
+    "'./dvc.lock' validation failed.\n\nexpected a dictionary, in stages\n": "'./dvc.lock' validation failed.",
+    "fatal: detected dubious ownership in repository at '/home/a/clone'\nTo add an exception for this directory, call:\n\n"
+    "\tgit config --global --add safe.directory /home/a/clone\n": "detected dubious ownership in repository at '/home/a/clone'",
+    "Traceback (most recent call last):\n  File \"x.py\", line 1, in <module>\nImportError: no module\n": "ImportError: no module",
+    "hint: more of it\nwarning: LF will be replaced\nerror: pathspec 'x' did not match\n": "pathspec 'x' did not match",
+    "": "it printed no reason",
+    "\n  \n": "it printed no reason",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "cause"), SAID.items())
+def test_of_what_a_tool_prints_the_line_that_names_the_cause_is_told(said, cause):
+    assert tools.cause(said) == cause
+
+
+def test_a_tool_that_fails_or_is_not_there_is_told_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert tools.run("echo", "a", "b") == "a b\n"
+    with pytest.raises(UserError, match=r"^git log failed: not a git repository"):
+        tools.run("git", "log")
+    with pytest.raises(UserError, match=r"^no-such-tool -x cannot be run: No such file or directory$"):
+        tools.run("no-such-tool", "-x")
+    with pytest.raises(UserError, match=r"^sh -c .* failed: only this"):  # where it tells its errors on stdout
+        tools.run("sh", "-c", "echo only this; exit 3")
+    monkeypatch.setattr(tools, "DVC", ("sh", "-c"))
+    with pytest.raises(UserError, match=r"^dvc exit 4 failed: it printed no reason$"):
+        tools.run(*tools.DVC, "exit 4")
+
+
+class Recorded:
+    """A folder with a recorded result, in which DVC's answers are made up."""
+
+    def __init__(self, folder):
+        (folder / "params.yaml").write_text(
+            "problem: {sequences: [[1, 2]]}\ncheck: {success_rate_floor: 0.3, memory_floor: 0.2}"
+        )
+        (folder / "dvc.lock").write_text("stages: {train: {outs: [{path: a.npz}]}}")
+        (folder / METRICS).parent.mkdir(parents=True)
+        self.folder, self.status = folder, {}
+        self.write(GOOD | {"memory_median_low": 0.25})
+
+    def write(self, metrics):
+        (self.folder / METRICS).write_text(json.dumps(metrics))
+
+    def answer(self, *command):
+        words = " ".join(command[3:])
+        return json.dumps(self.status) if words == "status dvc.yaml --json" else f"<{words}>"
+
+
+@pytest.fixture
+def result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recorded = Recorded(tmp_path)
+    monkeypatch.setattr(check_module, "run", recorded.answer)
+    return recorded
+
+
+def test_the_table_is_printed_and_what_is_in_step_and_good_enough_passes(result, capsys):
+    result.status = {"train": [{"changed outs": {"a.npz": "not in cache"}}]}  # a fresh clone
+    check("main")
+    assert capsys.readouterr().out == (
+        f"<metrics diff --md --all --targets {METRICS} -- main>\n"
+        "\nThe recorded result is in step with code and parameters and passes the gate.\n"
+    )
+
+
+def test_what_is_stale_is_named_with_what_to_do_beside_numbers_that_are_too_low(result, capsys):
+    result.status = {"train": [{"changed outs": {"a.npz": "modified"}}]}
+    with pytest.raises(UserError) as caught:
+        check("main")
+    stale_result = (
+        "train: a.npz modified\nerror: the recorded result is stale: run dvc repro and commit dvc.lock and the metrics"
+    )
+    assert str(caught.value) == stale_result
+    result.write(GOOD | {"success_rate_low": 0.1, "memory_median_low": 0.1})
+    with pytest.raises(UserError) as caught:
+        check("main")
+    rate, memory = str(caught.value).removeprefix(f"{stale_result}\nerror: ").split("\nerror: ")
+    assert "below check.success_rate_floor, which is 0.3" in rate and "below check.memory_floor, 0.2" in memory
+    assert "passes the gate" not in capsys.readouterr().out

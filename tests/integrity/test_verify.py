@@ -1,7 +1,6 @@
 """A recorded trial is trained anew and told equal, or different, by what it is."""
 
 import dataclasses
-import itertools
 import json
 import re
 from collections import Counter
@@ -86,6 +85,17 @@ def test_the_first_trial_that_differs_is_named(clone, capsys, monkeypatch, chang
 
 
 @needs_compiler
+def test_a_minute_verifies_all_that_there_is_if_that_takes_less_and_a_tenth_takes_a_tenth(clone, capsys):
+    verify.check_against_digests(seed=3)
+    said = capsys.readouterr()
+    assert "**10 of 10 recorded trials were trained anew: all equal.**" in said.out
+    assert "Trials of 3 of 3 arms, by SEED=3 and this machine's speed" in said.out
+    verify.check_against_digests(0.3, seed=3)
+    said = capsys.readouterr()
+    assert "**3 of 10 recorded trials" in said.out and "drawn by SEED=3, each as likely as any other." in said.out
+
+
+@needs_compiler
 def test_records_of_other_arms_than_the_parameters_describe_are_told(clone):
     design.FILE.write_text(STUDIES.replace("[lstm, gru]", "[lstm, mlp]"))
     with pytest.raises(UserError, match=r"mine\.json records other arms than .* run make study NAME=mine"):
@@ -112,16 +122,117 @@ def test_wrong_numbers_are_told(share):
         verify.check_against_digests(share)
 
 
-def test_little_time_says_something_about_each_arm_and_no_trial_comes_twice():
-    arms = [dataclasses.replace(design.Arm("s", str(n), None, {}, None)) for n in range(5)]
-    records = [verify.Record(arm, {"first_seed": 0, "trials": "0" * digests.LENGTH * 3}) for arm in arms]
-    order = list(verify.chosen(records, None, seed=1))
-    assert len({record for record, _ in order[:5]}) == 5
-    assert Counter(record for record, _ in order) == Counter({record: 3 for record in records})
-    assert len(set(order)) == len(order) == 15
-    assert len(list(verify.chosen(records, 0.4, seed=1))) == 6
-    first = list(itertools.islice(verify.chosen(records, None, seed=1), 7))
-    assert first == order[:7]
+def made_up(arm: str, **seconds_by_kind) -> verify.Record:
+    """An arm of `trials` recorded trials, of which each takes so many seconds."""
+    trials, seconds = seconds_by_kind["trials"], seconds_by_kind["seconds"]
+    record = verify.Record(
+        design.Arm("s", arm, None, {}, None), {"first_seed": 0, "trials": "0" * digests.LENGTH * trials}
+    )
+    vars(record)["seconds"] = dict.fromkeys(range(trials), seconds)
+    return record
+
+
+def in_a_minute(found: list[verify.Record], seconds: float, seed: int = 1, slower: float = 1.0) -> tuple[list, float]:
+    """What a machine trains one after another that takes `slower` times as long as expected; and the time it needs."""
+    minute, spent, taken = verify.Minute(found, seed), 0.0, []
+    while (some := minute.next(seconds - spent)) is not None:
+        record, trials = some
+        took = slower * (record.start + sum(record.seconds[index] for index in trials))
+        spent += took
+        minute.took(record, trials, took)
+        taken.append(some)
+    return taken, spent
+
+
+def test_the_fastest_arms_come_first_each_arm_has_a_turn_and_no_trial_comes_twice():
+    found = [made_up(str(n), trials=30, seconds=0.002 * 4**n) for n in (3, 0, 2, 1)]
+    taken, spent = in_a_minute(found, 60.0)
+    assert [record.arm.name for record, _ in taken[:4]] == ["0", "1", "2", "3"] and len(taken[3][1]) == 1
+    every = Counter((record, index) for record, trials in taken for index in trials)
+    assert every == Counter((record, index) for record in found for index in range(30)) and spent < 60
+    assert in_a_minute(found, 60.0, seed=1)[0] == taken != in_a_minute(found, 60.0, seed=2)[0]
+
+
+def test_a_turn_is_short_at_first_and_longer_later():
+    (_, first), *later = in_a_minute([made_up("a", trials=1000, seconds=0.011)], 60.0)[0]
+    assert len(first) == 8  # 0.01 to begin with, and 0.011 each, in 0.1
+    assert max(len(trials) for _, trials in later) == 44  # in 0.5
+    assert max(len(trials) for _, trials in in_a_minute([made_up("a", trials=1000, seconds=0.001)], 60.0)[0]) == 50
+
+
+@pytest.mark.parametrize("slower", [0.3, 1.0, 1.4])
+def test_a_trial_that_would_not_end_in_time_is_not_begun(slower):
+    found = [
+        made_up("fast", trials=400, seconds=0.1),
+        made_up("slow", trials=9, seconds=3.0),
+        made_up("days", trials=9, seconds=1e5),
+    ]
+    taken, spent = in_a_minute(found, 10.0, slower=slower)
+    assert 5 < spent <= 10 or len(taken) > 20
+    assert {record.arm.name for record, _ in taken} == {"fast", "slow"}
+
+
+def test_a_machine_that_is_slower_than_expected_is_found_out_by_the_first_turn():
+    taken, spent = in_a_minute([made_up("a", trials=1000, seconds=0.01)], 10.0, slower=20.0)
+    assert spent <= 10 and max(len(trials) for _, trials in taken[1:]) == 1
+
+
+def test_a_trial_of_a_stream_is_expected_to_take_as_long_as_its_sequences_and_one_of_a_table_as_its_updates(settings):
+    alone = {"first_seed": 0, "trials": "0" * digests.LENGTH * 2}
+    once = verify.Record(design.Arm("s", "a", settings, {}, None), alone).seconds
+    longer = settings.model_copy(update={"training": settings.training.model_copy(update={"epochs": 500})})
+    twice = verify.Record(design.Arm("s", "a", longer, {}, None), alone).seconds
+    assert list(once) == [0, 1] and twice[0] == pytest.approx(2 * once[0])
+    # 8 steps of 4 * 20 * (20 + 5 + 5) multiplications in each of 250 epochs, and at 25 checks
+    assert once[0] == pytest.approx((250 + 25) * 8 * 4 * 20 * 30 * verify.MULTIPLICATION)
+
+
+def test_trials_of_the_paper_that_take_too_long_are_left_out(monkeypatch):
+    from memory_trials.studies import paper, rows
+
+    monkeypatch.chdir(ROOT)
+    of_paper = rows.load_rows()
+    name = next(name for name in of_paper.rows if (paper.DIGESTS / f"{name}.json").exists())
+    arm = rows.row_arm(name, of_paper)
+    longest = verify.streams.shape(arm.settings.problem.stream).longest
+    most = verify.STEPS // longest
+    monkeypatch.setattr(
+        verify.paper, "read_measured", lambda row: {"until": {"first": [most, most + 1, 0, 1], "other": [1] * 4}}
+    )
+    record = verify.Record(arm, {"first_seed": 0, "trials": "0" * digests.LENGTH * 4})
+    too_long = arm.settings.training.epochs * longest > verify.STEPS
+    assert list(record.seconds) == ([0, 3] if too_long else [0, 2, 3])
+    assert record.seconds[3] == pytest.approx(longest * verify.STEP)
+    monkeypatch.setattr(verify.paper, "read_measured", lambda row: None)
+    assert list(record.__class__(arm, record.kept).seconds) == [0, 1, 2, 3]
+
+
+def test_a_share_is_drawn_from_all_trials_and_those_that_follow_one_another_are_trained_together():
+    found = [made_up(str(n), trials=60, seconds=1.0) for n in range(3)]
+    everything = verify.drawn(found, 1.0, seed=1)
+    assert sorted((found.index(record), trials.start, trials.stop) for record, trials in everything) == [
+        (n, *ends) for n in range(3) for ends in ((0, 50), (50, 60))
+    ]
+    some = verify.drawn(found, 0.4, seed=1)
+    trials = [(record, index) for record, trials in some for index in trials]
+    assert len(trials) == len(set(trials)) == 72
+    assert verify.drawn(found, 0.4, seed=1) == some != verify.drawn(found, 0.4, seed=2)
+    assert sum(len(trials) for _, trials in verify.drawn(found, 0.0, seed=1)) == 1
+    hits = Counter(index for seed in range(200) for _, trials in verify.drawn(found[:1], 0.1, seed) for index in trials)
+    assert len(hits) == 60 and max(hits.values()) < 3 * 20  # each as likely as any other
+
+
+def test_the_summary_has_rows_for_what_was_trained_and_a_note_only_where_own_cells_were():
+    fast, slow = made_up("a", trials=3, seconds=1.0), made_up("b", trials=2000, seconds=1.0)
+    own = verify.Record(design.Arm("mine", "c", None, {}, None), {"first_seed": 0, "losses": [0.5]})
+    slow = dataclasses.replace(slow, arm=dataclasses.replace(slow.arm, study="long"))
+    said = verify.summary([fast, slow, own], Counter({fast: 2}), [], "by chance")
+    assert said.startswith("**2 of 2,004 recorded trials were trained anew: all equal.**")
+    assert "| s | 3 | 2 |" in said and "| long |" not in said and "| mine |" not in said
+    assert "Trials of 1 of 3 arms, by chance." in said and "one's own" not in said
+    said = verify.summary([fast, slow, own], Counter({own: 1, slow: 1200}), ["x", "y"], "by chance")
+    assert "2 differ, the first one: x" in said and "| long | 2,000 | 1,200 |" in said
+    assert "Cells of one's own (1 arms) are compared by their final loss, within 0.001, since XLA" in said
 
 
 def test_a_digest_is_of_everything_that_training_leaves(clone):
@@ -142,4 +253,4 @@ def test_a_cell_of_ones_own_is_compared_within_a_tolerance():
     assert kept == {"changes": {}, "first_seed": 7, "losses": [0.5]} and digests.count(kept) == 1
     for loss, equal in ((0.5 * (1 + 5e-4), True), (0.5 * (1 + 5e-3), False), (np.nan, False)):
         other = dataclasses.replace(result, losses=np.array([[1.0, loss]]))
-        assert digests.agree(kept, 0, other) == equal
+        assert digests.agree(kept, 0, other) == [equal]

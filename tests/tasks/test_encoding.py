@@ -1,13 +1,16 @@
 """The table of updates, against the tutorial's own numbers and against rules that hold for any problem."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import EncodingSettings, ProblemSettings, TrainingSettings
-from memory_trials.tasks.encoding import make_table, one_hot, read_table, write_table
+from memory_trials.tasks.encoding import FORMAT, make_table, one_hot, read_table, write_table
 from memory_trials.tasks.problems import make_problem
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -169,3 +172,62 @@ def test_round_trip(tmp_path):
     assert all(
         np.array_equal(a, b) for a, b in zip(vars(table).values(), vars(read_table(tmp_path / "table.npz")).values())
     )
+
+
+def test_evaluated_with_training_s_resets_each_window_is_a_row_from_a_fresh_state():
+    sequences = [[0, 1, 2, 3, 4, 5], [5, 4]]
+    rows = lambda **training: table_of(sequences, stateful=True, **training)
+    table = rows(reset="window", window=2)
+    assert shown(table.eval_x) == ["01", "23", "4.", "5."] and shown(table.eval_y) == ["12", "34", "50", "40"]
+    assert table.eval_mask.tolist() == [[True, True], [True, True], [True, False], [True, False]]
+    assert table.eval_position.tolist() == [[[0, 0], [0, 1]], [[0, 2], [0, 3]], [[0, 4], [-1, -1]], [[1, 0], [-1, -1]]]
+    assert shown(rows(reset="window", window=3).eval_x) == ["012", "34.", "5.."]
+    assert shown(rows(reset="window", window="sequence").eval_x) == ["01234", "5...."]
+    assert shown(table_of(sequences, stateful=False, reset="window", window=2).eval_x) == ["01234", "5...."]
+    steps = table_of([[0, 1, 2, 3, 4]], stateful=True, reset="window", window=2, history=2, history_as="steps")
+    assert shown(steps.eval_x) == ["0112", "23.."]  # a window is two samples, each of two steps
+    assert np.asarray(steps.eval_x).dtype == np.int32
+
+
+def test_a_history_of_features_looks_back_into_segments_of_the_input_and_nowhere_before_the_beginning():
+    table = table_of([[2, 0, 1, 2]], history=3)
+    assert table.inputs == 9 and table.symbols == 3 and table.x.dtype == np.int32
+    assert table.eval_x.tolist() == [[[2, -1, -1], [0, 5, -1], [1, 3, 8]]]
+
+
+ARRAYS = (
+    "x",
+    "y",
+    "loss_mask",
+    "step_mask",
+    "reset",
+    "detach",
+    "block",
+    "eval_x",
+    "eval_y",
+    "eval_mask",
+    "eval_position",
+    "eval_group",
+)
+
+
+@pytest.fixture
+def broken(tmp_path, unchecked):
+    """Write a table of which an array is another one."""
+
+    def write(name: str, array: np.ndarray) -> Path:
+        files.write_arrays(tmp_path / "table.npz", FORMAT, {**vars(table_of()), name: array}, {})
+        return tmp_path / "table.npz"
+
+    return write
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_table_whose_arrays_do_not_fit_together_is_refused(broken, name):
+    with pytest.raises(UserError, match="table.npz is damaged .its arrays do not fit together.: run dvc repro"):
+        read_table(broken(name, getattr(table_of(), name)[:-1]))
+
+
+def test_nor_is_one_whose_sets_of_candidates_are_no_table(broken):
+    with pytest.raises(UserError, match="do not fit together"):
+        read_table(broken("candidates", np.zeros(3, np.int32)))

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.settings import GeneratedSettings, ProblemSettings
-from memory_trials.tasks.problems import FOLDER, Problem, from_json, lag, make_problem, to_json
+from memory_trials.tasks import problems
+from memory_trials.tasks.problems import (
+    FOLDER,
+    Problem,
+    described,
+    from_json,
+    lag,
+    make_problem,
+    read_problem,
+    to_json,
+)
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
 
@@ -212,3 +222,50 @@ def test_asked_sequences_share_the_alphabet():
     assert problem.alphabet == (0, 1, 2, 3, 4, 7) and problem.evaluation_sequences == ((7, 0, 7),)
     with pytest.raises(UserError, match="evaluation sequence 1 is .7.: it must have at least 2 symbols"):
         make_problem(ProblemSettings(sequences=TUTORIAL, evaluation_sequences=[[7]]))
+
+
+def test_no_more_symbols_are_generated_than_ten_million(monkeypatch):
+    generated(lag=10, keys=4, middle="fixed")
+    monkeypatch.setattr(problems, "MOST_GENERATED", 4 * 12)
+    assert len(generated(lag=10, keys=4, middle="fixed").sequences) == 4
+    with pytest.raises(
+        UserError,
+        match=r"^params.yaml: problem.generate asks for 4 sequences of 13 symbols, which is more than 48 in all$",
+    ):
+        generated(lag=11, keys=4, middle="fixed")
+    assert len(generated(lag=10, middle="random", train=2, unseen=2).evaluation_sequences) == 2
+    with pytest.raises(UserError, match="asks for 5 sequences of 12 symbols"):
+        generated(lag=10, middle="random", train=2, unseen=3)
+
+
+def test_more_sequences_than_there_are_cannot_be_generated():
+    every = generated(lag=2, middle="random", symbols=2, keys=3, train=10, unseen=2)
+    assert len({*every.sequences, *every.evaluation_sequences}) == 12
+    with pytest.raises(
+        UserError, match="asks for 13 different sequences, but with lag 2, 2 symbols and 3 keys there are only 12$"
+    ):
+        generated(lag=2, middle="random", symbols=2, keys=3, train=11, unseen=2)
+    assert generated(lag=60, middle="random", symbols=2, train=2).sequences  # not counted
+
+
+def test_a_last_line_may_end_in_any_way_but_its_symbols_keep_their_spaces(write):
+    assert write("x.jsonl", '["a", " b "]\r\n["c", "d"]\r\n\n').sequences == (("a", " b "), ("c", "d"))
+    assert write("y.csv", "1,2\n3,x\t\n").sequences == ((1, 2), (3, "x"))
+
+
+def test_a_problem_is_described_by_its_size_and_how_far_back_memory_must_reach():
+    told = lambda sequences: described(make_problem(ProblemSettings(sequences=sequences)))
+    assert told([[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]) == "2 sequences of 5 symbols; memory must reach back 3 steps"
+    assert told([[0, 1, 2], [0, 1, 3]]).startswith("note: no model can learn this: ")
+
+
+def test_letters_are_kept_as_they_are_and_a_damaged_file_is_named(tmp_path):
+    problem = make_problem(ProblemSettings(sequences=[["\N{LATIN SMALL LETTER E WITH ACUTE}", "b"], ["b", "a"]]))
+    text = to_json(problem)
+    assert text.count("\N{LATIN SMALL LETTER E WITH ACUTE}") == 3 and "\\u" not in text
+    path = tmp_path / "sequences.json"
+    path.write_text(text, encoding="utf-8")
+    assert read_problem(path) == problem
+    path.write_text(text.replace('"b"', '"c"', 1), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"^{path} is damaged: run dvc repro to make it anew$"):
+        read_problem(path)

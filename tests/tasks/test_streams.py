@@ -17,7 +17,7 @@ from scipy import stats
 from memory_trials.settings import TAKES, StreamSettings
 from memory_trials.tasks import grammar
 from memory_trials.tasks.draws import words
-from memory_trials.tasks.streams import Criterion, Sequences, Shape, criteria, draw, shape
+from memory_trials.tasks.streams import Criterion, Sequences, Shape, criteria, draw, first_of_each, of_trials, shape
 
 RARE = 1e-9
 SEEDS = np.array([0, 5, 2**31])
@@ -352,6 +352,7 @@ def test_criteria():
     for stream in PAPER.values():  # the others are easier, so they are met no later
         decides, *others = criteria(stream).values()
         assert all(other.mean_error is None and other.tolerance == decides.tolerance for other in others)
+        assert all((o.on, o.sequences, o.wrong) == (decides.on, decides.sequences, decides.wrong) for o in others)
 
 
 def test_shapes_of_the_paper():
@@ -405,3 +406,48 @@ def test_every_valid_setting_can_be_drawn(stream, purpose, block, count):
         assert sequences.y.min() >= 0 and sequences.y.max() < of.outputs
     assert (sequences.possible is not None) == (stream.task == "reber")
     assert len(criteria(stream)) >= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trials_of_different_lengths_are_filled_up_with_zeros_of_the_same_kind(kind):
+    together = drawn(KINDS[kind], count=512)
+    for row, seed in enumerate(SEEDS):
+        alone = drawn(KINDS[kind], count=512, seeds=np.array([seed]))
+        for name, array in vars(alone).items():
+            filled = getattr(together, name)
+            if array is None:
+                assert filled is None
+                continue
+            length = array.shape[1]
+            assert filled.dtype == array.dtype and filled.shape[2:] == array.shape[2:]
+            assert np.array_equal(filled[row, :length], array[0]) and not filled[row, length:].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_of_the_trials_and_the_first_sequences_of_each_are_parts(kind):
+    stream = KINDS[kind]
+    whole = drawn(stream, count=512)
+    some = of_trials(whole, np.array([2, 0]))
+    for name, array in vars(whole).items():
+        part = getattr(some, name)
+        assert (array is None and part is None) or np.array_equal(part, array[[2, 0]])
+    first = first_of_each(whole, 3)
+    steps = int(whole.lengths[:, :3].sum(axis=1).max())
+    assert np.array_equal(first.lengths, whole.lengths[:, :3]) and np.array_equal(first.x, whole.x[:, :steps])
+    assert np.array_equal(first.y, whole.y[:, : steps if shape(stream).every_step else 3])
+    assert (
+        (first.possible is None)
+        if whole.possible is None
+        else np.array_equal(first.possible, whole.possible[:, :steps])
+    )
+
+
+@pytest.mark.parametrize("kind", ["3a", "6a", "6b"])
+def test_what_decides_about_a_sequence_is_drawn_independently(kind):
+    rows = []
+    for x, y, _ in one_by_one(KINDS[kind], count=4000):
+        places = np.flatnonzero(x >= 6) if kind != "3a" else []
+        rows.append([len(x), *places, *x[places]] if kind != "3a" else [len(x), y])
+    columns = np.array(rows, float).T
+    apart = np.corrcoef(columns) - np.eye(len(columns))
+    assert np.abs(apart).max() < 6.5 / np.sqrt(len(rows))

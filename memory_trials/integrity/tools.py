@@ -1,0 +1,38 @@
+"""DVC and git, run to be read: what they print, or one sentence about why they failed."""
+
+import subprocess
+import sys
+
+from memory_trials.errors import UserError
+
+DVC = (sys.executable, "-m", "dvc")  # this environment's, whatever is on the path
+CAUSES = ("ERROR: ", "fatal: ", "error: ")  # how DVC and git begin the line that tells what is wrong
+ASIDE = ("WARNING: ", "hint: ", "warning: ")
+
+
+def run(*command: str) -> str:
+    """What a command prints; `UserError` where it cannot be run, or fails."""
+    words = " ".join(command).replace(" ".join(DVC), "dvc")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise UserError(f"{words} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise UserError(f"{words} failed: {cause(done.stderr.strip() or done.stdout)}")
+    return done.stdout
+
+
+def cause(output: str) -> str:
+    """The line of a tool's output that tells why it failed, without what it puts before it.
+
+    DVC and git mark that line, and offer help after it. A traceback ends with it. Otherwise the first line says what is
+    wrong, and those after it say where.
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith(ASIDE)]
+    for line in lines:
+        for mark in CAUSES:
+            if line.startswith(mark):
+                return line.removeprefix(mark).removeprefix("unexpected error - ")
+    if not lines:
+        return "it printed no reason"
+    return lines[-1 if lines[0].startswith("Traceback ") else 0]
