@@ -164,10 +164,11 @@ def predict(symbols: tuple[str, ...], steps: int, model: Path) -> None:
     memory-trials predict '["ice cream", "b"]'
     """
     from memory_trials.serving import predictor
+    from memory_trials.tasks.symbols import name, words
 
     best = predictor.read(model)
-    for symbol, probability in predictor.predict(best, predictor.words(" ".join(symbols)), steps):
-        print(f"{symbol}  (probability {probability:.4f})")
+    for symbol, probability in predictor.predict(best, words(" ".join(symbols)), steps):
+        print(f"{name(symbol)}  (probability {probability:.4f})")
     print(f"says {best}")
 
 

@@ -72,8 +72,8 @@ CHANGES_NO_BYTES = {
 NOT_FOR = {
     "generate_data": {"memory_trials/tasks/encoding.py"},
     "train": {
-        "memory_trials/tasks/encoding.py", "memory_trials/tasks/problems.py", "memory_trials/evaluation/statistics.py",
-        "memory_trials/studies/tuning.py",
+        "memory_trials/tasks/encoding.py", "memory_trials/tasks/problems.py", "memory_trials/tasks/sequence_files.py",
+        "memory_trials/tasks/symbols.py", "memory_trials/evaluation/statistics.py", "memory_trials/studies/tuning.py",
     },
     "evaluate": {
         "memory_trials/report/wording.py", "memory_trials/report/study_figures.py", "memory_trials/studies/paper.py",
