@@ -269,6 +269,9 @@ def _print_answer(folder: Path, whole: bool) -> None:
 
 def dvc(*arguments: str) -> None:
     """DVC in this environment, which its stages find first; ends as DVC does where it fails."""
+    from memory_trials.tasks.sequence_files import check_folder
+
+    check_folder()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {"DVC_NO_ANALYTICS": "1"} | os.environ | {"PATH": path}
     with subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env=environment) as process:

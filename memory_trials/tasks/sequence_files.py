@@ -17,6 +17,7 @@ from memory_trials.settings import CsvSettings, Symbol
 from memory_trials.tasks import symbols
 
 FOLDER = Path("data/problems")  # where users' sequence files live, and where the pipeline watches them
+NO_FILE = "a pipe, a device or the like"
 MOST_BYTES, MOST_SYMBOLS = 200_000_000, 10_000_000
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # any of them is what separates where each line holds it
 INDEX_LINES = 5  # that many lines, whose first cells count, look numbered; where all other cells are words,
@@ -47,10 +48,17 @@ def read_sequences(name: str, settings: CsvSettings, source: str = "params.yaml"
     return _symbols(path, lines, lambda cell: _csv_symbol(cell, separator))
 
 
+def check_folder() -> None:
+    """`UserError` for what is no file in data/problems/: DVC, which reads all of it, would wait for it without end."""
+    for path in sorted(FOLDER.rglob("*")):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{path} is {NO_FILE}: allowed in {FOLDER}/ are plain files")
+
+
 def _text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
-            kind = "a folder" if path.is_dir() else "a pipe, a device or the like"
+            kind = "a folder" if path.is_dir() else NO_FILE
             raise UserError(f"{path}, named by problem.file, is {kind}: allowed is a plain file")
         size = path.stat().st_size
         if size > MOST_BYTES:

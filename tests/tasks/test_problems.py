@@ -161,6 +161,11 @@ def test_only_plain_files_are_read(write):
         with pytest.raises(UserError, match=f"{name}.csv, named by problem.file, is {kind}.*: allowed is a plain file"):
             make_problem(ProblemSettings(file=f"{name}.csv"))
     assert make_problem(ProblemSettings(file="to_plain.csv")) == plain
+    for name in ("pipe.csv", "to_zeros.csv"):  # which DVC would read, whichever file is named
+        with pytest.raises(UserError, match=f"{name} is a pipe, a device or the like: allowed in data/problems/ are"):
+            sequence_files.check_folder()
+        (FOLDER / name).unlink()
+    sequence_files.check_folder()
 
 
 def test_a_file_that_is_too_large_is_refused(write, monkeypatch):
