@@ -99,7 +99,8 @@ def _csv_lines(path: Path, text: str, settings: CsvSettings) -> tuple[str, Lines
     if said:
         text, before = text[said.end() :], 1
     separator = settings.separator or (said[1] if said else _separator(path, text))
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    # spaces around cells do not count, nor those before a cell in quotes
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator, skipinitialspace=True)
     lines = []
     try:
         for row in rows:

@@ -103,6 +103,10 @@ def test_csv(write):
     assert problem.sequences == (("x", 1, 2.5, "x"), (4, "1_0"))
 
 
+def test_spaces_around_cells_do_not_count(write):
+    assert write("mine.csv", 'x,  "a, b"\n"y", z\n').sequences == (("x", "a, b"), ("y", "z"))
+
+
 def test_json_lines(write):
     assert write("mine.jsonl", '[3, "0", 1]\n[4, 5]\n').sequences == ((3, "0", 1), (4, 5))
 
@@ -239,7 +243,7 @@ def test_settings_say_what_a_file_leaves_open(write):
     assert read_with(header=True, index=True).sequences == ((2.5, "c"), (0.5, "d"), (1, "e"))
     assert read_with(header=False, index=True).sequences[0] == ("a", "b")
     assert read_with(header=True, index=False).sequences[0] == (1, 2.5, "c")
-    (FOLDER / "a.csv").write_text("3 0 1\n4 0 2\n")
+    (FOLDER / "a.csv").write_text("3 0  1\n4 0 2\n")
     assert read_with(separator=" ").alphabet == (0, 1, 2, 3, 4)
     (FOLDER / "a.csv").write_text("a;b,c\nd;e,f\n")
     assert read_with(separator=";").sequences == (("a", "b,c"), ("d", "e,f"))

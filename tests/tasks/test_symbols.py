@@ -52,7 +52,7 @@ def read_back(folder, table: str, frame) -> list[tuple]:
     return list(results.read_table(folder, table).itertuples(index=False, name=None))
 
 
-@hypothesis_settings(max_examples=60)
+@hypothesis_settings(max_examples=25)
 @given(usable)
 def test_every_file_gives_each_symbol_back(tmp_path_factory, sequences):
     folder, problem = tmp_path_factory.getbasetemp(), accepted(sequences)
