@@ -193,12 +193,13 @@ def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model:
     memory-trials predict '["ice cream", "b"]'
     """
     from memory_trials.serving import predictor
+    from memory_trials.tasks.symbols import name, words
 
     if model == BEST and not model.exists():
         check_folder(context)
     best = predictor.read(model)
-    for symbol, probability in predictor.predict(best, predictor.words(" ".join(symbols)), steps):
-        print(f"{symbol}  (probability {probability:.4f})")
+    for symbol, probability in predictor.predict(best, words(" ".join(symbols)), steps):
+        print(f"{name(symbol)}  (probability {probability:.4f})")
     print(f"says {best}")
 
 
@@ -309,6 +310,9 @@ def _print_answer(folder: Path, whole: bool) -> None:
 
 def dvc(*arguments: str) -> None:
     """DVC in this environment, which its stages find first; ends as DVC does where it fails."""
+    from memory_trials.tasks.sequence_files import check_folder
+
+    check_folder()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {"DVC_NO_ANALYTICS": "1"} | os.environ | {"PATH": path}
     with subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env=environment) as process:

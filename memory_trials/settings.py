@@ -3,6 +3,7 @@
 import copy
 import functools
 import importlib.util
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent, SequenceStartEvent
 
 from memory_trials.errors import UserError, brief
 
@@ -19,6 +20,7 @@ NO_RESULT_DEPENDS_ON_THIS = "it checks values; on these, and on the defaults, st
 Symbol = int | float | str
 SomeSection = TypeVar("SomeSection", bound="Section")
 DEEPEST, MOST_VALUES = 50, 1_000_000  # of a parameter file
+ZERO_FIRST = re.compile(r"[-+]?0[0-9_]+(\.[0-9_]*)?")  # which may be meant as text
 BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
 PUBLISHED_CELLS = ("memory_cell", "fully_recurrent", "chunker")  # of 1997 and before; they learn from streams
 STREAMED_CELLS = (*PUBLISHED_CELLS, "lstm", "gru", "simple_rnn")
@@ -124,9 +126,22 @@ class StreamSettings(Section):
         return self
 
 
+class CsvSettings(Section):
+    """What a .csv file leaves open; null where it is plain, and refused where it is not.
+
+    separator: what stands between symbols. header: the first line names columns, and is left out. index: each line
+    begins with its number or name, which is left out.
+    """
+
+    separator: Literal[",", ";", "\t", "|", " "] | None = None
+    header: bool | None = None
+    index: bool | None = None
+
+
 class ProblemSettings(Section):
     sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     file: str | None = None
+    csv: CsvSettings = CsvSettings()
     generate: GeneratedSettings | None = None
     stream: StreamSettings | None = None
     evaluation_sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
@@ -136,6 +151,8 @@ class ProblemSettings(Section):
     def _one_source(self) -> "ProblemSettings":
         if [self.sequences, self.file, self.generate, self.stream].count(None) != 3:
             raise ValueError("give one of sequences, file, generate and stream, and set the others to null")
+        if self.csv != CsvSettings() and not (self.file or "").endswith(".csv"):
+            raise ValueError("csv is for a .csv file in problem.file: set separator, header and index to null")
         if self.stream is not None and self.evaluation_sequences is not None:
             raise ValueError("a stream is evaluated on sequences of its own: set evaluation_sequences to null")
         if self.generate is not None and self.evaluation_sequences is not None:
@@ -377,7 +394,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The sections of a parameter file, as DVC reads them (YAML 1.2); `UserError` where it is missing or not YAML."""
     path = Path(path)
     try:
-        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        parsed, doubtful = _parsed(path.read_text(encoding="utf-8"))
+        content = copy.deepcopy(parsed)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run this from the folder that holds it") from None
     except OSError as error:
@@ -393,6 +411,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} is nested more than {DEEPEST} levels deep") from None
     except (ValueError, TypeError) as error:  # impossible dates, endless numbers, odd keys
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    if doubtful:
+        line, text = doubtful
+        raise UserError(
+            f"{path}, line {line}: {text[:60]} is a number to YAML, which drops the zeros; "
+            "put it in quotes, and it is text, or leave the zeros out"
+        )
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold named sections, not {_shown(content)}")
     _check_plain(content, path)
@@ -400,13 +424,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 @functools.lru_cache(4)  # the paper's rows take 45 ms, and a process asks for such files several times
-def _parsed(text: str) -> Any:
-    depth = 0
+def _parsed(text: str) -> tuple[Any, tuple[int, str] | None]:
+    """The content; and line and text of the first number in a list of lists, as symbols are, that begins with a zero
+    which YAML drops."""
+    nested: list[bool] = []  # for each list or section around: is it a list?
+    doubtful = None
     for event in YAML(typ="safe").parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > DEEPEST:  # libyaml, which builds what is nested, would run over the end of its stack
+        if isinstance(event, CollectionStartEvent):
+            nested.append(isinstance(event, SequenceStartEvent))
+        elif isinstance(event, CollectionEndEvent):
+            nested.pop()
+        elif isinstance(event, ScalarEvent) and event.implicit[0] and nested[-2:] == [True, True]:
+            if doubtful is None and ZERO_FIRST.fullmatch(event.value):
+                doubtful = event.start_mark.line + 1, event.value
+        if len(nested) > DEEPEST:  # libyaml, which builds what is nested, would run over the end of its stack
             raise RecursionError
-    return YAML(typ="safe").load(text)
+    return YAML(typ="safe").load(text), doubtful
 
 
 def _check_plain(content: dict, path: Path) -> None:

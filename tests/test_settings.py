@@ -88,6 +88,9 @@ def test_a_key_of_another_day_is_told_by_its_new_name(old, new, tmp_path):
         ("problem", "sequences", [[True, 1]], "problem.sequences[0][0] is True: must be a valid"),
         ("problem", "sequences", None, "problem: give one of sequences, file, generate and stream"),
         ("problem", "file", "words.csv", "problem: give one of sequences, file, generate and stream"),
+        ("problem", "csv", {"header": True}, "problem: csv is for a .csv file in problem.file: set separator, header and"),
+        ("problem", "csv", {"separator": "::"}, "problem.csv.separator is '::': must be ',', ';', '\\t', '|' or ' '"),
+        ("problem", "csv", {"heading": True}, "unknown key problem.csv.heading; allowed here are separator, header, index"),
         ("problem", "generate", {"lag": 0}, "problem.generate.lag is 0: must be greater than or equal to 1"),
         ("problem", "generate", {"lag": 3, "middles": 1}, "unknown key problem.generate.middles; allowed here are lag, middle,"),
         ("model", "forget_bias", {"chrono": 2}, "model.forget_bias"),
@@ -166,6 +169,15 @@ def test_a_parameter_file_means_what_dvc_means_by_it(tmp_path_factory, text):
 def _leaves(value) -> list:
     inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else None
     return [value] if inner is None else [leaf for part in inner for leaf in _leaves(part)]
+
+
+@pytest.mark.parametrize("written", ["007", "-07", "00.5", "0_1"])
+def test_a_symbol_that_yaml_would_strip_of_its_zeros_is_refused(tmp_path, written):
+    for sequences in (f"[[{written}, 7]]", f"\n    -\n      - {written}\n      - 7"):
+        sentence = refusal(tmp_path, f"problem:\n  sequences: {sequences}\n".encode())
+        assert f": {written} is a number to YAML, which drops the zeros; put it in quotes" in sentence
+    (tmp_path / "params.yaml").write_text(f"problem: {{sequences: [['{written}', 7, 0, 0.5, -0.5]]}}\n")
+    assert load_settings(tmp_path / "params.yaml").problem.sequences[0][0] == written
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from memory_trials.models import forward
 from memory_trials.settings import FreeRunSettings, ModelSettings
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.problems import Problem
+from memory_trials.tasks.symbols import name
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int
@@ -178,7 +179,7 @@ def recited(
         right &= (following[:, k, : len(rest)] == rest).all(axis=1)
         if following.shape[2] > len(rest):
             next_symbols += np.bincount(following[learned, k, len(rest)], minlength=len(problem.alphabet))
-    said = {f"free_run_next/{symbol}": int(n) for symbol, n in zip(problem.alphabet, next_symbols) if n}
+    said = {f"free_run_next/{name(symbol)}": int(n) for symbol, n in zip(problem.alphabet, next_symbols) if n}
     return {
         "free_run_learned_right": int((right & learned).sum()),
         "free_run_unlearned_right": int((right & ~learned).sum()),

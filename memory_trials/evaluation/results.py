@@ -22,7 +22,7 @@ from memory_trials.evaluation import predictions, statistics
 from memory_trials.evaluation.predictions import Answers
 from memory_trials.evaluation.statistics import METRICS
 from memory_trials.settings import Settings
-from memory_trials.tasks import encoding
+from memory_trials.tasks import encoding, symbols
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.problems import Problem
 from memory_trials.training.trained import Trained
@@ -186,34 +186,41 @@ def typed_frame(name: str, columns) -> pd.DataFrame:
 
 def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], said: Answers) -> pd.DataFrame:
     """What every trial said at each of `shown_steps`."""
+    names, given = _names(problem)
     scored = [problem.scored(sequence) for sequence in problem.evaluation_sequences]
     rows = (
         (
             seed,
             k + 1,
             step + 1,
-            problem.evaluation_sequences[k][step],
-            problem.evaluation_sequences[k][step + 1],
+            given[k][step],
+            given[k][step + 1],
             symbol,
             said.activation[trial, row, t],
             scored[k][step],
-            symbol == problem.evaluation_sequences[k][step + 1],
+            symbol == given[k][step + 1],
         )
         for trial, seed, k, step, row, t in _positions(table, seeds, shown_steps(table))
-        for symbol in [problem.alphabet[said.predicted[trial, row, t]]]
+        for symbol in [names[said.predicted[trial, row, t]]]
     )
     return typed_frame("predictions", zip(*rows))
+
+
+def _names(problem: Problem) -> tuple[list[str], list[list[str]]]:
+    """What the symbols are called: of the alphabet, and of each evaluation sequence."""
+    names = [symbols.name(symbol) for symbol in problem.alphabet]
+    return names, [[names[problem.index[symbol]] for symbol in sequence] for sequence in problem.evaluation_sequences]
 
 
 def _confusion(
     problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], predicted: Int[np.ndarray, "T K L"]
 ) -> pd.DataFrame:
     """What each trial said at each step that needs memory."""
+    names, given = _names(problem)
     rows = (
-        (seed, k + 1, step + 1, problem.evaluation_sequences[k][step], problem.evaluation_sequences[k][step + 1],
-         problem.alphabet[predicted[trial, row, t]])
+        (seed, k + 1, step + 1, given[k][step], given[k][step + 1], names[predicted[trial, row, t]])
         for trial, seed, k, step, row, t in _positions(table, seeds, table.eval_group >= 0)
-    )  # fmt: skip
+    )
     return typed_frame("confusion", zip(*rows))
 
 
@@ -231,9 +238,9 @@ def _free_run(
     problem: Problem, seeds: Int[np.ndarray, " T"], following: Int[np.ndarray, "T K steps"], prefix: int
 ) -> pd.DataFrame:
     """following: the indices of the symbols that each trial says after the prefix."""
-    written = lambda symbols: " ".join(str(symbol) for symbol in symbols)
+    said = lambda trial, k: [problem.alphabet[index] for index in following[trial, k]]
     rows = (
-        (seed, k + 1, written(sequence[:prefix]), written(problem.alphabet[index] for index in following[trial, k]))
+        (seed, k + 1, symbols.written(sequence[:prefix]), symbols.written(said(trial, k)))
         for trial, seed in enumerate(seeds)
         for k, sequence in enumerate(problem.evaluation_sequences)
     )

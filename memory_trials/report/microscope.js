@@ -27,10 +27,9 @@ const Microscope = (() => {
 
   /* How a specimen's symbols are written: between spaces; where they hold spaces between commas; else as JSON. */
   function language(specimen) {
-    const plain = specimen.alphabet.map(String);
-    const holds = (pattern) => plain.some((text) => pattern.test(text)) || new Set(plain).size < plain.length;
+    const holds = (pattern) => specimen.alphabet.some((symbol) => pattern.test(symbol));
     const spaces = !holds(/[\s,]|^$/), commas = !holds(/,|^\s|\s$|^$/);
-    const name = spaces || commas ? String : (symbol) => JSON.stringify(symbol);
+    const name = (symbol) => (!spaces && !commas && /[\s,"]|^$/.test(symbol) ? JSON.stringify(symbol) : symbol);
     const split = (text) => {
       if (spaces) return text.split(/[\s,]+/).filter((word) => word);
       if (commas) return text.split(",").map((word) => word.trim()).filter((word) => word);

@@ -12,6 +12,7 @@ from memory_trials.evaluation import results
 from memory_trials.models import forward
 from memory_trials.studies import design
 from memory_trials.tasks import problems
+from memory_trials.tasks.symbols import name
 from memory_trials.training.trained import read_trained
 
 
@@ -21,7 +22,7 @@ def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
     That is where the equations are not those of `forward.supports`, where history is shown as further steps, and where
     not one trial fits into `largest` characters of weights. Where not all fit, the best trial comes first (learned, of
     the lowest final loss), then the first that failed, then the others in the order of their seeds; `trials_in_all`
-    says how many there were.
+    says how many there were. Symbols are given by their names, since JavaScript writes some numbers otherwise.
 
     variables: name and shape of each of the model's variables; a trial's weights are their float32 values
     (little-endian, each variable in row-major order, one after the other) in base64. `UserError` where a file is
@@ -52,8 +53,8 @@ def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
         flat = np.concatenate([array[index].ravel() for array in trained.weights.values()]).astype("<f4")
         trials[index]["weights"] = base64.b64encode(flat.tobytes()).decode("ascii")
     return {
-        "alphabet": list(problem.alphabet),
-        "evaluation_sequences": [list(sequence) for sequence in problem.evaluation_sequences],
+        "alphabet": [name(symbol) for symbol in problem.alphabet],
+        "evaluation_sequences": [[name(symbol) for symbol in sequence] for sequence in problem.evaluation_sequences],
         "last_only": problem.last_only,
         "history": encoding.history,
         "cell": model.cell,

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from memory_trials.models import forward
 from memory_trials.settings import EncodingSettings, ModelSettings, Settings, Symbol, load_settings, validated
 from memory_trials.tasks.encoding import NOTHING, one_hot
 from memory_trials.tasks.problems import Problem
+from memory_trials.tasks.symbols import from_text, name
 from memory_trials.training.trained import Trained
 
 FORMAT = "memory-trials memory 1"
@@ -114,46 +116,43 @@ def read(path: str | Path) -> Predictor:
     return predictor
 
 
-def words(text: str) -> list[str]:
-    """The symbols of a text: separated by spaces or commas, or a JSON array where symbols hold some themselves."""
-    if text.lstrip().startswith("["):
-        try:
-            return [str(symbol) for symbol in json.loads(text)]
-        except (ValueError, RecursionError):
-            pass
-    return text.replace(",", " ").split()
-
-
-def written(symbols: Sequence[Symbol]) -> str:
-    """The inverse of `words`."""
-    text = " ".join(map(str, symbols))
-    return text if words(text) == list(map(str, symbols)) else json.dumps(symbols, ensure_ascii=False)
-
-
 def predict(predictor: Predictor, symbols: Sequence[Symbol | str], steps: int = 1) -> list[tuple[Symbol, float]]:
     """What the trial says after these symbols, `steps` times, each time fed what it said; and how sure it is.
 
-    It starts from a state of zero. Symbols are found by their text: "3" is 3. The probability is the output layer's
-    activation: with softmax those of all symbols sum to 1; with sigmoid, trained on binary cross-entropy, each symbol
-    has one of its own. `UserError` where a symbol is unknown, where there is none, or where there are too many.
+    It starts from a state of zero. Symbols are found by their names, numbers also by their values: "3" is 3. The
+    probability is the output layer's activation: with softmax those of all symbols sum to 1; with sigmoid, trained on
+    binary cross-entropy, each symbol has one of its own. `UserError` where a symbol is unknown, where there is none, or
+    where there are too many.
     """
-    index_of = {str(symbol): index for index, symbol in reversed(list(enumerate(predictor.alphabet)))}
-    for symbol in symbols:
-        if str(symbol) not in index_of:
-            alphabet = ", ".join(map(str, predictor.alphabet[:20])) + (", ..." if len(predictor.alphabet) > 20 else "")
-            raise UserError(f"{str(symbol)[:60]!r} is no symbol of this predictor; its symbols are {alphabet}")
+    indices = _indices(predictor.alphabet, symbols)
     history = predictor.encoding.history if predictor.encoding.history_as == "steps" else 1
     if not symbols:
-        raise UserError(f"the sequence is empty: give at least one symbol, such as {predictor.alphabet[0]}")
+        raise UserError(f"the sequence is empty: give at least one symbol, such as {name(predictor.alphabet[0])}")
     if len(symbols) < history:
         raise UserError(f"the sequence is too short: an input is {history} symbols, so give at least as many")
     if len(symbols) >= LONGEST:
         raise UserError(f"the sequence has {len(symbols)} symbols: allowed are 1 to {LONGEST - 1}")
-    if not 1 <= steps <= LONGEST - len(symbols):
+    whole: Any = steps
+    if isinstance(whole, bool) or not isinstance(whole, Integral) or not 1 <= steps <= LONGEST - len(symbols):
         raise UserError(f"steps is {steps}: allowed are 1 to {LONGEST - len(symbols)}")
-    indices = [index_of[str(symbol)] for symbol in symbols]
     follow = _follow_windows if predictor.encoding.history_as == "steps" else _follow
     return [(predictor.alphabet[index], probability) for index, probability in follow(predictor, indices, steps)]
+
+
+def _indices(alphabet: Sequence[Symbol], symbols: Sequence[Symbol | str]) -> list[int]:
+    """Where in the alphabet these symbols are."""
+    by_name = {name(symbol): index for index, symbol in enumerate(alphabet)}
+    by_value = {symbol: index for index, symbol in enumerate(alphabet) if not isinstance(symbol, str)}
+    indices = []
+    for symbol in symbols:
+        asked = name(symbol)
+        number = from_text(asked)
+        index = by_name.get(asked, None if isinstance(number, str) else by_value.get(number))
+        if index is None:
+            known = ", ".join(map(name, alphabet[:20])) + (", ..." if len(alphabet) > 20 else "")
+            raise UserError(f"{asked[:60]!r} is no symbol of this predictor; its symbols are {known}")
+        indices.append(index)
+    return indices
 
 
 def _follow(predictor: Predictor, indices: list[int], steps: int) -> Iterator[tuple[int, float]]:
@@ -283,8 +282,8 @@ def _weights_by_keras(predictor: Predictor) -> tuple[bytes, dict[str, Any]]:
     layers = keras.Sequential(
         [keras.Input((None, predictor.inputs)), keras.layers.RNN(model.cell, return_sequences=True), model.dense]
     )
-    for variable, name in zip(model.variables, model.names):
-        variable.assign(predictor.weights[name])
+    for variable, weight in zip(model.variables, model.names):
+        variable.assign(predictor.weights[weight])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.weights.h5"
         layers.save_weights(path)

@@ -24,11 +24,11 @@ from memory_trials.models import forward
 from memory_trials.serving import predictor
 from memory_trials.settings import TrackingSettings, load_settings
 from memory_trials.studies import design
-from memory_trials.tasks import problems
+from memory_trials.tasks import problems, symbols
 from memory_trials.tracking import publisher, store, tracker
 
 NAME, ALIAS = "memory-trials", "champion"
-VERSION = "1"  # of what is registered and how: a new one registers anew
+VERSION = "2"  # of what is registered and how: a new one registers anew
 HOST, PORT = "127.0.0.1", "5001"
 SHOWN = 20  # symbols in the example of a request
 
@@ -87,7 +87,7 @@ def _new_version(client, experiment: str, arm: design.Arm, payload, best: predic
     experiment_id = client.get_experiment_by_name(experiment).experiment_id
     (run,) = client.search_runs([experiment_id], f"tags.fingerprint = '{payload.fingerprint}'", max_results=1)
     sequence = problems.read_problem(arm.files.sequences).evaluation_sequences[0]
-    example = predictor.written(sequence[:-1][: max(SHOWN, best.encoding.history)])
+    example = symbols.written(sequence[:-1][: max(SHOWN, best.encoding.history)])
     logged = _models(client, experiment, content)
     model = logged[0] if logged else client.create_logged_model(
         experiment_id, "memory", run.info.run_id, tags={"content": content}, model_type="next symbol"

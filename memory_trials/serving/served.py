@@ -8,8 +8,9 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from memory_trials.errors import UserError
+from memory_trials.errors import UserError, brief
 from memory_trials.serving import predictor
+from memory_trials.tasks import symbols
 
 
 class Served(PythonModel):
@@ -22,11 +23,23 @@ class Served(PythonModel):
         """A mistake in a request is told in one sentence, over HTTP with status 400."""
         steps = (params or {}).get("steps", 1)
         try:
-            said = [predictor.predict(self.predictor, predictor.words(text), steps) for text in model_input["sequence"]]
+            asked = [symbols.words(_text(row, cell)) for row, cell in enumerate(model_input["sequence"], 1)]
+            said = [predictor.predict(self.predictor, sequence, steps) for sequence in asked]
         except UserError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
-        rows = ((str(row[0][0]), row[0][1], predictor.written([symbol for symbol, _ in row])) for row in said)
+        rows = ((symbols.name(row[0][0]), row[0][1], symbols.written([symbol for symbol, _ in row])) for row in said)
         return pd.DataFrame(rows, columns=["next", "probability", "following"])
+
+
+def _text(row: int, cell: Any) -> str:
+    """A sequence as it must be; MLflow lets lists and nulls pass for text."""
+    if isinstance(cell, str):
+        return cell
+    shown = brief(cell.tolist() if hasattr(cell, "tolist") else cell)
+    raise UserError(
+        f"sequence {row} is {shown}: it must be text, such as '3 0 1 2' (from Python, give "
+        "several as a pandas.DataFrame with a column sequence)"
+    )
 
 
 set_model(Served())

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from memory_trials import files
 from memory_trials.errors import UserError, brief
-from memory_trials.settings import Section, Settings, load_settings, read_yaml, validated
+from memory_trials.settings import CsvSettings, Section, Settings, load_settings, read_yaml, validated
 from memory_trials.tasks import encoding, problems
 
 NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"
@@ -299,8 +299,9 @@ def made_with(settings: Settings) -> dict:
         "evaluation": {"interval", "stateful"},
     }
     content = settings.model_dump(include=sections)
-    for section, name in (("problem", "stream"), ("training", "loss")):
-        if content[section][name] is None:  # what was trained before there was such a choice depends on none
+    unset = {("problem", "stream"): None, ("problem", "csv"): CsvSettings().model_dump(), ("training", "loss"): None}
+    for (section, name), value in unset.items():
+        if content[section][name] == value:  # what was trained before there was such a choice depends on none
             del content[section][name]
     return content
 
@@ -334,7 +335,7 @@ def changed(defaults: dict, changes: dict[str, Any], where: str) -> dict:
     """Nested settings with dotted keys changed. Naming one source of sequences drops the default one."""
     result = json.loads(json.dumps(defaults))
     if any(key.split(".")[:2] == ["problem", source] for key in changes for source in SOURCES):
-        for source in SOURCES:
+        for source in (*SOURCES, "csv"):
             result.get("problem", {}).pop(source, None)
     for key, value in changes.items():
         *sections, last = key.split(".")

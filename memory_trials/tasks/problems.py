@@ -1,12 +1,10 @@
 """What must be remembered: the sequences, their alphabet, and which steps count."""
 
-import csv
 import functools
 import hashlib
-import io
 import json
 import math
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +13,12 @@ import numpy as np
 from memory_trials import files
 from memory_trials.errors import UserError, brief
 from memory_trials.settings import GeneratedSettings, ProblemSettings, Symbol
+from memory_trials.tasks import symbols
+from memory_trials.tasks.sequence_files import FOLDER, read_sequences
 
-FOLDER = Path("data/problems")  # where users' sequence files live, and where the pipeline watches them
 MOST_GENERATED = 10_000_000  # symbols
+
+Sequences = tuple[tuple[Symbol, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -48,39 +49,64 @@ class Problem:
 
 def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Problem:
     """The problem that the settings describe; `UserError` names the sequence that cannot be used."""
-    evaluation_sequences: Sequence[Sequence[Symbol]] | None = settings.evaluation_sequences
-    sequences: Sequence[Sequence[Symbol]]
     if settings.generate is not None:
-        sequences, evaluation_sequences = _generate(settings.generate, source)
-    elif settings.file is not None:
-        sequences = read_sequences(settings.file, source)
-        source = str(FOLDER / settings.file)
+        sequences, evaluated = _generate(settings.generate, source)
     else:
-        sequences = settings.sequences or []  # one of the three is given
-    for name, given in (("sequence", sequences), ("evaluation sequence", evaluation_sequences or [])):
-        for number, sequence in enumerate(given, 1):
+        given: list[list[Symbol]]
+        if settings.file is not None:
+            given = read_sequences(settings.file, settings.csv, source)
+            source = str(FOLDER / settings.file)
+        else:
+            given = settings.sequences or []  # one of the sources is given
+        sequences, evaluated = _from_values(given, settings.evaluation_sequences or [], source)
+    for name, found in (("sequence", sequences), ("evaluation sequence", evaluated)):
+        for number, sequence in enumerate(found, 1):
             if len(sequence) < 2:
                 raise UserError(
-                    f"{source}: {name} {number} is {brief(sequence)}: it must have at least 2 symbols, "
+                    f"{source}: {name} {number} is {brief(list(sequence))}: it must have at least 2 symbols, "
                     "one to show and one to predict"
                 )
-    symbols = {symbol for sequence in [*sequences, *(evaluation_sequences or [])] for symbol in sequence}
-    if len(symbols) < 2:
+    alphabet = {symbol for sequence in (*sequences, *evaluated) for symbol in sequence}
+    if len(alphabet) < 2:
         raise UserError(
-            f"{source}: all sequences consist of the one symbol {brief(symbols.pop())}: there is nothing to predict"
+            f"{source}: all sequences consist of the one symbol {brief(alphabet.pop())}: there is nothing to predict"
         )
-    trained_on = tuple(tuple(sequence) for sequence in sequences)
     return Problem(
-        alphabet=tuple(sorted(symbols, key=lambda symbol: (isinstance(symbol, str), symbol))),
-        sequences=trained_on,
-        evaluation_sequences=tuple(tuple(sequence) for sequence in evaluation_sequences)
-        if evaluation_sequences
-        else trained_on,
+        alphabet=tuple(sorted(alphabet, key=lambda symbol: (isinstance(symbol, str), symbol))),
+        sequences=sequences,
+        evaluation_sequences=evaluated or sequences,
         last_only=settings.scored == "last",
     )
 
 
-def _generate(settings: GeneratedSettings, source: str) -> tuple[list[list[int]], list[list[int]] | None]:
+def _from_values(
+    sequences: list[list[Symbol]], evaluated: list[list[Symbol]], source: str
+) -> tuple[Sequences, Sequences]:
+    """Sequences to train and to evaluate on, of symbols that can be told apart; `UserError` names two that cannot."""
+    known: dict[tuple, Symbol] = {}
+    written: dict[str, tuple[Symbol, str]] = {}
+
+    def read(value: Symbol, place: str) -> Symbol:
+        key = (type(value), repr(value) if isinstance(value, float) else value)  # 1 is 1.0 and 0.0 is -0.0 to Python
+        if key not in known:
+            try:
+                known[key] = symbols.from_value(value)
+            except ValueError:
+                raise UserError(
+                    f"{source}: {place} holds a number of more than {sys.get_int_max_str_digits():,} digits"
+                ) from None
+            written[repr(value)] = known[key], place
+        return known[key]
+
+    found = tuple(
+        tuple(tuple(read(value, f"{name} {number}") for value in sequence) for number, sequence in enumerate(given, 1))
+        for name, given in (("sequence", sequences), ("evaluation sequence", evaluated))
+    )
+    symbols.check_distinct(written, source)
+    return found[0], found[1]
+
+
+def _generate(settings: GeneratedSettings, source: str) -> tuple[Sequences, Sequences]:
     """Sequences key, middle of `lag` symbols, key; and those to evaluate on instead, if any.
 
     counting: the middle is 0, 1, 2, ... (the tutorial is lag 3 with 2 keys); fixed: one symbol over and over;
@@ -96,7 +122,7 @@ def _generate(settings: GeneratedSettings, source: str) -> tuple[list[list[int]]
     if settings.middle != "random":
         middle = list(range(lag)) if settings.middle == "counting" else [0] * lag
         first = max(middle) + 1
-        return [[key, *middle, key] for key in range(first, first + keys)], None
+        return tuple((key, *middle, key) for key in range(first, first + keys)), ()
     wanted = settings.train + settings.unseen
     # middles of any length can be counted, but a few thousand symbols' worth of them is more than anybody needs
     there_are = settings.symbols**lag if lag < 60 else math.inf
@@ -111,91 +137,8 @@ def _generate(settings: GeneratedSettings, source: str) -> tuple[list[list[int]]
         key = settings.symbols + len(made) % keys
         middle = rng.integers(settings.symbols, size=lag).tolist()
         made.setdefault((key, *middle, key))
-    sequences = [list(sequence) for sequence in made]
-    return sequences[: settings.train], sequences[settings.train :] or None
-
-
-def read_sequences(name: str, source: str = "params.yaml") -> list[list[Symbol]]:
-    """Read data/problems/NAME: CSV (cells that look like numbers are numbers) or JSON lines (one array a line)."""
-    if Path(name).name != name or Path(name).suffix not in (".csv", ".jsonl") or not name.isprintable():
-        allowed = f"allowed is the name of a .csv or .jsonl file in {FOLDER}/"
-        raise UserError(f"{source}: problem.file is {brief(name)}: {allowed}")
-    path = FOLDER / name
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}, named by problem.file, does not exist") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    if not text.strip():
-        raise UserError(f"{path} is empty: it must hold one sequence a line")
-    parse = _csv_rows if path.suffix == ".csv" else _json_lines
-    return parse(path, text.rstrip("\r\n") + "\n")
-
-
-def _csv_rows(path: Path, text: str) -> list[list[Symbol]]:
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    sequences = []
-    try:
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            while cells and not cells[-1]:  # spreadsheets pad short rows
-                cells.pop()
-            if not cells:
-                raise UserError(f"{path}, line {rows.line_num} is empty: each line must be a sequence")
-            if "" in cells:
-                raise UserError(f"{path}, line {rows.line_num}: symbol {cells.index('') + 1} is missing")
-            sequences.append([_number_or_text(cell) for cell in cells])
-    except csv.Error as error:
-        raise UserError(f"{path}, line {rows.line_num} is not valid CSV: {error}") from None
-    return sequences
-
-
-def _number_or_text(cell: str) -> Symbol:
-    if "_" in cell:  # Python reads 1_000 as a number, a spreadsheet does not
-        return cell
-    for number in (int, float):
-        try:
-            value = number(cell)
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            return value
-    return cell
-
-
-def _json_lines(path: Path, text: str) -> list[list[Symbol]]:
-    sequences = []
-    for number, line in enumerate(text.split("\n")[:-1], 1):  # JSON's strings may hold other ends of lines
-        try:
-            sequence = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}, line {number} is not valid JSON: {error}") from None
-        if not isinstance(sequence, list):
-            raise UserError(f"{path}, line {number} must be an array of symbols, such as [3, 0, 1, 2, 3]")
-        for symbol in sequence:
-            if (
-                isinstance(symbol, bool)
-                or not isinstance(symbol, Symbol)
-                or symbol != symbol
-                or symbol in (math.inf, -math.inf)
-            ):
-                shown = json.dumps(symbol) if not isinstance(symbol, list | dict) else "what is nested"
-                raise UserError(f"{path}, line {number}: {shown[:60]} is not a symbol; allowed are numbers and strings")
-            if isinstance(symbol, str) and not symbol.isprintable():
-                _check_text(path, number, symbol)
-        sequences.append(sequence)
-    return sequences
-
-
-def _check_text(path: Path, number: int, symbol: str) -> None:
-    """JSON can write half of a character, which no file can hold."""
-    try:
-        symbol.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{path}, line {number}: {brief(symbol)} is no text in Unicode") from None
+    sequences = tuple(made)
+    return sequences[: settings.train], sequences[settings.train :]
 
 
 def lag(problem: Problem) -> int | None:

@@ -1,5 +1,10 @@
 """The numbers of metrics.json under the names by which MLflow shows them."""
 
+import hashlib
+import re
+
+LONGEST = 200  # characters of a name; MLflow takes 250
+
 # the first one foremost; before the "/" is a section of MLflow's page of charts
 METRICS = {
     "success_rate": "success/rate",
@@ -40,6 +45,20 @@ SECTIONS = {
 
 
 def shown(key: str) -> str:
-    """How MLflow shows a number of metrics.json."""
+    """How MLflow shows a number of metrics.json; two keys have two names."""
     begins = next((begins for begins in SECTIONS if key.startswith(begins)), "")
-    return METRICS.get(key) or SECTIONS.get(begins, "") + key.removeprefix(begins)
+    section, slash, symbol = (METRICS.get(key) or SECTIONS.get(begins, "") + key.removeprefix(begins)).partition("/")
+    if not slash:
+        return _plain(section)
+    *inner, last = [symbol] if section != "free_run" else symbol.split("/", 1)
+    return "/".join([section, *inner, _plain(last)])
+
+
+def _plain(text: str) -> str:
+    """A part of a name: letters, digits and what else MLflow takes. The rest is written as UTF-8 in hexadecimal after
+    colons, as in a web address after percent signs; and so are dots alone, which MLflow would read as folders."""
+    escaped = lambda text: "".join(f":{byte:02X}" for byte in text.encode()) or ":"
+    plain = re.sub(r"[^\w\-. ]", lambda found: escaped(found[0]), text) if text.strip(".") else escaped(text)
+    if len(plain) <= LONGEST:
+        return plain
+    return f"{plain[:LONGEST]}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -17,7 +17,6 @@ import getpass
 import hashlib
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -162,7 +161,7 @@ class RunPayload:
         """The values of metrics.json, under MLflow's names."""
         for key in dict.fromkeys([*metric_names.METRICS, *self.metrics]):
             if self.metrics.get(key) is not None:
-                yield re.sub(r"[^\w\-. :/]", "_", metric_names.shown(key)), float(self.metrics[key])
+                yield metric_names.shown(key), float(self.metrics[key])
 
     def curves(self) -> Iterator[tuple[str, float, int]]:
         """Name, value and epoch of every point."""

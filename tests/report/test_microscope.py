@@ -79,7 +79,7 @@ def in_keras(model: Model, weights: list[np.ndarray], x: np.ndarray) -> dict[str
     return dict(zip(("output", "h", "c"), map(np.array, zip(*steps))))
 
 
-IN_THE_PAGE = """([trial, symbols]) => Equations.forward(specimen, trial, symbols).map((step) =>
+IN_THE_PAGE = """([trial, symbols]) => Equations.forward(specimen, trial, symbols.map(String)).map((step) =>
     ({ places: step.places, output: [...step.output], h: [...step.h], c: [...(step.c ?? step.h)],
        z: [...step.z.output], gates: Object.fromEntries(Object.entries(step.gates).map(([k, v]) => [k, [...v]])) }))"""
 
@@ -201,6 +201,20 @@ def test_words_with_spaces_are_symbols_too(tmp_path, open_page):
     assert page.locator(".verdict").inner_text().startswith("After ice cream, b this trial says ")
     page.locator("input.of-1").fill("d,ice cream")
     assert "after d, ice cream it says" in page.locator(".verdict").inner_text()
+
+
+def test_symbols_have_the_names_that_they_have_everywhere(tmp_path, open_page):
+    sequences = [
+        [100000.0, "a, b", "\n", 1e-5],
+        ["007", "a, b", "\n", 100000.0],
+    ]  # JavaScript has other names for two of them
+    arm, _ = make_arm(tmp_path, **{"problem.sequences": sequences})
+    specimen = microscope.specimens(arm)
+    assert specimen["alphabet"] == ["1e-05", "100000.0", "\\n", "007", "a, b"]
+    page = open_page(specimen)
+    assert page.locator(".verdict").inner_text().startswith('After 100000.0, "a, b", \\n this trial says ')
+    page.locator("input.of-1").fill('007 "a, b" 1e-05')
+    assert 'after 007, "a, b", 1e-05 it says' in page.locator(".verdict").inner_text()
 
 
 def test_a_trial_that_diverged_is_told(tmp_path, open_page):

@@ -185,19 +185,14 @@ def test_code_that_a_file_names_is_not_run(tmp_path, monkeypatch):
     assert not Path("was run").exists() and "elsewhere" not in sys.modules
 
 
-@pytest.mark.parametrize(
-    ("text", "symbols"),
-    [
-        ("3 0 1 2", ["3", "0", "1", "2"]),
-        (" 3,0,  1 ,2 ", ["3", "0", "1", "2"]),
-        ("", []),
-        ('["two words", 3, "a,b"]', ["two words", "3", "a,b"]),
-        ("[ 1", ["[", "1"]),
-    ],
-)
-def test_symbols_of_a_text(text, symbols):
-    assert predictor.words(text) == symbols
-    assert predictor.words(predictor.written(symbols)) == symbols
+def test_a_number_is_found_however_it_is_written():
+    best = make_predictor(alphabet=(0, 2.5, 100000.0, "007", "a b"))
+    said = predictor.predict(best, [100000.0, "007", 2.5])
+    for asked in (["100000.0", "007", "2.5"], ["1e5", "007", "2.50"], [100000, "007", np.float64(2.5)]):
+        assert predictor.predict(best, asked) == said
+    for unknown in ("7", "0007", "1_0", "a"):
+        with pytest.raises(UserError, match=f"'{unknown}' is no symbol of this predictor; its symbols are 0, 2.5, "):
+            predictor.predict(best, [unknown])
 
 
 @pytest.mark.parametrize(
@@ -207,6 +202,8 @@ def test_symbols_of_a_text(text, symbols):
         (["3", "7"], 1, "'7' is no symbol of this predictor; its symbols are 0, 1, 2, 3, 4"),
         ([3], 0, "steps is 0: allowed are 1 to 99999"),
         ([3], 100_000, "steps is 100000: allowed are 1 to 99999"),
+        ([3], None, "steps is None: allowed are 1 to 99999"),
+        ([3], True, "steps is True: allowed are 1 to 99999"),
         ([3] * 100_000, 1, "the sequence has 100000 symbols: allowed are 1 to 99999"),
     ],
 )

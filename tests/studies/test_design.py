@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from memory_trials.errors import UserError
+from memory_trials.settings import Settings
 from memory_trials.studies import design
 from tests.conftest import ROOT, run
 
@@ -53,6 +54,14 @@ def test_a_list_has_groups_and_keys_may_go_together(tmp_path):
 def test_another_source_of_sequences_drops_the_default_one(tmp_path):
     (arm,) = arms_of(tmp_path, grid={"problem.generate.lag": [7]})
     assert arm.settings.problem.sequences is None and arm.settings.problem.generate.lag == 7
+    file = {"problem": {"file": "a.csv", "csv": {"header": True}}}
+    assert design.changed(file, {"problem.generate.lag": 7}, "") == {"problem": {"generate": {"lag": 7}}}
+
+
+def test_what_is_trained_depends_on_how_a_file_is_read_only_where_that_is_said():
+    problem = lambda **csv: design.made_with(Settings(problem={"file": "a.csv", "csv": csv}))["problem"]
+    assert "csv" not in problem() and "csv" not in problem(header=None)
+    assert problem(header=False)["csv"] == {"separator": None, "header": False, "index": None}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The sequences: where they come from, what they need, and what cannot be used."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.settings import GeneratedSettings, ProblemSettings
-from memory_trials.tasks import problems
+from memory_trials.tasks import problems, sequence_files
 from memory_trials.tasks.problems import (
     FOLDER,
     Problem,
@@ -92,18 +93,6 @@ def test_lag_against_brute_force(sequences):
     assert lag(problem_of(*sequences)) == next((memory for memory in range(6) if determined(memory)), None)
 
 
-symbols = st.integers(-5, 5) | st.text(max_size=3) | st.floats(allow_nan=False, allow_infinity=False)
-usable = st.lists(st.lists(symbols, min_size=2, max_size=5), min_size=1, max_size=4).filter(
-    lambda s: len({x for row in s for x in row}) > 1
-)
-
-
-@given(usable)
-def test_json_round_trip(sequences):
-    problem = problem_of(*sequences)
-    assert from_json(to_json(problem), FOLDER) == problem
-
-
 @pytest.mark.parametrize(
     ("sequences", "words"),
     [
@@ -123,6 +112,10 @@ def test_csv(write):
     assert problem.sequences == (("x", 1, 2.5, "x"), (4, "1_0"))
 
 
+def test_spaces_around_cells_do_not_count(write):
+    assert write("mine.csv", 'x,  "a, b"\n"y", z\n').sequences == (("x", "a, b"), ("y", "z"))
+
+
 def test_json_lines(write):
     assert write("mine.jsonl", '[3, "0", 1]\n[4, 5]\n').sequences == ((3, "0", 1), (4, 5))
 
@@ -132,12 +125,18 @@ def test_json_lines(write):
     [
         ("a.csv", "", "a.csv is empty"),
         ("a.csv", " \n \n", "a.csv is empty"),
-        ("a.csv", b"\xff\xfe1,2", "a.csv is not UTF-8 text (byte 0)"),
+        ("a.csv", b"\xe9,2", "a.csv is not UTF-8 text (byte 0): save it as UTF-8"),
+        ("a.csv", b"\xff\xfe1,2", "a.csv is not UTF-16 text (byte 4): save it as UTF-8"),
+        ("a.csv", "1,2".encode("utf-16-le"), "a.csv is not UTF-8 text (character 2 is NUL): save it as UTF-8"),
         ("a.csv", "1,2\n\n3,4\n", "a.csv, line 2 is empty"),
         ("a.csv", "1,,2\n", "a.csv, line 1: symbol 2 is missing"),
         ("a.csv", '1,"2\n', "a.csv, line 1 is not valid CSV"),
+        ("a.csv", "1,2\n,\n3,4\n", "a.csv, line 2 is empty"),
+        ("a.csv", ",,\n,\n", "a.csv is empty"),
+        ("a.csv", "sep=;\n1;;2\n", "a.csv, line 2: symbol 2 is missing"),
         ("a.csv", "1,2\n3\n", "a.csv: sequence 2 is [3]: it must have at least 2"),
         ("a.jsonl", "[1, 2]\n[1,\n", "a.jsonl, line 2 is not valid JSON"),
+        ("a.jsonl", "[1, 2]\n\n[1, 2]\n", "a.jsonl, line 2 is empty"),
         ("a.jsonl", "[1, 2]\n{}\n", "a.jsonl, line 2 must be an array"),
         ("a.jsonl", "[1, [2]]\n", "a.jsonl, line 1: what is nested is not a symbol"),
         ("a.jsonl", "[1, null]\n", "a.jsonl, line 1: null is not a symbol"),
@@ -152,6 +151,145 @@ def test_a_file_that_cannot_be_used(write, name, content, words):
     with pytest.raises(UserError) as caught:
         write(name, content)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_trailing_lines_that_are_empty_are_left_out_alike(write):
+    for end in ("", "\n", "\n\n", ",,,,\n", "\n,,\n \n"):
+        assert write("a.csv", "3,0,3\n4,0,4\n" + end).sequences == ((3, 0, 3), (4, 0, 4))
+        assert write("a.jsonl", "[3, 0, 3]\n[4, 0, 4]\n" + end.replace(",", "")).sequences == ((3, 0, 3), (4, 0, 4))
+
+
+def test_only_plain_files_are_read(write):
+    plain = write("plain.csv", "1,2\n")
+    os.mkfifo(FOLDER / "pipe.csv")
+    (FOLDER / "folder.csv").mkdir()
+    for name, target in (("to_pipe.csv", "pipe.csv"), ("to_zeros.csv", "/dev/zero"), ("to_plain.csv", "plain.csv")):
+        (FOLDER / name).symlink_to(target)
+    for name, kind in (
+        ("pipe", "a pipe, a device"),
+        ("to_pipe", "a pipe"),
+        ("to_zeros", "a pipe"),
+        ("folder", "a folder"),
+    ):
+        with pytest.raises(UserError, match=f"{name}.csv, named by problem.file, is {kind}.*: allowed is a plain file"):
+            make_problem(ProblemSettings(file=f"{name}.csv"))
+    assert make_problem(ProblemSettings(file="to_plain.csv")) == plain
+    for name in ("pipe.csv", "to_zeros.csv"):  # which DVC would read, whichever file is named
+        with pytest.raises(UserError, match=f"{name} is a pipe, a device or the like: allowed in data/problems/ are"):
+            sequence_files.check_folder()
+        (FOLDER / name).unlink()
+    sequence_files.check_folder()
+
+
+def test_a_file_that_is_too_large_is_refused(write, monkeypatch):
+    monkeypatch.setattr(sequence_files, "MOST_SYMBOLS", 5)
+    assert write("a.csv", "1,2\n3,4,5\n").alphabet == (1, 2, 3, 4, 5)
+    with pytest.raises(UserError, match="a.csv has 6 symbols: allowed are 5"):
+        write("a.csv", "1,2,3\n3,4,5\n")
+    monkeypatch.setattr(sequence_files, "MOST_BYTES", 9)
+    with pytest.raises(UserError, match="a.csv has 10 bytes: allowed are 9"):
+        write("a.csv", "1,2\n33,44\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "looks"),
+    [
+        ("a,b\n1,2\n", True),
+        ("a,b\n1,2,3\n", False),  # names of columns are as many as these
+        ("a,b,a\n1,2,1\n", False),  # and differ
+        ("a,1\n1,2\n", False),
+        ("a,b\n1,c\n", False),
+        ("a,b\n", False),
+        ("0,1,2\n3,1,3\n4,1,4\n", True),
+        ("0,1,2\n3,1,3\n", False),  # two lines are too few to say
+        ("0,1\n3,3\n4,4\n", False),
+        ("0,1,2\n3,1,5,3\n4,1,4\n", False),
+        (",a,b\n0,1,2\n", True),
+        ("id,a,b\n1,c,d\n2,c,e\n3,c,f\n", True),
+        ("anna,lives,here\nbert,lives,here\n", False),
+    ],
+)
+def test_what_looks_like_a_header_is_asked_for(write, content, looks):
+    if looks:
+        with pytest.raises(
+            UserError, match=r"a.csv, line 1 looks like a header, since .* set problem.csv.header to true"
+        ):
+            write("a.csv", content)
+    else:
+        write("a.csv", content)
+
+
+@pytest.mark.parametrize(
+    ("content", "looks"),
+    [
+        ("1,7,8\n2,8,9\n3,9,8\n4,7,7\n5,8,7\n", True),
+        ("0,7,8\n1,8,9\n2,9,8\n3,7,7\n4,8,7\n", True),
+        ("1,7,8\n2,8,9\n3,9,8\n4,7,7\n", False),  # too few lines
+        ("1,7,8\n2,8,9\n3,9,8\n4,7,7\n6,8,7\n", False),
+        ("2,7,8\n3,8,9\n4,9,8\n5,7,7\n6,8,7\n", False),
+        ("1,a,b\n2,b,c\n3,c,b\n", True),  # where all else is words, three lines are enough
+        ("1,a,b\n2,b,c\n", False),
+        ("1,a,1\n2,a,2\n3,a,3\n", False),  # what must be remembered
+        ("3,0,1,2,3\n4,0,1,2,4\n", False),
+    ],
+)
+def test_what_looks_like_an_index_is_asked_for(write, content, looks):
+    if looks:
+        with pytest.raises(
+            UserError, match=r"a.csv: the first cells .* like an index, .* set problem.csv.index to true"
+        ):
+            write("a.csv", content)
+    else:
+        write("a.csv", content)
+
+
+def read_with(**csv) -> Problem:
+    return make_problem(ProblemSettings(file="a.csv", csv=csv))
+
+
+def test_settings_say_what_a_file_leaves_open(write):
+    (FOLDER / "a.csv").write_text("id;a;b\n1;2,5;c\n2;0,5;d\n3;1;e\n")
+    assert read_with(header=True, index=True).sequences == ((2.5, "c"), (0.5, "d"), (1, "e"))
+    assert read_with(header=False, index=True).sequences[0] == ("a", "b")
+    assert read_with(header=True, index=False).sequences[0] == (1, 2.5, "c")
+    (FOLDER / "a.csv").write_text("3 0  1\n4 0 2\n")
+    assert read_with(separator=" ").alphabet == (0, 1, 2, 3, 4)
+    (FOLDER / "a.csv").write_text("a;b,c\nd;e,f\n")
+    assert read_with(separator=";").sequences == (("a", "b,c"), ("d", "e,f"))
+    assert read_with(separator=",").sequences == (("a;b", "c"), ("d;e", "f"))
+    (FOLDER / "a.csv").write_text("a,b\n")
+    with pytest.raises(UserError, match="a.csv has only a header"):
+        read_with(header=True)
+
+
+def test_two_sources_share_their_symbols(write):
+    (FOLDER / "a.csv").write_text("3,0,3\n4,0,4\n")
+    with pytest.raises(
+        UserError, match=r"a.csv: 3 \(sequence 1\) and '3' \(evaluation sequence 1\) have the same name"
+    ):
+        make_problem(ProblemSettings(file="a.csv", evaluation_sequences=[["3", 0]]))
+
+
+@pytest.mark.parametrize(
+    ("sequences", "words"),
+    [
+        ([[1, 2], [1.0, 2]], "params.yaml: 1 (sequence 1) and 1.0 (sequence 2) are one number, written in two ways"),
+        ([[0.0, -0.0]], "0.0 (sequence 1) and -0.0 (sequence 1) are one number"),
+        ([["3", 3]], "'3' (sequence 1) and 3 (sequence 1) have the same name"),
+        ([["100000", 1e5]], "'100000' (sequence 1) and 100000.0 (sequence 1) have the same name"),
+        ([["\n", "\\n"]], "have the same name"),
+        ([["\u00e9", "e\u0301"]], "'\\xe9' (sequence 1) and 'e\\u0301' (sequence 1) look the same"),
+        ([[0, 10**5000]], "params.yaml: sequence 1 holds a number of more than 4,300 digits"),
+    ],
+)
+def test_symbols_that_would_pass_for_one_are_refused(sequences, words):
+    with pytest.raises(UserError) as caught:
+        problem_of(*sequences)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_whole_numbers_that_a_double_does_not_tell_apart_are_text():
+    assert problem_of([2**53 - 1, 2**53, 2**53 + 1]).alphabet == (2**53 - 1, str(2**53), str(2**53 + 1))
 
 
 @pytest.mark.parametrize(
