@@ -1,6 +1,7 @@
 """An arm's charts: how often, how much, how soon. What is computed here is only how the numbers are shown."""
 
 import math
+import textwrap
 from collections import Counter
 
 import altair as alt
@@ -21,7 +22,8 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
     over_epochs = outcome.learned.merge(
         outcome.remembered.add_prefix("memory_"), left_on="epoch", right_on="memory_epoch"
     )
-    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step in the end"
+    by = f" by the required lead of {required:g}" if (required := answers.required_margin(metrics)) else ""
+    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step{by} in the end"
     charts = {
         "learned": learned(over_epochs.to_dict("records"), metrics, cell, finding),
         "margin": margin(metrics, cell),
@@ -38,7 +40,7 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
 
 def overview(charts: dict[str, alt.LayerChart], answer: str) -> dict:
     """An arm's charts as one picture under its answer, three in a row."""
-    title = {"text": answer[0].upper() + answer[1:], "fontSize": 16, "offset": 16}
+    title = {"text": textwrap.wrap(answer[0].upper() + answer[1:], 150), "fontSize": 16, "offset": 16}
     resolve = {"scale": {"color": "independent"}}
     return together(charts.values(), "concat", columns=3, spacing=36, title=title, resolve=resolve)
 
