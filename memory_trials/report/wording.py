@@ -23,7 +23,7 @@ def table(predictions: pd.DataFrame, seed: int, margin: float) -> str:
             lines.append(f"  Sequence {row['sequence']}")
         lines.append(
             f"    X={row['input']:<{widths['input']}}  y={row['target']:<{widths['target']}}  "
-            f"yhat={row['predicted']:<{widths['predicted']}}  lead {row['lead']:<8.2g}{_mark(row, margin)}".rstrip()
+            f"yhat={row['predicted']:<{widths['predicted']}}  lead {row['lead']:<8.2g} {_mark(row, margin)}".rstrip()
         )
     return "\n".join(lines)
 

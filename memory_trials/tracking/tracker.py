@@ -3,6 +3,7 @@
 Nothing here imports mlflow, which takes seconds.
 """
 
+import importlib.util
 import os
 import re
 import socket
@@ -68,6 +69,8 @@ def away(uri: str, seconds: float = SECONDS) -> str | None:
     """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
     where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
     kind = _kind(uri)
+    if is_database(uri) and "%" in (place := mlflows_folder()):
+        return f"MLflow opens no database where it is installed in a folder with a % in its name, as {place} is"
     if kind == "sqlite":
         return None
     parts = _split(uri)
@@ -89,6 +92,12 @@ def away(uri: str, seconds: float = SECONDS) -> str | None:
     thread.start()
     thread.join(seconds)
     return found[0] if found else f"no answer within {seconds} seconds"
+
+
+def mlflows_folder() -> str:
+    """Where MLflow is installed."""
+    spec = importlib.util.find_spec("mlflow")
+    return spec.origin or "" if spec else ""
 
 
 def _answer(parts: SplitResult, kind: str, seconds: float) -> str | None:

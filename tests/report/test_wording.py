@@ -20,11 +20,11 @@ def test_the_tutorials_table_marks_what_is_wrong_and_what_leads_by_too_little():
     marked = [
         "  Sequence 1",
         "    X=a  y=bb  yhat=bb  lead 0.25",
-        "    X=a  y=bb  yhat=bb  lead 0.0044  <- right, but by less than the required 0.1",
+        "    X=a  y=bb  yhat=bb  lead 0.0044   <- right, but by less than the required 0.1",
         "  Sequence 2",
-        "    X=a  y=bb  yhat=a   lead -0.0021 <- wrong",
-        "    X=a  y=bb  yhat=a   lead -0.0021 (not scored)",
-        "    X=a  y=bb  yhat=bb  lead nan     <- wrong",
+        "    X=a  y=bb  yhat=a   lead -0.0021  <- wrong",
+        "    X=a  y=bb  yhat=a   lead -0.0021  (not scored)",
+        "    X=a  y=bb  yhat=bb  lead nan      <- wrong",
     ]
     assert table(pd.DataFrame(rows), 7, 0.1).splitlines() == marked
     marked[2] = "    X=a  y=bb  yhat=bb  lead 0.0044"
