@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
-from memory_trials.tracking import tracker
+from memory_trials.tracking import store, tracker
 from tests import stores
 
 
@@ -73,6 +73,20 @@ def test_what_answers_is_there():
 
 def test_a_database_that_answers_is_there(postgresql):
     assert tracker.away(f"{postgresql}/any") is None
+
+
+def test_what_mlflow_cannot_open_is_told_before_training(tmp_path, monkeypatch, capsys):
+    """Its migrations' folder is read by configparser, which has a meaning for %."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracker.warn_if_away(TrackingSettings())
+    assert capsys.readouterr().err == "" and "mlflow" in tracker.mlflows_folder()
+    monkeypatch.setattr(tracker, "mlflows_folder", lambda: "/a%20b/mlflow/__init__.py")
+    tracker.warn_if_away(TrackingSettings())
+    assert "MLflow opens no database where it is installed in a folder with a % in its name" in capsys.readouterr().err
+    with pytest.raises(UserError, match="with a % in its name, as /a%20b/mlflow"), store.opened(TrackingSettings()):
+        pass
+    assert tracker.away("databricks") is None and not list(tmp_path.iterdir())
 
 
 def test_another_server_is_no_database():
