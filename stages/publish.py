@@ -16,9 +16,10 @@ def main() -> None:
     if not settings.enabled:
         return
     try:
-        publisher.publish(design.found_arms(arms), settings)
         if not arms[0].compared and arms[0].settings.problem.stream is None:
-            registry.register(arms[0], settings)
+            registry.show(arms[0], settings)
+        else:
+            publisher.publish(design.found_arms(arms), settings)
     except UserError as error:  # the result is what counts, and it is complete
         print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)
 

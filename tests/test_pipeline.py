@@ -63,7 +63,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_repro_answers_and_leaves_what_it_says(reproduced):
     said = (reproduced / "first.log").read_text()
-    assert "of 4 trials:" in said and "X=3  y=0  yhat=" in said and "MLflow now shows this result" in said
+    assert "of 4 trials learned: " in said and "X=3  y=0  yhat=" in said and "MLflow now shows this result" in said
     metrics = json.loads((reproduced / "data/tutorial/metrics.json").read_text())
     assert metrics["trials"] == 4 and 0 <= metrics["success_rate_low"] <= metrics["success_rate"]
     rows = (reproduced / "data/tutorial/trials.csv").read_text().splitlines()

@@ -43,7 +43,7 @@ TABLES = {
     },
     "predictions": {
         "seed": "int64", "sequence": "int64", "step": "int64", "input": "str", "target": "str", "predicted": "str",
-        "activation": "float64", "scored": "int64", "right": "int64",
+        "activation": "float64", "lead": "float64", "scored": "int64", "right": "int64",
     },
     "confusion": {
         "seed": "int64", "sequence": "int64", "step": "int64", "input": "str", "target": "str", "predicted": "str",
@@ -101,6 +101,7 @@ def outcome(settings: Settings, problem: Problem, table: UpdateTable, trained: T
     metrics |= {
         "verdict_changes": statistics.changes_of_verdict(learned_at_checks),
         "memory_whole": whole_memory(table),
+        "margin_required": required_margin,
     }
     metrics |= statistics.memory_summary(memory, learned, margin, confidence)
     metrics |= statistics.chance(*said.signal_and_bias(table))
@@ -197,6 +198,7 @@ def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " 
             given[k][step + 1],
             symbol,
             said.activation[trial, row, t],
+            said.lead[trial, row, t],
             scored[k][step],
             symbol == given[k][step + 1],
         )

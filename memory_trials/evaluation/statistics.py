@@ -72,7 +72,7 @@ def memory_summary(
 
     memory, in bits: its median, 10 % and 90 % quantile over all trials, each with its interval, and its median over
     those that learned; None where no step needs memory. margin: by what lead those that learned did (median), and how
-    many would have, had more of a lead been required. Where training diverged, nothing is remembered.
+    many trials had learned, were such a lead required. Where training diverged, nothing is remembered.
     """
     result: dict[str, float | int | None] = {}
     needed = not np.isnan(memory).all()
@@ -82,7 +82,7 @@ def memory_summary(
         result |= {f"memory_{name}{end}": number for end, number in zip(("", "_low", "_high"), numbers)}
     result["memory_learned_median"] = float(np.median(remembered[learned])) if needed and learned.any() else None
     result["margin_learned_median"] = float(np.median(margin[learned])) if learned.any() else None
-    return result | {f"successes_margin_{least:g}": int((learned & (margin >= least)).sum()) for least in MARGINS}
+    return result | {f"successes_margin_{least:g}": int((margin >= least).sum()) for least in MARGINS}
 
 
 def memory_curves(memory: Float[np.ndarray, "T C"]) -> Float64[np.ndarray, "C 3"]:

@@ -1,6 +1,7 @@
 """An arm's charts: how often, how much, how soon. What is computed here is only how the numbers are shown."""
 
 import math
+import textwrap
 from collections import Counter
 
 import altair as alt
@@ -9,7 +10,7 @@ import numpy as np
 from memory_trials.evaluation import results, statistics
 from memory_trials.report import stream_figures
 from memory_trials.report.palette import series_style
-from memory_trials.report.style import MEMORY, SINGLE, START, curve, inline, percent, titled, together
+from memory_trials.report.style import MEMORY, SINGLE, START, ZERO, curve, inline, percent, titled, together
 from memory_trials.studies import answers
 
 
@@ -21,7 +22,8 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
     over_epochs = outcome.learned.merge(
         outcome.remembered.add_prefix("memory_"), left_on="epoch", right_on="memory_epoch"
     )
-    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step in the end"
+    by = f" by the required lead of {required:g}" if (required := answers.required_margin(metrics)) else ""
+    finding = f"{metrics['successes']} of {metrics['trials']} trials know every step{by} in the end"
     charts = {
         "learned": learned(over_epochs.to_dict("records"), metrics, cell, finding),
         "margin": margin(metrics, cell),
@@ -38,7 +40,7 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
 
 def overview(charts: dict[str, alt.LayerChart], answer: str) -> dict:
     """An arm's charts as one picture under its answer, three in a row."""
-    title = {"text": answer[0].upper() + answer[1:], "fontSize": 16, "offset": 16}
+    title = {"text": textwrap.wrap(answer[0].upper() + answer[1:], 150), "fontSize": 16, "offset": 16}
     resolve = {"scale": {"color": "independent"}}
     return together(charts.values(), "concat", columns=3, spacing=36, title=title, resolve=resolve)
 
@@ -51,6 +53,7 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
     if not metrics["memory_whole"]:
         return chart
     share = lambda value: round(max(0.0, 100 * value / metrics["memory_whole"]), 4)
+    below = any(row["memory_p10"] < 0 for row in rows)
     points = [
         {"epoch": row["epoch"]} | {key: share(row[f"memory_{key}"]) for key in ("median", "p10", "p90")} for row in rows
     ]
@@ -60,22 +63,25 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
     tooltip = [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")]
     pointed = base.mark_point(opacity=0, size=60).encode(y=alt.Y("median:Q"), tooltip=tooltip)
     dashed = f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials"
-    return titled(alt.layer(chart, band, line, pointed), finding, [subtitle, dashed])
+    cut = ["what is below 0, worse than the best guess without memory, is drawn at 0"] if below else []
+    return titled(alt.layer(chart, band, line, pointed), finding, [subtitle, dashed, *cut])
 
 
 def margin(metrics: dict, cell: str) -> alt.LayerChart:
     """How many trials learned, by how much of a lead is asked for."""
     rows = []
-    counts = {"0": metrics["successes"]} | {f"{m:g}": metrics[f"successes_margin_{m:g}"] for m in statistics.MARGINS}
+    required = answers.required_margin(metrics)
+    by_lead = {required: metrics["successes"]} | {m: metrics[f"successes_margin_{m:g}"] for m in statistics.MARGINS}
+    counts = {f"{lead:g}": by_lead[lead] for lead in sorted(by_lead)}
     for asked, count in counts.items():
         rate, low, high = statistics.success_rate(count, metrics["trials"], metrics["confidence"])
         shares = {name: round(100 * share, 4) for name, share in (("rate", rate), ("low", low), ("high", high))}
-        rows.append({"asked": asked, "trials": count, "label": f"{shares['rate']:.0f} %"} | shares)
+        rows.append({"asked": asked, "trials": count, "label": answers.percent(rate)} | shares)
     colour = series_style(cell)[0]
     base = alt.Chart(inline(rows)).encode(
         x=alt.X(
             "asked:N",
-            title="lead of the right output that is asked for",
+            title="lead that is required of the right output",
             sort=list(counts),
             axis=alt.Axis(labelAngle=0),
         ),
@@ -89,17 +95,17 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
     rules = base.mark_rule(color=colour, strokeWidth=2).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     points = base.mark_point(color=colour, filled=True, size=60, opacity=1).encode(y=y)
     text = base.mark_text(align="left", dx=7, dy=-6, fontSize=12).encode(y=y, text=alt.Text("label:N"))
-    finding = f"{counts['0']} of {metrics['trials']} trials learned, {counts['0.1']} by a lead of 0.1"
-    return titled(
-        alt.layer(bars, rules, points, text), finding, "the right output minus the best wrong one, in every step"
-    )
+    finding = f"{metrics['successes']} of {metrics['trials']} trials learned"
+    finding += f" by the required lead of {required:g}" if required else f", {counts['0.1']} by a lead of 0.1"
+    subtitle = "lead: the right output minus the best wrong one, at the worst step"
+    return titled(alt.layer(bars, rules, points, text), finding, subtitle)
 
 
 def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
     """How much each trial remembers. rows: trials.csv."""
     whole = metrics["memory_whole"]
     values = [0.0 if math.isnan(row["memory"]) else row["memory"] for row in rows]
-    step = whole / 40  # so that two bars meet where guessing is
+    step = whole / 40  # so that two bars meet at 0
     low = -step * min(40, math.ceil(max(step, -min(values)) / step))  # what is worse, the first bar tells
     edges = (np.arange(round(low / step), 42) * step).round(6)
     learned = np.array([row["learned"] == 1 for row in rows])
@@ -123,13 +129,13 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
             tooltip=[*map(alt.Tooltip, ("verdict:N", "trials:Q", "from:Q", "to:Q"))],
         )
     )
-    ends = alt.Chart(inline([{"at": 0.0, "what": "guessing"}, {"at": whole, "what": "all"}]))
+    ends = alt.Chart(inline([{"at": 0.0, "what": ""}, {"at": whole, "what": "all"}]))
     rules = ends.mark_rule(color="#555", strokeDash=[3, 3]).encode(x=alt.X("at:Q"))
     text = ends.mark_text(color="#555", dy=-6, baseline="bottom").encode(
         x=alt.X("at:Q"), y=alt.value(0), text=alt.Text("what:N")
     )
     finding = f"Half of the trials remember {answers.bits(metrics['memory_median'], whole)} or more"
-    return titled(alt.layer(drawn, rules, text), finding, "dark: learned; light: not")
+    return titled(alt.layer(drawn, rules, text), finding, ["dark: learned; light: not", ZERO])
 
 
 def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:

@@ -39,7 +39,9 @@ def page() -> str:
     settings, trained = read_trained(arm.files.trained)
     outcome = results.read(arm.files.folder)
     specimen = microscope.specimens(arm)
-    examples = [(words, seed, wording.table(outcome.predictions, seed)) for words, seed in wording.examples(outcome)]
+    margin = answers.required_margin(outcome.metrics)
+    table = lambda seed: wording.table(outcome.predictions, seed, margin)
+    examples = [(words, seed, table(seed)) for words, seed in wording.examples(outcome)]
     charts: dict[str, dict] = {}
     summaries = _summaries()
     answer_charts = _added(charts, "answer", figures.of_arm(outcome, settings["model"]["cell"], trained.losses))
@@ -49,6 +51,7 @@ def page() -> str:
     )  # fmt: skip
     return environment.get_template("page.html").render(
         metrics=outcome.metrics,
+        margin=margin,
         answer=answers.how_often_and_how_much(outcome.metrics),
         settings=settings,
         stream=arm.settings.problem.stream,

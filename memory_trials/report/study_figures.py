@@ -2,7 +2,6 @@
 
 import json
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import altair as alt
@@ -11,7 +10,7 @@ from memory_trials.evaluation import results, statistics
 from memory_trials.report import drawing
 from memory_trials.report.figures import learned
 from memory_trials.report.palette import series_style
-from memory_trials.report.style import HEIGHT, START, WIDE, inline, percent, titled, together
+from memory_trials.report.style import HEIGHT, START, WIDE, ZERO, inline, percent, titled, together
 from memory_trials.studies import answers
 from memory_trials.studies.design import word
 
@@ -27,8 +26,8 @@ def of_study(summary: dict) -> dict[str, alt.TopLevelMixin]:
         best = {"best": best_over_axis(summary)} if rule == "reach" else {}
         return best | {"axis": over_axis(summary)}
     charts = {"rate": forest(summary)}
-    if rule == "luck":
-        return charts | {"wrong": wrongly_ranked(summary)}
+    if rule == "luck":  # of one arm alone there is nothing to rank
+        return charts | ({"wrong": wrongly_ranked(summary)} if summary["luck"]["pairs"] else {})
     if any(arm["metrics"]["memory_whole"] for arm in summary["arms"]):
         charts["memory"] = memory_forest(summary)
     if rule == "free_run":
@@ -53,8 +52,34 @@ def forest(summary: dict) -> alt.LayerChart:
     chart = _forest(rows, ("low", "rate", "high"), f"trials that learned (%), {_interval(summary)}", [0, 100])
     first = alt.Chart(inline(rows[:1])).mark_rule(color="#888", strokeDash=[2, 3]).encode(x=alt.X("rate:Q"))
     text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("label:N"))
-    finding = f"Most often, in {max(row['rate'] for row in rows):.0f} %: {_first(rows, 'rate', max)}"
-    return titled(alt.layer(first, chart, text), finding, f"dotted: {rows[0]['arm']}", height=22 * len(rows))
+    return titled(alt.layer(first, chart, text), _rates(summary), f"dotted: {rows[0]['arm']}", height=22 * len(rows))
+
+
+def _rates(summary: dict) -> str:
+    """What a comparison's test shows of the rates; without a test, only how far they reach."""
+    arms = summary["arms"]
+    if len(arms) == 1 or summary["rule"]["rule"] != "compare":
+        rates = sorted(arm["metrics"]["success_rate"] for arm in arms)
+        return f"{_range(*map(answers.percent, rates))} of an arm's trials learned"
+    kinds = answers.kinds(arms, summary["confidence"])
+    if set(kinds) == {"not shown to differ"}:
+        return f"No arm is shown to differ from {arms[0]['name']}"
+    named = [found[0]["name"] if len(found) == 1 else f"{len(found)} arms" for found in kinds.values()]
+    first, *others = kinds
+    than = [f"Learn {first} than {arms[0]['name']}", *others]
+    return "; ".join(f"{words}: {which}" for words, which in zip(than, named))
+
+
+def _range(*ascending: str) -> str:
+    return ascending[0] if ascending[0] == ascending[-1] else f"{ascending[0]} to {ascending[-1]}"
+
+
+def _beyond(rows: list[dict], low: str, high: str) -> dict | None:
+    """The arm whose interval lies above those of all others; none where it overlaps one, or an end is not known."""
+    if len(rows) < 2 or any(row[end] is None for row in rows for end in (low, high)):
+        return None
+    best = max(rows, key=lambda row: row[low])
+    return best if best[low] > max(row[high] for row in rows if row is not best) else None
 
 
 def time_forest(summary: dict) -> alt.LayerChart:
@@ -67,6 +92,7 @@ def time_forest(summary: dict) -> alt.LayerChart:
         for arm in summary["arms"]
     ]
     known = [row[f"median{end}"] for row in rows for end in ends if row[f"median{end}"] is not None]
+    finding = _times(rows)
     for row in rows:  # an open end reaches as far as is drawn
         if row["median"] is not None and row["median_high"] is None:
             row["median_high"] = max(known)
@@ -77,10 +103,23 @@ def time_forest(summary: dict) -> alt.LayerChart:
         None if wide else [0, max(known)], "log" if wide else "linear",
     )  # fmt: skip
     text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("time:N"))
-    learning = [row for row in rows if row["median"] is not None]
-    finding = f"Soonest, by epoch {min(row['median'] for row in learning):g}: {_first(learning, 'median', min)}"
     subtitle = "median of the Kaplan-Meier curve of the time to learn"
     return titled(alt.layer(chart, text), finding, subtitle, height=22 * len(rows))
+
+
+def _times(rows: list[dict]) -> str:
+    """Which arm's half learned first, where its interval shows it; else only when half of the trials of an arm had."""
+    earliness = [
+        {"arm": row["arm"]} | {end: None if row[key] is None else -row[key] for end, key in
+                               (("low", "median_high"), ("high", "median_low"))}
+        for row in rows
+    ]  # fmt: skip
+    if first := _beyond(earliness, "low", "high"):
+        median = next(row["median"] for row in rows if row["arm"] == first["arm"])
+        return f"Half of the trials had once learned soonest, by epoch {median:g}, with {first['arm']}"
+    known = sorted(row["median"] for row in rows if row["median"] is not None)
+    arms = "all arms" if len(known) == len(rows) else f"{len(known)} of {len(rows)} arms"
+    return f"In {arms}, half of the trials had once learned by epoch {_range(f'{known[0]:g}', f'{known[-1]:g}')}"
 
 
 def memory_forest(summary: dict) -> alt.LayerChart:
@@ -94,6 +133,7 @@ def memory_forest(summary: dict) -> alt.LayerChart:
         rows.append(_rated(arm) | dict(zip(("memory", "memory_low", "memory_high"), shares))
                     | {"amount": answers.bits(values[0], whole) or "not needed"})  # fmt: skip
     known = [row for row in rows if row["memory"] is not None]
+    finding = _remembered(known, {arm["metrics"]["memory_whole"] for arm in summary["arms"]} - {None})
     lowest = min(0.0, *(row[key] for row in known for key in ("memory_low", "memory") if row[key] is not None))
     for row in known:  # an end that so few trials do not have is as far as is drawn
         row["memory_low"] = row["memory_low"] if row["memory_low"] is not None else lowest
@@ -101,8 +141,20 @@ def memory_forest(summary: dict) -> alt.LayerChart:
     title = f"memory (% of all there is to remember), median, {_interval(summary)}"
     chart = _forest(rows, ("memory_low", "memory", "memory_high"), title, [max(-100.0, lowest), 100])
     text = _rows_of(rows).mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("amount:N"))
-    finding = f"Most is remembered, {max(row['memory'] for row in known):.0f} %, by {_first(known, 'memory', max)}"
-    return titled(alt.layer(chart, text), finding, "0 is guessing", height=22 * len(rows))
+    return titled(alt.layer(chart, text), finding, ZERO, height=22 * len(rows))
+
+
+def _remembered(known: list[dict], wholes: set[float]) -> str:
+    """Which arm remembers most, where its interval shows it; else only how far the medians reach. known: arms that need
+    memory; wholes: all there is to remember."""
+    if best := _beyond(known, "memory_low", "memory_high"):
+        return f"Most is remembered with {best['arm']}: {best['amount']}"
+    least, most = (found(known, key=lambda row: row["memory"]) for found in (min, max))
+    if len(wholes) == 1:
+        ends = _range(least["amount"].split()[0], most["amount"].split()[0])
+        return f"The median memory is {most['amount'].replace(most['amount'].split()[0], ends, 1)}"
+    shares = [f"{row['memory']:.2g} %" for row in (least, most)]
+    return f"The median memory is {_range(*shares)} of all there is"
 
 
 def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
@@ -130,8 +182,8 @@ def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
     )
     line = base.mark_line().encode(strokeDash=alt.StrokeDash("pair:N", scale=scale(2), legend=legend, sort=pairs))
     misled = max(row["share"] for row in rows if row["seeds"] == 1)
-    finding = f"With one seed of each, up to {misled:.0f} % of demonstrations do not tell the better"
-    return titled(line, finding, "two binomial counts with the measured rates", width=WIDE)
+    finding = f"With one seed of each arm, up to {misled:.0f} % of demonstrations rank two wrongly, or alike"
+    return titled(line, finding, "two binomial counts, with the measured rates for the true ones", width=WIDE)
 
 
 def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
@@ -164,8 +216,10 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
     line = base.mark_line(interpolate="step-after").encode(strokeDash=alt.StrokeDash("arm:N", legend=legend, **dashes))
     points = base.mark_point(opacity=0, size=60)
     last = list({row["arm"]: row for row in rows}.values())
-    most = max(row["share"] for row in last)
-    finding = f"Most trials, {most:.0f} %, have known every step once with {_first(last, 'share', max)}"
+    shares = sorted(row["share"] for row in last)
+    finding = f"In the end {_range(*(answers.percent(share / 100) for share in shares))} of trials have ever learned"
+    if best := _beyond(last, "low", "high"):
+        finding = f"Most trials, {answers.percent(best['share'] / 100)}, have ever learned with {best['arm']}"
     return titled(alt.layer(line, points), finding, "Kaplan-Meier curves of the time to learn", width=WIDE)
 
 
@@ -209,7 +263,7 @@ def over_axis(summary: dict) -> alt.TopLevelMixin:
     by_cell = len({tuple(found) for found in cells.values()}) == len(cells) > 1  # so each line is a cell's
     styles = {line: series_style(min(found) if by_cell else "", i) for i, (line, found) in enumerate(cells.items())}
     reliable = sum(row["rate"] >= 100 * rule["level"] for row in rows)
-    finding = f"{reliable} of {len(rows)} arms learn in at least {100 * rule['level']:g} % of trials"
+    finding = f"In {reliable} of {len(rows)} arms, at least {100 * rule['level']:g} % of trials learned"
     return _lines(rows, styles, summary, finding, "")
 
 
@@ -227,14 +281,16 @@ def best_over_axis(summary: dict) -> alt.TopLevelMixin:
     rows = list(best.values())
     styles = {line: series_style(line, i) for i, line in enumerate(dict.fromkeys(row["line"] for row in rows))}
     reached = [row for row in rows if row["rate"] >= 100 * rule["level"]]
-    farthest = max(reached, key=lambda row: rank[row["arm"]], default=None)
-    name = _last(rule["key"])
+    end = max((rank[row["arm"]] for row in reached), default=None)
+    farthest = [row for row in reached if rank[row["arm"]] == end]
+    name, level = _last(rule["key"]), f"at least {100 * rule['level']:g} % of an arm's trials"
+    lines = "; ".join(", ".join(filter(None, [row["line"], row.get("column")])) for row in farthest)
     finding = (
-        f"Memory reaches {name} {word(farthest['x'])}, in {farthest['rate']:.0f} % of trials: {farthest['arm']}"
+        f"The largest {name} that {level} learned is {word(farthest[0]['x'])} ({lines})"
         if farthest
-        else f"No {name} is learned in at least {100 * rule['level']:g} % of trials"
+        else f"{level} learned at no {name}".capitalize()
     )
-    subtitle = "the best recipe at each point, chosen by this very rate, which flatters it a little"
+    subtitle = "the highest rate at each point; as the highest of several, it is a little too high"
     return _lines(rows, styles, summary, finding, subtitle)
 
 
@@ -328,8 +384,8 @@ def front(summary: dict) -> alt.LayerChart:
         for below, dy in ((0, -7), (1, 9))
     ]
     good = [row for row in rows if row["rate"] >= 100 * level]
-    finding = f"{len(good)} of {len(rows)} settings that the search found hold on fresh seeds"
-    subtitle = f"share of fresh trials that learn; filled: at least {100 * level:g} %"
+    finding = f"{len(good)} of {len(rows)} settings that the search found learn in {100 * level:g} % of trials or more"
+    subtitle = f"share that learned, on seeds that the search did not use; filled: at least {100 * level:g} %"
     return titled(alt.layer(points, *text), finding, subtitle, width=WIDE, height=300)
 
 
@@ -359,14 +415,23 @@ def said_next(summary: dict) -> alt.LayerChart:
         text=alt.Text("label:N"),
         color=alt.condition(alt.FieldOneOfPredicate("symbol", light), alt.value("#000"), alt.value("#fff")),
     )
-    most = max(rows, key=lambda row: row["share"])
-    finding = f"After the last symbol the commonest word is {most['symbol']}, {most['share']:.0f} % ({most['arm']})"
     return titled(
         alt.layer(bars, text),
-        finding,
+        _commonest(rows),
         "trials that learned, fed their own predictions",
         height=26 * len(summary["arms"]),
     )
+
+
+def _commonest(rows: list[dict]) -> str:
+    """How often the commonest symbol is said, and not which it is: others may be as common but for chance."""
+    most: dict[str, float] = {}
+    for row in rows:
+        most[row["arm"]] = max(row["share"], most.get(row["arm"], 0))
+    if not most:
+        return "No trial learned, so none says anything"
+    shares = [answers.percent(share / 100) for share in sorted(most.values())]
+    return f"The commonest next symbol is said in {_range(*shares)} of cases"
 
 
 def _scales(cells: list[str]) -> tuple[dict, dict]:
@@ -387,14 +452,8 @@ def _rated(arm: dict) -> dict:
     p = arm.get("p")
     return {
         "arm": arm["name"], "cell": arm["changes"].get("model.cell", "lstm"), "rate": rate, "low": low, "high": high,
-        "label": f"{rate:.0f} %", "p": "" if p is None else f"{p:.3g}",
+        "label": answers.percent(rate / 100), "p": "" if p is None else f"{p:.3g}",
     }  # fmt: skip
-
-
-def _first(rows: list[dict], key: str, best: Callable) -> str:
-    """The name of the arm that is best, or how many are."""
-    names = [row["arm"] for row in rows if row[key] == best(row[key] for row in rows)]
-    return names[0] if len(names) == 1 else f"{len(names)} arms alike"
 
 
 def _median(arm: dict) -> float | None:

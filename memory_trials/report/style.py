@@ -31,6 +31,7 @@ CONFIG = {
     "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
     "legend": {"labelLimit": 0, "titleFontWeight": "normal", "symbolOpacity": 1, "symbolSize": 90},
 }  # fmt: skip
+ZERO = "0: the best guess without memory"
 SomeChart = TypeVar("SomeChart", bound=alt.TopLevelMixin)
 schemapi.disable_debug_mode()
 

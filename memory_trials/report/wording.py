@@ -3,28 +3,37 @@
 python -m memory_trials answer [data/tutorial] [--answer: the first line only]
 """
 
+import math
 from pathlib import Path
 
 import pandas as pd
 
 from memory_trials.evaluation import results
-from memory_trials.studies.answers import amount, bits, how_often_and_how_much, percent
+from memory_trials.studies.answers import amount, bits, how_often_and_how_much, percent, required_margin
 
 
-def table(predictions: pd.DataFrame, seed: int) -> str:
-    """The tutorial's X / y / yhat lines for one trial, its wrong steps marked. predictions: as in `results.TABLES`."""
+def table(predictions: pd.DataFrame, seed: int, margin: float) -> str:
+    """The tutorial's X / y / yhat lines for one trial, each with the lead of the right output. Steps that are wrong, or
+    lead by less than the required margin, are marked. predictions: as in `results.TABLES`."""
     rows = predictions[predictions["seed"] == seed].to_dict("records")
     widths = {key: max(len(row[key]) for row in rows) for key in ("input", "target", "predicted")}
     lines = []
     for number, row in enumerate(rows):
         if number == 0 or row["sequence"] != rows[number - 1]["sequence"]:
             lines.append(f"  Sequence {row['sequence']}")
-        mark = "" if row["right"] else "   <- wrong" if row["scored"] else "   (not scored)"
         lines.append(
             f"    X={row['input']:<{widths['input']}}  y={row['target']:<{widths['target']}}  "
-            f"yhat={row['predicted']:<{widths['predicted']}}{mark}"
+            f"yhat={row['predicted']:<{widths['predicted']}}  lead {row['lead']:<8.2g} {_mark(row, margin)}".rstrip()
         )
     return "\n".join(lines)
+
+
+def _mark(row: dict, margin: float) -> str:
+    if not row["scored"]:
+        return "(not scored)"
+    if not row["right"] or math.isnan(row["lead"]):  # an output of no value says nothing
+        return "<- wrong"
+    return f"<- right, but by less than the required {margin:g}" if row["lead"] < margin else ""
 
 
 def report(outcome: results.Outcome, folder: Path) -> str:
@@ -39,7 +48,8 @@ def report(outcome: results.Outcome, folder: Path) -> str:
             )
         return "\n".join([*lines, f"Every trial: {folder / 'trials.csv'}; picture: {folder / results.FIGURE}"])
     for words, seed in examples(outcome):
-        lines += [f"A trial that {words} (seed {seed}):", table(outcome.predictions, seed), ""]
+        rows = table(outcome.predictions, seed, required_margin(outcome.metrics))
+        lines += [f"A trial that {words} (seed {seed}):", rows, ""]
     lines += [
         f"Every trial: {folder / 'trials.csv'}; every prediction: {folder / 'predictions.csv'}; "
         f"picture: {folder / results.FIGURE}",
@@ -73,10 +83,10 @@ adjusted by Holm for the number of arms); an answer calls arms different where p
 **How much.** A trial can be right by a hair, so *memory* tells how much it remembers. Where the same input is followed
 by several symbols, the outputs of these candidates, divided by their sum, are read as probabilities. Memory is the
 logarithm (base 2) of the right one's, relative to how often it follows that input: 0 bits is the best guess without
-memory, 1 bit is all there is to remember of two equally frequent sequences, and negative is worse than that guess.
-It is the median over trials, with its interval. *Lead 0.1* is the share of trials that
-learned with every right output ahead of all wrong ones by at least 0.1. *Afresh* and *stateful*: how many learned by
-the other way of evaluating, where there are two: from a state of zero, or with training's resets and batches.
+memory, 1 bit is all there is to remember of two equally frequent sequences, and negative is worse than that guess. It
+is the median over all trials, with its interval. *Lead 0.1* is the share of trials with every right output ahead of all
+wrong ones by at least 0.1. *Afresh* and *stateful*: how many learned by the other way of evaluating, where there are
+two: from a state of zero, or with training's resets and batches.
 """
 
 

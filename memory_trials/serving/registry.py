@@ -21,16 +21,22 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.models import forward
-from memory_trials.serving import predictor
-from memory_trials.settings import TrackingSettings, load_settings
+from memory_trials.serving import champion, predictor
+from memory_trials.serving.champion import ALIAS, NAME
+from memory_trials.settings import TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems, symbols
 from memory_trials.tracking import publisher, store, tracker
 
-NAME, ALIAS = "memory-trials", "champion"
 VERSION = "2"  # of what is registered and how: a new one registers anew
 HOST, PORT = "127.0.0.1", "5001"
 SHOWN = 20  # symbols in the example of a request
+
+
+def show(arm: design.Arm, settings: TrackingSettings) -> None:
+    """Publish an arm and register its memory, so that the champion is what is here."""
+    publisher.publish([arm], settings)
+    register(arm, settings)
 
 
 def register(arm: design.Arm, settings: TrackingSettings) -> None:
@@ -56,6 +62,10 @@ def _register(
     if new:
         _new_version(client, experiment, arm, payload, best, content)
         found = _versions(client, content)
+    elif _gone(found[0].source):  # as after rm -r mlartifacts
+        for model in _models(client, experiment, content):
+            if model.artifact_location == found[0].source:
+                _log_files(client, model, arm, best, found[0].tags["example"])
     for other in found[1:]:
         client.delete_model_version(NAME, str(other.version))
     models = _models(client, experiment, content)
@@ -93,9 +103,7 @@ def _new_version(client, experiment: str, arm: design.Arm, payload, best: predic
         experiment_id, "memory", run.info.run_id, tags={"content": content}, model_type="next symbol"
     )  # fmt: skip
     if model.status != LoggedModelStatus.READY:
-        with tempfile.TemporaryDirectory() as folder:
-            _save(Path(folder) / "model", model, arm.files.folder, best, example)
-            client.log_model_artifacts(model.model_id, f"{folder}/model")
+        _log_files(client, model, arm, best, example)
         if run.outputs is None or model.model_id not in [output.model_id for output in run.outputs.model_outputs]:
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
@@ -106,13 +114,27 @@ def _new_version(client, experiment: str, arm: design.Arm, payload, best: predic
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {"content": content, "seed": str(best.seed), "learned": "yes" if best.learned else "no",
-            "cell": best.model.cell, "success": payload.answer, "example": example}  # fmt: skip
+    memory = champion.digest(arm.files.folder / predictor.MEMORY)
+    tags = {"content": content, champion.TAG: memory, "seed": str(best.seed), "cell": best.model.cell,
+            "learned": "yes" if best.learned else "no", "success": payload.answer, "example": example}  # fmt: skip
     description = f"{str(best).capitalize()}. {payload.answer[0].upper()}{payload.answer[1:]}."
     # the model by its location, since models:/<id> would be searched in MLflow's global store, whichever client it is
     client.create_model_version(
         NAME, model.artifact_location, run.info.run_id, tags, description=description, model_id=model.model_id
     )
+
+
+def _gone(location: str) -> bool:
+    """Whether an MLflow model was in a folder of this machine and is not any more."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return location.startswith("file:") and not (Path(local_file_uri_to_path(location)) / "MLmodel").exists()
+
+
+def _log_files(client, model, arm: design.Arm, best: predictor.Predictor, example: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _save(Path(folder) / "model", model, arm.files.folder, best, example)
+        client.log_model_artifacts(model.model_id, f"{folder}/model")
 
 
 def _save(path: Path, model, folder: Path, best: predictor.Predictor, example: str) -> None:
@@ -145,10 +167,12 @@ def _save(path: Path, model, folder: Path, best: predictor.Predictor, example: s
 
 
 def serve() -> None:
-    """Become MLflow's own server of the champion, for this machine only unless BIND says otherwise."""
+    """Become MLflow's own server of the champion, for this machine only unless BIND says otherwise. What is here is
+    registered first, so it answers what `predict` does; where nothing is here, it is whatever the registry has."""
     from mlflow.exceptions import MlflowException
 
-    settings, host, port = load_settings().tracking, os.environ.get("BIND", HOST), os.environ.get("PORT", PORT)
+    arm = design.pipeline_arm()
+    settings, host, port = arm.settings.tracking, os.environ.get("BIND", HOST), os.environ.get("PORT", PORT)
     with socket.socket() as wanted:
         wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will, where one has just ended
         try:
@@ -157,16 +181,28 @@ def serve() -> None:
             raise UserError(
                 f"port {port} of {host} cannot be used: name another one, such as make serve PORT=5002"
             ) from None
+    memory = arm.files.folder / predictor.MEMORY
+    if memory.exists() and arm.files.trained.exists():
+        predictor.read(memory)  # of a stream there is nothing to serve
+        files.check_recorded()
+        show(arm, settings)
     with store.opened(settings) as opened:
         try:
-            example = opened.client.get_model_version_by_alias(NAME, ALIAS).tags["example"]
+            version = opened.client.get_model_version_by_alias(NAME, ALIAS)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise UserError(
                     f"MLflow's registry has no {NAME}@{ALIAS}: run make repro (or make track) first"
                 ) from None
             raise
-    request = json.dumps({"inputs": {"sequence": [example]}, "params": {"steps": 1}}, ensure_ascii=False)
+    if memory.exists() and version.tags.get(champion.TAG) != champion.digest(memory):
+        raise UserError(
+            f"{NAME}@{ALIAS} in MLflow's registry is another memory than {memory}, by which make predict answers: "
+            "run make repro (or make track) first"
+        )
+    request = json.dumps(
+        {"inputs": {"sequence": [version.tags["example"]]}, "params": {"steps": 1}}, ensure_ascii=False
+    )
     print("MLflow serves the memory (Ctrl-C ends it); in half a minute, send it a request from another terminal:")
     print(
         f"curl -H 'Content-Type: application/json' http://{host}:{port}/invocations -d {shlex.quote(request)}",
@@ -174,7 +210,7 @@ def serve() -> None:
     )
     os.environ["MLFLOW_TRACKING_URI"] = tracker.uri_of(settings)
     os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
-    model = f"models:/{NAME}@{ALIAS}"
+    model = f"models:/{NAME}/{version.version}"  # by its number: the alias may move on
     os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", host, "-p", port, "--env-manager", "local"])
 
 

@@ -96,7 +96,11 @@ def _same_trials(longest: dict, epochs: int) -> str:
 
 
 def percent(rate: float) -> str:
-    return f"{100 * rate:.0f} %"
+    """Without decimals, except where that would make 0 % or 100 % of a rate that is neither."""
+    text = f"{100 * rate:.0f}"
+    if text in ("0", "100") and 1e-6 < rate < 1 - 1e-6:
+        text = f"{min(max(100 * rate, 0.1), 99.9):.1f}"
+    return f"{text} %"
 
 
 def bits(memory: float | None, whole: float | None) -> str:
@@ -111,18 +115,30 @@ def amount(memory: float) -> str:
 
 
 def how_often_and_how_much(numbers: dict) -> str:
-    """An arm's answer, from its metrics: how many trials learned, by what lead, and how much they remember."""
+    """An arm's answer, from its metrics: how many trials learned; how much all remember, and how much those that
+    learned."""
+    learned, trials, whole = numbers["successes"], numbers["trials"], numbers["memory_whole"]
     rate, low, high = (
         f"{100 * numbers[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high")
     )
     interval = f"{100 * numbers['confidence']:g} % interval {low} to {high}"
-    text = f"memory learned in {numbers['successes']} of {numbers['trials']} trials: {rate} ({interval})"
-    memory, whole = numbers["memory_learned_median"], numbers["memory_whole"]
-    if memory is None:
-        remembered = bits(numbers["memory_median"], whole)
-        return f"{text}; {remembered} is remembered" if remembered else text
-    link = "but by" if memory < whole / 2 else "by"
-    return f"{text}, {link} a lead of {numbers['margin_learned_median']:.2g}: {bits(memory, whole)} is remembered"
+    required = f" by a lead of at least {margin:g}" if (margin := required_margin(numbers)) else ""
+    text = f"{learned} of {trials} trials learned{required}: {rate} ({interval})"
+    if whole is None:
+        return text
+    text += f"; the median memory of all trials is {bits(numbers['memory_median'], whole)}"
+    if not learned:
+        return text
+    lead = f"{numbers['margin_learned_median']:.2g}"
+    if learned == trials:
+        return f"{text}, their median lead {lead}"
+    of_learned = amount(numbers["memory_learned_median"])
+    return f"{text}; of those that learned it is {of_learned}, and their median lead {lead}"
+
+
+def required_margin(numbers: dict) -> float:
+    """The lead that every right output needed for a trial to have learned; 0 where there is none to be required."""
+    return numbers.get("margin_required") or 0.0
 
 
 def _rate(row: dict) -> str:
@@ -130,7 +146,7 @@ def _rate(row: dict) -> str:
     remembered = bits(numbers["memory_median"], numbers["memory_whole"])
     return (
         f"{percent(numbers['success_rate'])} ({100 * numbers['success_rate_low']:.0f} to "
-        f"{percent(numbers['success_rate_high'])}{f'; {remembered}' if remembered else ''})"
+        f"{100 * numbers['success_rate_high']:.0f} %{f'; {remembered}' if remembered else ''})"
     )
 
 
@@ -145,16 +161,22 @@ def _listed(sentences: list[str]) -> str:
 
 def compared(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """Which arms learn more often than the first, which less often, and which are not shown to differ."""
+    found = kinds(rows, confidence)
+    sentences = [f"{words}: {_listed([_named(row) for row in arms])}" for words, arms in found.items()]
+    return "; ".join([f"{rows[0]['name']} learns in {_rate(rows[0])}", *sentences]) + "."
+
+
+def kinds(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
+    """The arms after the first by how the test compares them with it, as far as there are any of a kind."""
     first, others = rows[0], rows[1:]
     rate = first["metrics"]["success_rate"]
     differs = lambda row: row["p"] is not None and row["p"] < 1 - confidence
-    kinds = {
+    found = {
         "more often": [r for r in others if differs(r) and r["metrics"]["success_rate"] > rate],
         "less often": [r for r in others if differs(r) and r["metrics"]["success_rate"] < rate],
         "not shown to differ": [r for r in others if not differs(r)],
     }
-    sentences = [f"{words}: {_listed([_named(row) for row in found])}" for words, found in kinds.items() if found]
-    return "; ".join([f"{first['name']} learns in {_rate(first)}", *sentences]) + "."
+    return {words: arms for words, arms in found.items() if arms}
 
 
 def _reliable(row: dict, rule: AnswerRule) -> bool:

@@ -26,6 +26,7 @@ METRICS = {
     "memory_median": "memory/final_median",
     "memory_whole": "memory/whole",
     "margin_learned_median": "margin/median_of_learned",
+    "margin_required": "margin/required",
     "verdict_changes": "trials/verdict_changes",
     "signal_median": "luck/signal_median",
     "bias_median": "luck/bias_median",

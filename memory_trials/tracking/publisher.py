@@ -32,11 +32,12 @@ from memory_trials.report.palette import series_style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
 from memory_trials.studies import answers, design, rows
-from memory_trials.tracking import metric_names, store, tracker, views
+from memory_trials.tracking import metric_names, moved, run_names, store, tracker, views
 from memory_trials.training.trained import read_trained
 
 HOST, PORT = "127.0.0.1", "5000"
-VERSION = "4"  # of what is shown and how: a new one publishes anew
+VERSION = "5"  # of what is shown and how: a new one publishes anew
+NAME_LENGTH = 250  # of a run, the most that MLflow takes
 BATCH = 1000  # metrics in one request, the most that MLflow takes
 # How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
 # and thousands of trials, and each point is a row in the store, so theirs are few.
@@ -107,6 +108,7 @@ class RunPayload:
         self.trials = results.read_table(arm.files.folder, "trials")
         learned = results.read_table(arm.files.folder, "learned")
         self.answer = answers.how_often_and_how_much(self.metrics)
+        self.margin = answers.required_margin(self.metrics)
         losses = len(self.trained.losses[0])
         points, trial_points = (STUDY_POINTS, STUDY_TRIAL_POINTS) if arm.compared else (POINTS, POINTS)
         self.losses, self.trial_losses = _spread(losses, points) - 1, _spread(losses, trial_points) - 1  # their indices
@@ -138,11 +140,14 @@ class RunPayload:
     def name(self) -> str:
         if self.arm.name:
             return f"{self.arm.study}: {self.arm.name}"
-        model, training = self.settings["model"], self.settings["training"]
-        return (
-            f"{model['cell']} {model['units']}, {model['output']}, window {training['window']}, "
-            f"{training['epochs']} epochs, {training['optimizer']} {training['learning_rate']:g}"
-        )
+        return run_names.of_settings(self._settings_and_margin())[:NAME_LENGTH]
+
+    def _settings_and_margin(self) -> dict[str, dict]:
+        """What the result depends on: what it was trained with, and what it was evaluated by."""
+        evaluation = self.settings.get("evaluation", {}) | {"confidence": self.metrics["confidence"]}
+        if not self.stream:
+            evaluation["margin"] = self.margin
+        return self.settings | {"evaluation": evaluation}
 
     def parameters(self) -> dict[str, str]:
         """problem.scored, model.cell, ... -> text, as in params.yaml."""
@@ -150,7 +155,7 @@ class RunPayload:
         flat = {f"problem.generate.{key}": _text(value) for key, value in generated.items()}
         stream = self.settings["problem"].get("stream") or {}
         flat |= {f"problem.stream.{key}": _text(value) for key, value in stream.items() if value is not None}
-        for section, values in self.settings.items():
+        for section, values in self._settings_and_margin().items():
             flat |= {f"{section}.{key}": _text(value) for key, value in values.items()}
         return {key: text[:6000] for key, text in flat.items()}  # MLflow's bound on a parameter
 
@@ -212,6 +217,7 @@ class RunPayload:
             "that a trial met the task's criterion, which docs/paper.md states"
             if self.stream
             else "that every scored step of every evaluation sequence is predicted right in the end"
+            + (f", by a lead of at least {self.margin:g}" if self.margin else "")
         )
         paragraphs.append(
             f"*Learned* means {learned}. docs/results.md explains the words; the charts are under *Model metrics*, "
@@ -240,7 +246,7 @@ def _experiment(client, name: str, local: bool) -> str:
 
     found = client.get_experiment_by_name(name)
     if found is None:
-        location = (files.repository() / "mlartifacts").as_uri() if local else None
+        location = moved.location(tracker.default_database()) if local else None
         try:
             # the kind makes MLflow's page open with training runs and charts
             kind = {"mlflow.experimentKind": "custom_model_development", NOTE: ABOUT}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
-from memory_trials.tracking import tracker
+from memory_trials.tracking import moved, tracker
 
 # before mlflow is imported: no calls home, a server that goes away is noticed within seconds, and what goes wrong is
 # told once, by us
@@ -75,6 +75,8 @@ def opened(settings: TrackingSettings) -> Iterator[Store]:
         server = not tracker.is_database(uri)
         database = os.environ.get(tracker.BACKEND) if server else uri
         with _alone(database) if database else contextlib.nullcontext() as engine:
+            if tracker.is_default(settings):
+                moved.follow(tracker.default_database())
             yield Store(MlflowClient(uri), engine, server)
     except UserError:
         raise

@@ -3,6 +3,7 @@
 Nothing here imports mlflow, which takes seconds.
 """
 
+import importlib.util
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from memory_trials import files
@@ -30,11 +32,30 @@ SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASS
 
 
 def uri_of(settings: TrackingSettings) -> str:
-    """MLFLOW_TRACKING_URI, else tracking.uri, else mlflow.db in the repository, by its absolute path.
+    """MLFLOW_TRACKING_URI, else tracking.uri, else that of `default_database`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or uri_of_file(default_database())
 
-    Experiments that DVC runs in a temporary copy (`dvc exp run --temp`, the queue) reach the repository's own.
+
+def is_default(settings: TrackingSettings) -> bool:
+    """Whether runs go to `default_database`."""
+    return not (os.environ.get("MLFLOW_TRACKING_URI") or settings.uri)
+
+
+def default_database() -> Path:
+    """mlflow.db in the repository, by its absolute path: experiments that DVC runs in a temporary copy
+    (`dvc exp run --temp`, the queue) reach the repository's own."""
+    return files.repository() / "mlflow.db"
+
+
+def uri_of_file(path: Path) -> str:
+    """The URI of a SQLite file.
+
+    A % or a ? would mean something else there, so they are quoted. MLflow makes the folder that sqlite:/// names, but
+    with a name that is still quoted; not so where the URI names the driver, too.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or f"sqlite:///{files.repository() / 'mlflow.db'}"
+    plain = str(path)
+    quoted = plain.replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{plain}" if quoted == plain else f"sqlite+pysqlite:///{quoted}"
 
 
 def is_database(uri: str) -> bool:
@@ -49,8 +70,12 @@ def _kind(uri: str) -> str:
 def away(uri: str, seconds: float = SECONDS) -> str | None:
     """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
     where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
-    parts = _split(uri)
     kind = _kind(uri)
+    if is_database(uri) and "%" in (place := mlflows_folder()):
+        return f"MLflow opens no database where it is installed in a folder with a % in its name, as {place} is"
+    if kind == "sqlite":
+        return None
+    parts = _split(uri)
     if kind not in PORTS or not parts.hostname:
         return None
     found: list[str | None] = []
@@ -69,6 +94,12 @@ def away(uri: str, seconds: float = SECONDS) -> str | None:
     thread.start()
     thread.join(seconds)
     return found[0] if found else f"no answer within {seconds} seconds"
+
+
+def mlflows_folder() -> str:
+    """Where MLflow is installed."""
+    spec = importlib.util.find_spec("mlflow")
+    return spec.origin or "" if spec else ""
 
 
 def _answer(parts: SplitResult, kind: str, seconds: float) -> str | None:

@@ -10,8 +10,10 @@ import hashlib
 import logging
 import os
 import secrets
+import shlex
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -140,6 +142,8 @@ def _connect(compute: ComputeSettings) -> None:
         # shards may share a GPU; where they shall have none, TensorFlow must not find one
         "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
     }
+    if not address:  # Ray starts its workers by a shell, and quotes all but this
+        environment["py_executable"] = shlex.quote(sys.executable)
     with _connecting:
         if ray.is_initialized():
             return

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
-from memory_trials.evaluation import predictions, results
+from memory_trials.evaluation import predictions, results, statistics
 from memory_trials.settings import (
     ComputeSettings,
     EncodingSettings,
@@ -86,6 +86,23 @@ def test_more_of_a_lead_asked_for_is_less_often_had(tutorial):
     assert stricter.metrics["successes"] == tutorial.metrics["successes"] - 1 > 0
     assert stricter.learned["share_learned"].iloc[-1] == pytest.approx(stricter.metrics["success_rate"])
     assert stricter.metrics["memory_median"] == tutorial.metrics["memory_median"]
+    assert (
+        stricter.metrics["margin_required"] == pytest.approx(asked - 1e-6) and tutorial.metrics["margin_required"] == 0
+    )
+    led = [
+        f"successes_margin_{lead:g}" for lead in statistics.MARGINS
+    ]  # these say who would have learned by such a lead
+    assert [stricter.metrics[name] for name in led] == [tutorial.metrics[name] for name in led]
+    assert (
+        outcome_of(training={"trials": 12}, evaluation={"margin": 0.9}).metrics[led[0]] == tutorial.metrics[led[0]] > 0
+    )
+
+
+def test_the_least_lead_of_a_trials_scored_steps_is_its_margin(tutorial):
+    shown = tutorial.predictions
+    assert ((shown["lead"] > 0) == (shown["right"] == 1)).all()
+    least = shown[shown["scored"] == 1].groupby("seed")["lead"].min()
+    assert least.tolist() == pytest.approx(tutorial.trials["margin"].tolist(), abs=1e-6)
 
 
 def test_full_gradients_remember_all_of_the_bit():

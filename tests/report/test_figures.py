@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import vl_convert
 from altair.utils import schemapi
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memory_trials.report import drawing, figures, palette, study_figures, style
 from memory_trials.studies.design import AnswerRule
 from memory_trials.tasks.problems import Problem
 from tests import outcomes
 from tests.conftest import ROOT
-from tests.studies.test_answers import rows_of
+from tests.studies.test_answers import arms_with, rows_of
 
 SUMMARIES = {
     path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "experiments/data/studies/summaries").iterdir())
@@ -86,6 +88,71 @@ def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
     assert (
         " ".join(charts["confusion"]["title"]["text"]) == "After 2, where 3 or 4 may follow, 4 of 6 answers are right"
     )
+
+
+def test_the_leads_of_a_stricter_evaluation_are_told_as_what_was_required():
+    outcome, losses = made_up(1)
+    outcome.metrics["margin_required"] = 0.05
+    chart = style.specification(figures.of_arm(outcome, "lstm", losses)["margin"])
+    assert chart["title"]["text"] == ["1 of 3 trials learned by the required lead of 0.05"]
+    assert [row["asked"] for row in data_of(chart)[0]] == ["0.01", "0.05", "0.1", "0.5"]
+
+
+def compared(*arms: tuple, rule: str = "compare") -> dict:
+    """A summary of arms: success rate, p, and median memory and epochs to learn, each with the ends of its interval."""
+    rows = arms_with({name: rate for name, (rate, *_) in zip("abcdef", arms)})
+    for row, (_, p, memory, epochs) in zip(rows, arms):
+        ends = ("", "_low", "_high")
+        row["p"] = p
+        row["metrics"] |= {"memory_whole": 1.0} | {f"memory_median{e}": value for e, value in zip(ends, memory)}
+        row["metrics"] |= {f"median_epochs_to_learn{e}": value for e, value in zip(ends, epochs)}
+        row["metrics"] |= {"updates": 9}
+    return {"question": "?", "confidence": 0.95, "rule": {"rule": rule}, "arms": rows}
+
+
+def titles(summary: dict) -> dict[str, str]:
+    return {name: " ".join(chart.title.to_dict()["text"]) for name, chart in study_figures.of_study(summary).items()}
+
+
+def test_a_title_names_a_winner_only_where_a_test_or_the_intervals_do():
+    first = (0.39, None, (0.004, 0.002, 0.006), (130, 90, 180))
+    alike = (0.43, 0.6, (0.0045, 0.003, 0.007), (100, 80, 140))
+    assert titles(compared(first, alike)) == {
+        "rate": "No arm is shown to differ from a",
+        "memory": "The median memory is 0.004 of 1 bit",
+        "time": "In all arms, half of the trials had once learned by epoch 100 to 130",
+    }
+    better = (0.9, 1e-9, (0.5, 0.4, 0.6), (30, 20, 50))
+    assert titles(compared(first, better, alike)) == {
+        "rate": "Learn more often than a: b; not shown to differ: c",
+        "memory": "Most is remembered with b: 0.50 of 1 bit",
+        "time": "Half of the trials had once learned soonest, by epoch 30, with b",
+    }
+    never = (0.1, 1e-9, (0.001, 0.0005, 0.002), (None, None, None))  # it may have been trained for less long
+    assert titles(compared(first, better, never))["time"] == (
+        "In 2 of 3 arms, half of the trials had once learned by epoch 30 to 130"
+    )
+    assert titles(compared(first, better, never))["rate"] == "Learn more often than a: b; less often: c"
+    free_run = compared(first, better, rule="free_run")
+    assert titles(free_run)["rate"] == "39 % to 90 % of an arm's trials learned"
+    few = titles(compared((0.39, None, (0.9, None, None), (130, 90, None)), alike))  # intervals that have no end
+    assert few["memory"] == "The median memory is 0.004 to 0.90 of 1 bit" and "soonest" not in few["time"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5))
+def test_an_arm_is_ahead_only_where_its_interval_overlaps_no_other(ends):
+    rows = [{"low": min(pair), "high": max(pair)} for pair in ends]
+    others = lambda row: [other for other in rows if other is not row]
+    ahead = [row for row in rows if others(row) and all(row["low"] > other["high"] for other in others(row))]
+    assert study_figures._beyond(rows, "low", "high") is (ahead[0] if ahead else None)
+
+
+def test_what_nobody_can_say_or_rank_is_told():
+    silent = {"free_run_learned_right": 0, "free_run_unlearned_right": 0}
+    rows = arms_with({"a": 0.0}, **silent)
+    free_run = {"question": "?", "confidence": 0.95, "rule": {"rule": "free_run"}, "arms": rows}
+    assert titles(free_run)["next"] == "No trial learned, so none says anything"
+    assert set(titles(free_run | {"rule": {"rule": "luck"}, "luck": {"pairs": []}})) == {"rate"}
 
 
 @pytest.mark.parametrize("name", SUMMARIES)

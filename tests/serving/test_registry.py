@@ -1,5 +1,6 @@
 """The memory in MLflow's registry: what a version holds, that it is there once, and that it answers over HTTP."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from memory_trials import files
+from memory_trials import cli, files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results
-from memory_trials.serving import predictor, registry
-from memory_trials.settings import TrackingSettings
+from memory_trials.serving import champion, predictor, registry
+from memory_trials.settings import TrackingSettings, load_settings
 from memory_trials.studies import design
-from memory_trials.tracking import publisher
+from memory_trials.tracking import publisher, tracker
 from tests import publishers, stores, untrained
 from tests.conftest import ROOT
 from tests.serving.test_predictor import SEQUENCES, make_predictor
@@ -44,7 +45,7 @@ def versions(client) -> list:
     return sorted(client.search_model_versions(f"name = '{registry.NAME}'"), key=lambda found: int(found.version))
 
 
-def champion(client) -> str:
+def alias(client) -> str:
     return str(client.get_registered_model(registry.NAME).aliases["champion"])
 
 
@@ -72,6 +73,7 @@ def test_a_version_says_what_it_is_and_registering_again_changes_nothing(arm, ca
     assert client.get_model_version_by_alias(registry.NAME, "champion").version == found.version
     assert found.tags | {"content": ""} == {
         "seed": "41", "learned": "no", "cell": "lstm", "example": "3 0 1 2", "content": "",
+        "memory": hashlib.sha256((arm.files.folder / predictor.MEMORY).read_bytes()).hexdigest(),
         "success": publisher.RunPayload(arm).answer,
     }  # fmt: skip
     assert "The trial of seed 41, which has not learned" in found.description and "of 3 trials" in found.description
@@ -139,7 +141,7 @@ def test_what_was_cut_is_completed(arm, cut, monkeypatch):
     client = client_of()
     ((found,), (model,)) = versions(client), logged_models(client)
     assert model.status == "READY" and found.source == model.artifact_location
-    assert champion(client) == "1"
+    assert alias(client) == "1"
     assert [o.model_id for o in client.get_run(found.run_id).outputs.model_outputs] == [model.model_id]
 
 
@@ -149,7 +151,7 @@ def test_another_result_is_another_version_and_the_champion_is_the_present_one(a
     predictor.write(arm.files.folder, make_predictor(seed=9))
     registry.register(arm, TrackingSettings())
     client = client_of()
-    assert len(versions(client)) == 2 and champion(client) == "2"
+    assert len(versions(client)) == 2 and alias(client) == "2"
     assert versions(client)[1].tags["learned"] == "yes"
 
     temporary = tmp_path / ".dvc/tmp/exps/abc"  # where DVC runs an experiment of its queue
@@ -159,13 +161,121 @@ def test_another_result_is_another_version_and_the_champion_is_the_present_one(a
     registry.register(arm, TrackingSettings())
     assert not Path("mlflow.db").exists()
     monkeypatch.chdir(tmp_path)
-    assert len(versions(client)) == 3 and champion(client) == "2"
+    assert len(versions(client)) == 3 and alias(client) == "2"
 
     predictor.write(
         arm.files.folder, predictor.read(artifacts_of(first, tmp_path))
     )  # as after a git checkout and a dvc checkout
     registry.register(arm, TrackingSettings())
-    assert len(versions(client)) == 3 and champion(client) == "1"
+    assert len(versions(client)) == 3 and alias(client) == "1"
+
+
+def test_what_is_here_is_what_repro_and_serve_offer(arm, monkeypatch):
+    """As after an experiment and a git checkout, where DVC runs no stage."""
+    Path("params.yaml").write_text("problem: {sequences: [[1, 2]]}\n")
+    become = []
+
+    def becomes(program: str, command: list[str]) -> None:
+        assert os.environ.pop("MLFLOW_TRACKING_URI") == tracker.uri_of(TrackingSettings())
+        become.append(command)
+
+    monkeypatch.setattr(registry.os, "execvp", becomes)
+    monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # to be undone in the end
+    monkeypatch.setenv("PORT", str(stores.free_port()))
+    memory, settings = arm.files.folder / predictor.MEMORY, load_settings()
+    assert not champion.is_another(settings, memory)  # there is none yet
+    registry.register(arm, TrackingSettings())
+    first = predictor.read(memory)
+    assert not champion.is_another(settings, memory)
+    predictor.write(arm.files.folder, make_predictor(seed=9))
+    assert champion.is_another(settings, memory)
+    assert not champion.is_another(settings.model_copy(update={"tracking": TrackingSettings(enabled=False)}), memory)
+    assert not champion.is_another(settings.model_copy(update={"tracking": TrackingSettings(uri="http://a")}), memory)
+    registry.serve()
+    assert not champion.is_another(settings, memory) and alias(client_of()) == "2"
+    predictor.write(arm.files.folder, first)
+    monkeypatch.setattr(cli, "dvc", lambda *arguments: None)  # has nothing to do
+    monkeypatch.setattr(cli, "_print_answer", lambda *arguments, **more: None)
+    cli.repro.callback()
+    assert not champion.is_another(settings, memory) and alias(client_of()) == "1"
+    registry.serve()
+    assert [command[command.index("-m") + 1] for command in become] == [
+        "models:/memory-trials/2",
+        "models:/memory-trials/1",
+    ]
+
+    arm.files.trained.unlink()  # as where only this file was pulled: what it was trained with cannot be published
+    predictor.write(arm.files.folder, make_predictor(seed=10))
+    with pytest.raises(UserError, match=r"memory-trials@champion .* is another memory than .*memory\.npz, by which"):
+        registry.serve()
+    memory.unlink()
+    registry.serve()
+    assert len(become) == 3
+
+
+def test_a_store_that_cannot_be_read_costs_repro_nothing(arm):
+    Path("mlflow.db").write_bytes(b"no database")
+    assert not champion.is_another(arm.settings, arm.files.folder / predictor.MEMORY)
+
+
+def downloaded(client, folder: Path) -> set[str]:
+    """The files of the champion's model, as MLflow finds them."""
+    import mlflow.artifacts
+
+    uri = client.get_model_version_by_alias(registry.NAME, registry.ALIAS).source
+    found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+    return {path.relative_to(found).as_posix() for path in found.rglob("*")}
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+@pytest.mark.parametrize("name", ["plain", "a b?%20#é'@:"])
+def test_a_clone_that_was_moved_or_copied_has_its_own_artifacts(
+    arm, tmp_path, how, name, monkeypatch, tmp_path_factory
+):
+    registry.register(arm, TrackingSettings())
+    before, there = contents(tmp_path), tmp_path_factory.mktemp("elsewhere") / name
+    shutil.copytree(tmp_path, there)
+    if how == "moved":
+        shutil.move(tmp_path, f"{tmp_path}.gone")
+    monkeypatch.chdir(there)
+    assert champion.is_another(arm.settings, arm.files.folder / predictor.MEMORY)  # it would be looked for elsewhere
+    registry.show(arm, TrackingSettings())
+    assert not champion.is_another(arm.settings, arm.files.folder / predictor.MEMORY)
+    client = client_of(tracker.uri_of(TrackingSettings()))
+    assert {"MLmodel", "artifacts/memory.npz"} <= downloaded(client, tmp_path_factory.mktemp("download"))
+    experiment = client.get_experiment_by_name("memory-trials")
+    places = [
+        experiment.artifact_location,
+        *(run.info.artifact_uri for run in client.search_runs([experiment.experiment_id])),
+    ]
+    (found,), (model,) = versions(client), logged_models(client, "memory-trials")
+    places += [found.source, client.get_model_version_download_uri(found.name, found.version), model.artifact_location]
+    assert len(places) == 8 and all(place.startswith((there / "mlartifacts").as_uri()) for place in places)
+    publishers.changed(arm, 1)  # what is published from now on is written here
+    registry.show(arm, TrackingSettings())
+    assert len(versions(client)) == 2 and sorted(path.name for path in there.parent.iterdir()) == [name]
+    assert contents(tmp_path) == (before if how == "copied" else {})
+
+
+def test_files_that_are_gone_are_registered_anew(arm, tmp_path, tmp_path_factory):
+    registry.register(arm, TrackingSettings())
+    shutil.rmtree("mlartifacts")
+    registry.register(arm, TrackingSettings())
+    assert len(versions(client_of())) == 1
+    assert {"MLmodel", "artifacts/memory.npz"} <= downloaded(client_of(), tmp_path_factory.mktemp("download"))
+
+
+def test_only_the_default_store_follows_its_folder(arm, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copy("mlflow.db", other)
+    settings = TrackingSettings(uri=f"sqlite:///{other / 'mlflow.db'}")
+    publisher.publish([arm], settings)
+    location = client_of(settings.uri).get_experiment_by_name("memory-trials").artifact_location
+    assert not location.startswith((other / "mlartifacts").as_uri())
 
 
 def artifacts_of(content: bytes, folder: Path) -> Path:
@@ -252,7 +362,7 @@ def test_a_server_of_runs_gets_the_same(arm, server):
     client = client_of(server)
     (model,) = logged_models(client, "registered")
     (found,) = (version for version in versions(client) if version.source == model.artifact_location)
-    assert champion(client) == str(found.version) and found.tags["seed"] == "41" and model.status == "READY"
+    assert alias(client) == str(found.version) and found.tags["seed"] == "41" and model.status == "READY"
     assert {file.path for file in client.list_logged_model_artifacts(model.model_id, "artifacts")} == {
         "artifacts/memory.npz", "artifacts/model.keras",
     }  # fmt: skip
@@ -261,6 +371,7 @@ def test_a_server_of_runs_gets_the_same(arm, server):
 def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatch):
     Path("params.yaml").write_text("problem: {sequences: [[1, 2]]}\n")
     monkeypatch.setenv("PORT", str(stores.free_port()))
+    arm.files.trained.rename("trained.npz")
     with pytest.raises(UserError, match="MLflow's registry has no memory-trials@champion: run make repro"):
         registry.serve()
     with socket.socket() as taken:
@@ -269,6 +380,7 @@ def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatc
         monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
         with pytest.raises(UserError, match="cannot be used: name another one, such as make serve PORT=5002"):
             registry.serve()
+    Path("trained.npz").rename(arm.files.trained)
     with pytest.raises(UserError, match=r"MLflow cannot be reached at http://\*\*\*@127.0.0.1:9") as caught:
         registry.register(arm, TrackingSettings(uri="http://me:secret@127.0.0.1:9"))
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)

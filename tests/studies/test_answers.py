@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memory_trials.evaluation import statistics
 from memory_trials.settings import load_settings
@@ -63,13 +65,44 @@ METRICS = {
 
 def test_an_arms_answer_says_how_often_and_how_much():
     told = answers.how_often_and_how_much
-    rate = "memory learned in 39 of 100 trials: 39.0 % (95 % interval 30.0 % to 48.8 %)"
-    assert told(METRICS) == f"{rate}, but by a lead of 0.0044: 0.01 of 1 bit is remembered"
-    sure = METRICS | {"memory_learned_median": 0.98, "margin_learned_median": 0.97}
-    assert told(sure) == f"{rate}, by a lead of 0.97: 0.98 of 1 bit is remembered"
+    rate = "39.0 % (95 % interval 30.0 % to 48.8 %)"
+    of_all = "the median memory of all trials is 0.004 of 1 bit"
+    assert told(METRICS) == (
+        f"39 of 100 trials learned: {rate}; {of_all}; of those that learned it is 0.01, and their median lead 0.0044"
+    )
     none = METRICS | {"successes": 0, "memory_learned_median": None, "margin_learned_median": None}
-    assert told(none).endswith("; 0.004 of 1 bit is remembered")
-    assert told(none | {"memory_median": None, "memory_whole": None}).endswith("48.8 %)")
+    assert told(none) == f"0 of 100 trials learned: {rate}; {of_all}"
+    everyone = METRICS | {"successes": 100, "memory_median": 0.98, "margin_learned_median": 0.97}
+    assert told(everyone).endswith("; the median memory of all trials is 0.98 of 1 bit, their median lead 0.97")
+    strict = told(METRICS | {"margin_required": 0.1})
+    assert strict == told(METRICS).replace("trials learned:", "trials learned by a lead of at least 0.1:")
+    assert told(METRICS | {"margin_required": 0.0}) == told(METRICS)
+    assert told(METRICS | {"memory_median": None, "memory_whole": None}).endswith("48.8 %)")
+
+
+@given(st.integers(0, 1000), st.floats(-1, 1), st.floats(-1, 1))
+def test_the_memory_of_all_trials_is_told_whatever_those_remember_that_learned(successes, memory, of_learned):
+    numbers = METRICS | {"successes": successes, "trials": 1000}
+    numbers |= {"memory_median": memory, "memory_learned_median": of_learned if successes else None}
+    said = answers.how_often_and_how_much(numbers)
+    assert f"the median memory of all trials is {answers.bits(memory, 1.0)}" in said
+    assert ("of those that learned" in said) == (0 < successes < 1000)
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.39, "39 %"),
+        (0.004, "0.4 %"),
+        (0.996, "99.6 %"),
+        (1e-5, "0.1 %"),
+        (0.99999, "99.9 %"),
+    ],
+)
+def test_a_rate_is_shown_as_none_or_all_only_where_it_is(rate, words):
+    assert answers.percent(rate) == words
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results
-from memory_trials.settings import ProblemSettings, TrackingSettings
+from memory_trials.settings import ProblemSettings, Settings, TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems
-from memory_trials.tracking import metric_names, publisher, store, tracker, views
+from memory_trials.tracking import metric_names, publisher, run_names, store, tracker, views
 from memory_trials.training.trained import Trained, read_trained, write_trained
 from tests import outcomes, stores
 
@@ -67,9 +69,7 @@ def check_what_is_there(uri: str, arm: design.Arm, experiment: str = "memory-tri
     client = MlflowClient(uri)
     (parent,) = runs(uri, "arm", experiment)
     children = runs(uri, "trial", experiment)
-    assert (
-        parent.info.status == "FINISHED" and parent.info.run_name == "gru 4, sigmoid, window 1, 40 epochs, adam 0.001"
-    )
+    assert parent.info.status == "FINISHED" and parent.info.run_name == "gru 4, 40 epochs"
     assert parent.data.tags["study"] == "pipeline" and parent.data.tags["cell"] == "gru"
     assert "3 of 5 trials" in parent.data.tags["mlflow.note.content"]
     assert parent.data.params["training.learning_rate"] == "0.001" and parent.data.params["model.cell"] == "gru"
@@ -207,6 +207,53 @@ def test_another_result_is_another_run_in_the_place_of_the_earlier_one(arm):
     assert successes("arm") == [3, 3] and successes("earlier arm") == [2]
 
 
+def test_a_stricter_evaluation_is_another_run_and_is_named_so(arm):
+    publisher.publish([arm], TrackingSettings())
+    metrics = files.read_json(arm.files.folder / results.METRICS)
+    files.write_json(arm.files.folder / results.METRICS, metrics | {"margin_required": 0.1})
+    publisher.publish([arm], TrackingSettings())
+    strict, first = sorted(
+        runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm"), key=lambda run: -len(run.info.run_name)
+    )
+    assert (first.info.run_name, strict.info.run_name) == ("gru 4, 40 epochs", "gru 4, 40 epochs, margin 0.1")
+    assert [run.data.params["evaluation.margin"] for run in (first, strict)] == ["0.0", "0.1"]
+    said = strict.data.tags["mlflow.note.content"]
+    assert (
+        said.startswith("**3 of 5 trials learned by a lead of at least 0.1: ")
+        and "by a lead of at least 0.1.\n" not in said
+    )
+    assert "is predicted right in the end, by a lead of at least 0.1. docs/" in said
+
+
+@pytest.mark.parametrize(
+    ("sections", "name"),
+    [
+        ({}, "lstm 20, as in the tutorial"),
+        ({"model": {"output": "softmax"}, "evaluation": {"margin": 0.1}}, "lstm 20, softmax, margin 0.1"),
+        ({"model": {"cell": "gru", "units": 3}, "training": {"trials": 7, "epochs": 9, "optimizer": "sgd", "shuffle": True}},
+         "gru 3, 7 trials, 9 epochs, shuffle, sgd"),
+        ({"problem": {"generate": {"lag": 30, "middle": "fixed"}, "scored": "last"}}, "lstm 20, lag 30, middle fixed, scored last"),
+        ({"problem": {"file": "words.csv"}}, "lstm 20, words.csv"),
+        ({"problem": {"sequences": [[1, 2]]}, "encoding": {"history": 4}}, "lstm 20, other sequences, history 4"),
+        ({"problem": {"stream": {"task": "adding"}}, "training": {"update": "sequence"}}, "lstm 20, task adding, length 100, update sequence"),
+        ({"model": {"forget_bias": {"chrono": 9}, "cell_options": {"unit_forget_bias": False}}}, "lstm 20, chrono 9, unit_forget_bias false"),
+    ],
+)  # fmt: skip
+def test_a_run_is_named_by_what_differs_from_the_tutorial(sections, name):
+    made = Settings(**{"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}} | sections)
+    evaluation = {"evaluation": made.evaluation.model_dump()}
+    assert run_names.of_settings(design.made_with(made) | evaluation) == name
+
+
+@given(st.data())
+def test_any_setting_that_differs_is_in_the_name(data):
+    section = data.draw(st.sampled_from(["encoding", "training", "evaluation"]))
+    key = data.draw(st.sampled_from(sorted(run_names.TUTORIAL[section])))
+    changed = run_names.TUTORIAL | {section: run_names.TUTORIAL[section] | {key: data.draw(st.integers(10**6, 10**7))}}
+    assert key in run_names.of_settings(changed) or key in run_names.SPEAK_FOR_THEMSELVES
+    assert run_names.of_settings(changed) != run_names.of_settings(run_names.TUTORIAL)
+
+
 def test_an_arm_that_its_study_has_no_longer_is_set_apart(arm):
     both = [dataclasses.replace(arm, study="cells", name=name) for name in ("cell=gru", "cell=lstm")]
     for arms in (both, both[1:]):
@@ -295,7 +342,7 @@ def test_a_description_says_what_was_asked_and_what_came_out(arm):
     said = [run.data.tags["mlflow.note.content"] for run in arms]
     for text, cell in zip(said, ("gru", "lstm")):
         assert text.startswith(
-            "**Memory learned in 3 of 5 trials: 60.0 % (95 % interval 23.1 % to 88.2 %), but by a lead of 0.05: 0.20 of 1 bit is remembered.**\n\n"
+            "**3 of 5 trials learned: 60.0 % (95 % interval 23.1 % to 88.2 %); the median memory of all trials is 0.20 of 1 bit; of those that learned it is 0.20, and their median lead 0.05.**\n\n"
         )
         assert "**Which cell?** (from I wondered)" in text and f"`training.epochs: 40`, `model.cell: {cell}`" in text
         assert "| 60.0 % (23.1 % to 88.2 %) |" in text and "| 3 of 5 |" in text and "| 40 (40 to ?) |" in text

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
-from memory_trials.tracking import tracker
+from memory_trials.tracking import store, tracker
 from tests import stores
 
 
@@ -62,12 +62,31 @@ def test_what_answers_is_there():
         with answering(status) as (place, asked):
             assert tracker.away(f"http://me:pass%2Fword@{place}/mlflow/") is None
             assert asked == ["/mlflow/health"]
-    for nowhere in ("sqlite:///mlflow.db", "postgresql:///on_a_socket", "databricks"):
+    for nowhere in (
+        "sqlite:///mlflow.db",
+        tracker.uri_of_file(Path("/a b/c?d/mlflow.db")),
+        "postgresql:///on_a_socket",
+        "databricks",
+    ):
         assert tracker.away(nowhere) is None
 
 
 def test_a_database_that_answers_is_there(postgresql):
     assert tracker.away(f"{postgresql}/any") is None
+
+
+def test_what_mlflow_cannot_open_is_told_before_training(tmp_path, monkeypatch, capsys):
+    """Its migrations' folder is read by configparser, which has a meaning for %."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracker.warn_if_away(TrackingSettings())
+    assert capsys.readouterr().err == "" and "mlflow" in tracker.mlflows_folder()
+    monkeypatch.setattr(tracker, "mlflows_folder", lambda: "/a%20b/mlflow/__init__.py")
+    tracker.warn_if_away(TrackingSettings())
+    assert "MLflow opens no database where it is installed in a folder with a % in its name" in capsys.readouterr().err
+    with pytest.raises(UserError, match="with a % in its name, as /a%20b/mlflow"), store.opened(TrackingSettings()):
+        pass
+    assert tracker.away("databricks") is None and not list(tmp_path.iterdir())
 
 
 def test_another_server_is_no_database():
@@ -131,6 +150,21 @@ def test_no_password_is_shown_however_it_is_written(secret, said):
             left = shown.replace("***", "")
             assert secret not in left and encoded not in left and repr(secret)[1:-1] not in left
         assert "example.org" in tracker.named(uri)
+
+
+@given(
+    st.text(st.characters(exclude_characters="/\0\n\r", exclude_categories=("Cs",)), min_size=1).filter(
+        lambda name: name not in (".", "..")
+    )
+)
+def test_a_path_is_no_uri_and_comes_back_from_one_as_it_was(name):
+    import sqlalchemy
+
+    path = Path("/home") / name / "mlflow.db"
+    uri = tracker.uri_of_file(path)
+    assert sqlalchemy.make_url(uri).database == str(path) and not sqlalchemy.make_url(uri).query
+    assert tracker.is_database(uri) and tracker.away(uri) is None
+    assert uri == f"sqlite:///{path}" or "%" in name or "?" in name
 
 
 def test_the_environment_comes_before_the_parameters_and_temporary_experiments_reach_the_repository(

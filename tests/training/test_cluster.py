@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -294,6 +295,24 @@ exit_on_user_error(lambda: cluster.slots(ComputeSettings(backend="ray")))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and re.search(f"^error: .*{sentence}", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("python", ["/a b/.venv/bin/python", "/a$b;'/.venv/bin/python"])
+def test_workers_here_start_in_a_folder_of_any_name(python, monkeypatch):
+    """Ray starts them by a shell, which must read the interpreter's path as one word."""
+    from memory_trials.training import cluster
+
+    given = {}
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster.sys, "executable", python)
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster.ray, "init", lambda address, **options: given.update(options))
+    cluster._connect(ComputeSettings(backend="ray"))
+    assert shlex.split(given["runtime_env"]["py_executable"]) == [python]
+    monkeypatch.setattr(cluster, "_look_for", lambda address: None)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")  # whose nodes have a Python of their own
+    cluster._connect(ComputeSettings(backend="ray"))
+    assert "py_executable" not in given["runtime_env"]
 
 
 def test_without_an_address_it_runs_here_and_nobody_else_can_reach_it(tmp_path, monkeypatch):
