@@ -99,8 +99,13 @@ def read_text(path: str | Path) -> str:
         raise UserError(f"{path} is damaged: run dvc repro to make it anew") from None
 
 
+def json_text(content: Any) -> str:
+    """How `write_json` writes it."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: str | Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
 
 
 def read_json(path: str | Path) -> Any:

@@ -5,6 +5,7 @@
 Prints a Markdown table of the metrics, here and at the other revision, and exits with 1 where a check fails.
 """
 
+import hashlib
 import json
 import math
 import subprocess
@@ -16,6 +17,7 @@ from memory_trials.errors import UserError
 from memory_trials.evaluation import results
 from memory_trials.integrity.tools import DVC, run
 from memory_trials.settings import load_settings
+from memory_trials.studies import dependencies
 
 METRICS = Path("data/tutorial") / results.METRICS
 BEFORE = "HEAD~1"
@@ -47,6 +49,22 @@ def stale(status: dict, outputs: set[str]) -> list[str]:
 def recorded_outputs(stages: dict) -> set[str]:
     """The paths that dvc.lock records as outputs kept by DVC. stages: `files.recorded`."""
     return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def changed_code(stages: dict) -> list[str]:
+    """Name the tutorial's stages whose code computes something else than when they were recorded, a sentence each.
+
+    Where only comments or messages have changed, DVC would rerun the stage `code`, which leaves the same files. stages:
+    `files.recorded`.
+    """
+    recorded = {out["path"]: out["md5"] for out in stages.get("code", {}).get("outs", [])}
+    return [
+        f"{stage}: its code, or the default of a setting, has changed"
+        for stage in dependencies.TUTORIAL
+        for text in [files.json_text(dependencies.of_stage(stage))]
+        if hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        != recorded.get(dependencies.code_of(stage).as_posix())
+    ]
 
 
 def changes(revision: str | None) -> str:
@@ -104,7 +122,9 @@ def check(revision: str | None = None) -> None:
     metrics = files.read_json(METRICS)
     print(changes(revision))
     # `dvc status` exits with 0 even when stale, so what it prints is read
-    mistakes = stale(json.loads(run(*DVC, "status", "dvc.yaml", "--json")), recorded_outputs(stages))
+    status = json.loads(run(*DVC, "status", "--json"))
+    status.pop("code", None)  # any changed comment makes it rerun; what counts is what it leaves
+    mistakes = stale(status, recorded_outputs(stages)) + changed_code(stages)
     if mistakes:
         mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
     mistakes += check_numbers(metrics, settings.check.success_rate_floor, settings.check.memory_floor)

@@ -1,15 +1,18 @@
 """The gate for CI, on what DVC and git really print."""
 
+import hashlib
 import json
 import math
 import subprocess
 
 import pytest
 
+from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.integrity import check as check_module
 from memory_trials.integrity import tools
-from memory_trials.integrity.check import METRICS, changes, check, check_numbers, recorded_outputs, stale
+from memory_trials.integrity.check import METRICS, changed_code, changes, check, check_numbers, recorded_outputs, stale
+from memory_trials.studies import dependencies
 
 GOOD = {"trials": 100, "success_rate_low": 0.3, "median_epochs_to_learn": None}
 STAGES = {"train": {"outs": [{"path": "data/tutorial/trained.npz"}]}, "x": {}}
@@ -158,7 +161,7 @@ class Recorded:
 
     def answer(self, *command):
         words = " ".join(command[3:])
-        return json.dumps(self.status) if words == "status dvc.yaml --json" else f"<{words}>"
+        return json.dumps(self.status) if words == "status --json" else f"<{words}>"
 
 
 @pytest.fixture
@@ -166,11 +169,15 @@ def result(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recorded = Recorded(tmp_path)
     monkeypatch.setattr(check_module, "run", recorded.answer)
+    monkeypatch.setattr(check_module, "changed_code", lambda stages: [])
     return recorded
 
 
 def test_the_table_is_printed_and_what_is_in_step_and_good_enough_passes(result, capsys):
-    result.status = {"train": [{"changed outs": {"a.npz": "not in cache"}}]}  # a fresh clone
+    result.status = {
+        "train": [{"changed outs": {"a.npz": "not in cache"}}],
+        "code": [{"changed deps": {"stages": "modified"}}],
+    }
     check("main")
     assert capsys.readouterr().out == (
         f"<metrics diff --md --all --targets {METRICS} -- main>\n"
@@ -192,3 +199,20 @@ def test_what_is_stale_is_named_with_what_to_do_beside_numbers_that_are_too_low(
     rate, memory = str(caught.value).removeprefix(f"{stale_result}\nerror: ").split("\nerror: ")
     assert "below check.success_rate_floor, which is 0.3" in rate and "below check.memory_floor, 0.2" in memory
     assert "passes the gate" not in capsys.readouterr().out
+
+
+def test_code_is_stale_by_its_meaning_alone(monkeypatch):
+    outs = [
+        {
+            "path": f"data/tutorial/code/{stage}.json",
+            "md5": hashlib.md5(files.json_text(dependencies.of_stage(stage)).encode()).hexdigest(),
+        }
+        for stage in dependencies.TUTORIAL
+    ]
+    assert changed_code({"code": {"outs": outs}}) == []
+    assert len(changed_code({})) == 4
+    real = dependencies.of_stage
+    monkeypatch.setattr(
+        dependencies, "of_stage", lambda stage: real(stage) | ({"code": {}} if stage == "train" else {})
+    )
+    assert changed_code({"code": {"outs": outs}}) == ["train: its code, or the default of a setting, has changed"]
