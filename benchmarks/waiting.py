@@ -3,9 +3,12 @@
     python -m benchmarks.waiting             (make bench)
     python -m benchmarks.waiting setup studies tests
 
-Medians of three rounds, of what takes long one. `repro` and `study` begin from nothing: no artifact, no cache, no trial
-that was kept, no MLflow database; native.c is compiled and MLflow's empty tables are there, as `make setup` leaves
-them. `setup` begins with an empty cache of uv's, too. The present folder is left as it is.
+Medians of three rounds, of what takes long one. DVC's own commands are run in turns with the same commands in a project
+of four stages that only echo: machines differ by three times, so what counts is the ratio to that floor.
+
+`repro` and `study` begin from nothing: no artifact, no cache, no trial that was kept, no MLflow database; native.c is
+compiled and MLflow's empty tables are there, as `make setup` leaves them. `setup` begins with an empty cache of uv's,
+too. The present folder is left as it is.
 """
 
 import json
@@ -51,10 +54,37 @@ def pipeline(place: Path) -> dict[str, tuple[float, float]]:
     return {
         "repro": run(folder, *MEMORY_TRIALS, "repro"),
         "repro again": run(folder, *MEMORY_TRIALS, "repro"),
-        "dvc repro, nothing to do": run(folder, "dvc", "repro"),
         "report": run(folder, *MEMORY_TRIALS, "report"),
         "predict": run(folder, *MEMORY_TRIALS, "predict", "3", "0", "1", "2"),
     }
+
+
+FLOOR = """stages:
+  a: {cmd: echo a > a, outs: [a]}
+  b: {cmd: echo b > b, deps: [a], outs: [b]}
+  c: {cmd: echo c > c, deps: [b], params: [x], outs: [c]}
+  d: {cmd: "echo {} > d.json", deps: [c], metrics: [d.json: {cache: false}]}
+"""
+COMMANDS = ("repro", "status", "exp show", "params diff", "metrics show", "plots show", "dag")  # of DVC
+
+
+def dvc(place: Path) -> dict[str, tuple[float, float]]:
+    """DVC's commands at the root of a clone with all results of the tutorial, each beside the floor."""
+    folder, floor = clone(place / "dvc"), place / "floor"
+    run(folder, *MEMORY_TRIALS, "repro")
+    floor.mkdir()
+    (floor / "dvc.yaml").write_text(FLOOR)
+    (floor / "params.yaml").write_text("x: 1\n")
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
+        run(floor, *command)
+    for project in (folder, floor):
+        run(project, "git", "add", "-A")
+        run(project, "git", "-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "results", "--allow-empty")
+    waits: dict[str, tuple[float, float]] = {}
+    for command in COMMANDS:
+        for name, project in (("floor", floor), ("here", folder)):
+            waits[f"dvc {command}, {name}"] = run(project, "dvc", *command.split())
+    return waits
 
 
 def study(place: Path) -> dict[str, tuple[float, float]]:
@@ -81,7 +111,7 @@ def tests(place: Path) -> dict[str, tuple[float, float]]:
     return {"tests": run(folder, sys.executable, *"-m pytest -n 2 --dist loadfile --no-loadscope-reorder".split())}
 
 
-OFTEN: tuple[Callable, ...] = (pipeline, study)
+OFTEN: tuple[Callable, ...] = (pipeline, dvc, study)
 ONCE: tuple[Callable, ...] = (setup, studies, tests)
 
 
@@ -102,6 +132,9 @@ def main() -> None:
         name: {kind: round(median(values), 2) for kind, values in zip(("wall", "processor"), zip(*rounds))}
         for name, rounds in measured.items()
     }
+    for command in COMMANDS if "dvc repro, here" in figures else ():
+        ratio = figures[f"dvc {command}, here"]["wall"] / figures[f"dvc {command}, floor"]["wall"]
+        print(f"dvc {command}: {ratio:.2f} times the floor")
     known = json.loads((ROOT / "benchmarks/results.json").read_text()).get("waiting", {})
     note("waiting", known | figures)
     print(json.dumps(figures, indent=2))
