@@ -9,6 +9,8 @@ import contextlib
 import os
 import sys
 
+from memory_trials.errors import UserError
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums whatever the processor's extensions
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -48,7 +50,13 @@ with _quick_and_quiet():
 
 tf.get_logger().setLevel("ERROR")  # it warns of tracing anew, which each new arm rightly does
 CORES = len(os.sched_getaffinity(0))
-tf.config.threading.set_intra_op_parallelism_threads(CORES)
-tf.config.threading.set_inter_op_parallelism_threads(CORES)
+with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow before keeps the threads that it has
+    tf.config.threading.set_intra_op_parallelism_threads(CORES)
+    tf.config.threading.set_inter_op_parallelism_threads(CORES)
+if keras.config.backend() != "tensorflow":
+    raise UserError(
+        f"Keras was imported with the backend {keras.config.backend()}, and cells are trained by TensorFlow: "
+        "set KERAS_BACKEND=tensorflow, or import memory_trials.models.backend first"
+    )
 
 __all__ = ["CORES", "keras", "tf"]
