@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.errors import DEBUG, UserError, exit_on_user_error
 
 gc.set_threshold(100_000)  # a tenth of what imports take is Python's search for cycles in what they leave
 TUTORIAL = Path("data/tutorial")
@@ -29,7 +29,8 @@ class InOrder(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`memory-trials COMMAND --help` tells more. Run it in the folder that holds params.yaml.",
 )
-def commands() -> None:
+@click.option("--debug", is_flag=True, help="Print the traceback of an error too, here and in the stages.")
+def commands(debug: bool) -> None:
     """How often does a recurrent network learn to remember?
 
     \b
@@ -37,6 +38,8 @@ def commands() -> None:
     memory-trials report              # everything in one page
     memory-trials predict 3 0 1 2     # by the best trial
     """
+    if debug:
+        os.environ[DEBUG] = "1"
 
 
 @commands.command()

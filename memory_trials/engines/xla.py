@@ -173,7 +173,7 @@ class Program:
                 for state_gradient, new in zip(state_gradients, new_states)
             ]
             total = tf.add_n([losses, *through_states])
-        return losses, tape.gradient(total, weights, unconnected_gradients="zero"), final
+        return losses, tape.gradient(total, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO), final
 
     def _one_step(self, weights, x, states):
         step = lambda of_one: self.model.step(of_one[0], x, of_one[1], training=True)
@@ -221,7 +221,7 @@ class Program:
             zeros = [tf.zeros_like(p) for p in state_gradient]
             moved = self._after_step(u, step, zeros, state_gradient)  # padding passes it on untouched
             state_gradients = [array.write(step, p) for array, p in zip(state_gradients, moved)]
-            gradients = tape.gradient(total, states, unconnected_gradients="zero")
+            gradients = tape.gradient(total, states, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return left - 1, self._before_step(u, step, gradients, backward=True), state_gradients
 
         zeros = [tf.zeros(array.shape[1:]) for array in began]

@@ -58,6 +58,7 @@ def _cell_class(name: str) -> type:
 
 
 @keras.saving.register_keras_serializable(package="memory_trials")
+@no_type_check
 class Step(keras.layers.Layer):
     """One time step of a cell, called as keras.layers.RNN calls it: x, states -> output, the new states in a list.
 
@@ -72,12 +73,10 @@ class Step(keras.layers.Layer):
         self.output_size: int | None = None
         self.built = cell.built
 
-    @no_type_check  # Keras reads the signature
     def build(self, input_shape):
         output, _ = built(self.cell, input_shape[-1])
         self.output_size = output.shape[-1]
 
-    @no_type_check
     def call(self, inputs, states, training=None):
         named = {"training": training} if self.cell._call_has_training_arg else {}
         result = self.cell(inputs, states, **named)
@@ -86,7 +85,6 @@ class Step(keras.layers.Layer):
         output, new_states = result
         return output, list(new_states) if isinstance(new_states, tuple | list) else [new_states]
 
-    @no_type_check
     def get_initial_state(self, batch_size=None):
         row = keras.tree.map_structure(lambda state: state[:1], initial_states(self.cell, 1))
         return keras.tree.map_structure(lambda s: keras.ops.tile(s, (batch_size, *[1] * (len(s.shape) - 1))), row)

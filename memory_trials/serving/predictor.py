@@ -8,6 +8,7 @@ import importlib.metadata
 import io
 import json
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -289,32 +290,29 @@ def _file_by_keras(predictor: Predictor) -> bytes:
     x = one_hot(np.arange(6).reshape(1, -1, 1) % predictor.inputs, predictor.inputs)
     states, expected = [tf.constant(state) for state in model.begin(1)], []
     for t in range(x.shape[1]):
-        output, states = model.step(weights, x[:, t], states)
+        output, states = model.step(weights, tf.constant(x[:, t]), states)
         expected.append(model.readout(weights, output).numpy())
     for variable, value in zip(model.variables, weights):
         variable.assign(value)
     given = {"units": settings.units} | settings.cell_options
+    step, width = Step(model.cell), model.dense.kernel.shape[0]
+    step.output_size = width
     described = {"cell": settings.cell, "units": settings.units, "cell_options": settings.cell_options}
-    with tempfile.TemporaryDirectory() as folder:
-        for cell, config in ((model.cell, given), (Step(model.cell), described)):
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the first way, where the second is taken
+        for cell, config in ((model.cell, given), (step, described)):
             kind = type(cell)
+            own = {"module": kind.__module__, "class_name": kind.__name__, "config": config,
+                   "registered_name": keras.saving.get_registered_name(kind)}  # fmt: skip
+            layer = {"class_name": "RNN", "config": {"name": "memory", "return_sequences": True, "cell": own}}
+            path, written = Path(folder) / "model.weights.h5", Path(folder) / KERAS_MODEL
             try:
-                layer = keras.layers.RNN(cell, return_sequences=True)
-                path = Path(folder) / "model.weights.h5"
-                keras.Sequential([keras.Input((None, predictor.inputs)), layer, model.dense]).save_weights(path)
-                own = {"module": kind.__module__, "class_name": kind.__name__, "config": config,
-                       "registered_name": keras.saving.get_registered_name(kind)}  # fmt: skip
-                named = {"name": "memory", "return_sequences": True, "cell": own}
-                content = _keras_file(
-                    predictor, {"class_name": "RNN", "config": named}, model.dense.kernel.shape[0], path.read_bytes()
-                )
-                written = Path(folder) / KERAS_MODEL
-                written.write_bytes(content)
-                found = keras.saving.load_model(written)(x).numpy()
+                recurrent = keras.layers.RNN(cell, return_sequences=True)
+                keras.Sequential([keras.Input((None, predictor.inputs)), recurrent, model.dense]).save_weights(path)
+                written.write_bytes(_keras_file(predictor, layer, width, path.read_bytes()))
+                found = keras.saving.load_model(written, custom_objects={kind.__name__: kind})(x).numpy()
             except Exception:  # there is no end to what Keras cannot take
                 continue
             if np.allclose(found[0], np.concatenate(expected), atol=1e-5, equal_nan=True):
-                return content
-    raise UserError(
-        f"model.cell {settings.cell} is none that Keras can load from a file: {KERAS_MODEL} cannot be written"
-    )
+                return written.read_bytes()
+    raise UserError(f"model.cell {settings.cell}: Keras cannot load it from a file, so {KERAS_MODEL} cannot be written")

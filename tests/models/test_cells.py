@@ -89,14 +89,18 @@ NOT_A_LAYER = 3
 @pytest.mark.parametrize(
     ("cell", "options", "words"),
     [
-        (f"{__name__}.Missing", {}, "which cannot be imported: AttributeError"),
-        ("tests.no_such_module.Cell", {}, "which cannot be imported: ModuleNotFoundError"),
-        (f"{__name__}.NOT_A_LAYER", {}, "which is not a Keras layer class"),
+        (f"{__name__}.Missing", {}, "Missing, import: AttributeError"),
+        ("tests.no_such_module.Cell", {}, "tests.no_such_module.Cell, import: ModuleNotFoundError"),
+        (f"{__name__}.NOT_A_LAYER", {}, "NOT_A_LAYER: it is not a Keras layer class"),
         (f"{__name__}.NoState", {}, "has no state_size"),
-        (f"{__name__}.BadState", {}, "states of other shapes"),
-        (f"{__name__}.Crash", {}, "cannot be called: RuntimeError"),
-        ("lstm", {"no_such_option": 1}, "cannot be made with units 20 and cell_options {'no_such_option': 1}"),
-        ("lstm", {"dropout": 0.5}, "has dropout"),
+        (f"{__name__}.BadState", {}, "call: its states have the shapes [(1, 20)], and it returns others: [(1, 1)]"),
+        (f"{__name__}.Crash", {}, "Crash, call: RuntimeError: first line (tests/models/test_cells.py, line 83)"),
+        (
+            "lstm",
+            {"no_such_option": 1},
+            "model.cell lstm, made with units 20 and cell_options {'no_such_option': 1}: ValueError",
+        ),
+        ("lstm", {"dropout": 0.5}, "model.cell lstm: dropout is 0.5, which is not supported"),
     ],
 )
 def test_a_cell_that_cannot_be_used(cell, options, words):
