@@ -19,8 +19,11 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 # the operations of one shard back and forth between threads: the whole training loop becomes one function
 # (its "small while loop" pass, without the bound on size), run by the one thread that has it.
 # Measured on two cores, milliseconds a trial of the tutorial: 7.2 before, 3.2 after.
+# Such a function cannot call YNN, the library that XLA would leave large products of matrices to: "Fusion kind not
+# implemented on CPU", from a few hundred steps in one window on. So it leaves none to it.
 _XLA_FLAGS = (
-    "--xla_cpu_multi_thread_eigen=false --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
+    "--xla_cpu_multi_thread_eigen=false --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000 "
+    "--xla_cpu_experimental_ynn_fusion_type="
 )
 os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
 

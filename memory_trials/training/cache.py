@@ -156,12 +156,15 @@ def _imported(name: str) -> tuple[list[Path], list[str]]:
         seen.add(package)
         paths = _files(package)
         if any({"site-packages", "dist-packages"} & {*path.parts} for path in paths):
-            known = importlib.metadata.packages_distributions().get(package, [])
+            known = _distributions().get(package, [])
             libraries.update(f"{library} {importlib.metadata.version(library)}" for library in known)
         else:
             found.update(dict.fromkeys(paths))
             waiting += sorted({imported for path in paths for imported in _imports(path)})
     return list(found), sorted(libraries)
+
+
+_distributions = functools.cache(importlib.metadata.packages_distributions)
 
 
 def _imports(path: Path) -> set[str]:

@@ -17,7 +17,7 @@ from memory_trials.serving import predictor
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import trainer
+from memory_trials.training import cache, trainer
 from memory_trials.training.job import TrainingJob
 
 pytestmark = pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")  # by plain Keras
@@ -42,6 +42,12 @@ COMPILED = ("initial_identity", "nested_shapes")  # which takes seconds each
 
 def model_settings(name: str) -> ModelSettings:
     return ModelSettings(cell=f"tests.people.cells.{name}.Cell", units=UNITS, cell_options=CASES[name]["OPTIONS"])
+
+
+@pytest.fixture(autouse=True)
+def quick_key(monkeypatch):
+    """Of no store: that all of tests/ belongs to a cell in it takes seconds to find."""
+    monkeypatch.setattr(cache, "_package", lambda name: b"")
 
 
 def made(**training):
@@ -118,9 +124,8 @@ def test_what_cannot_be_honoured_is_refused_in_one_sentence(name):
 def test_a_cell_begins_evaluates_predicts_and_is_exported_as_keras_has_it(name, tmp_path, monkeypatch):
     _, problem, table = made()
     model_of, plain = model_settings(name), PlainKeras(name, 7)
-    weights = cells.initial_weights(model_of, SYMBOLS, SYMBOLS, np.array([7]))
-    for ours, theirs in zip(weights, plain.weights, strict=True):
-        assert np.array_equal(ours[0], theirs)
+    for ours, theirs in zip(cells._plain_weights(model_of, SYMBOLS, SYMBOLS, 7), plain.weights, strict=True):
+        assert np.array_equal(ours, theirs)
     x, y = (one_hot(array, SYMBOLS) for array in (table.eval_x, table.eval_y[..., None]))
     for _ in range(2):
         plain.train(x, y, learning_rate=1.0)
@@ -186,6 +191,7 @@ def test_the_gradient_is_that_of_plain_keras(name):
     x, y = (one_hot(array[0], SYMBOLS).transpose(1, 0, 2) for array in (table.x, table.y[..., None]))
     for trial in range(2):
         plain = PlainKeras(name, 7 + trial)
+        assert all(np.array_equal(ours[trial], theirs) for ours, theirs in zip(weights, plain.weights, strict=True))
         assert abs(losses[trial] - plain.train(x, y, learning_rate=1.0)) < 1e-6
         for weight, ours, gradient in zip(plain.weights, weights, gradients, strict=True):
             assert np.abs(weight - (ours[trial] - gradient[trial])).max() < 1e-6
