@@ -17,13 +17,15 @@ PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "tasks"
 PACKAGES += [f"memory_trials.training.{name}" for name in ("batches", "cache", "job", "trained", "trainer")]
 TYPES = ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "UInt8", "UInt32", "UInt64")
 
+RANDOM_BITS = random.Random().getrandbits  # one, also where pytest and a test import conftest.py one after the other
+
 
 def install() -> None:
     """Before any of the packages is imported."""
     for name in TYPES:
         setattr(builtins, name, getattr(jaxtyping, name))
     # beartype picks an item of a list by Python's own random numbers, by which Keras picks a seed
-    codemain.getrandbits = random.Random().getrandbits
+    codemain.getrandbits = RANDOM_BITS
     jaxtyping.install_import_hook(PACKAGES, "tests.shapes.checked")
 
 

@@ -70,7 +70,7 @@ class Program:
 
         order: None, since it refuses to shuffle.
         """
-        with told(self.model.name, "trained"):
+        with told(self.model.name, "trained by XLA, which compiles not every operation of TensorFlow"):
             state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
         of_each = {name: array.numpy()[: len(checks), : state.used].T for name, array in zip(FOUND, found)}
         return losses.numpy()[: checks[-1], : state.used].T, of_each

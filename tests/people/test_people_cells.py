@@ -115,6 +115,8 @@ def test_there_are_many_of_them():
 def test_what_cannot_be_honoured_is_refused_in_one_sentence(name):
     with pytest.raises(UserError) as caught:
         cells.make_model(model_settings(name), SYMBOLS, SYMBOLS)
+        settings, _, table = made(epochs=1)  # what only compiling it shows
+        trainer.train(TrainingJob(model_settings(name), settings, 1, table), ComputeSettings(threads=1))
     said = str(caught.value)
     assert said.startswith(f"model.cell tests.people.cells.{name}.Cell{CASES[name]['EXPECTED']}")
     assert "\n" not in said and "\x1b" not in said and len(said) < 500
