@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.errors import DEBUG, UserError, exit_on_user_error
 
 if TYPE_CHECKING:
     from memory_trials.settings import Settings
@@ -58,7 +58,8 @@ def check_folder(context: click.Context) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`memory-trials COMMAND --help` tells more. Run it in the folder that holds params.yaml.",
 )
-def commands() -> None:
+@click.option("--debug", is_flag=True, help="Print the traceback of an error too, here and in the stages.")
+def commands(debug: bool) -> None:
     """How often does a recurrent network learn to remember?
 
     \b
@@ -66,6 +67,8 @@ def commands() -> None:
     memory-trials report              # everything in one page
     memory-trials predict 3 0 1 2     # by the best trial
     """
+    if debug:
+        os.environ[DEBUG] = "1"
 
 
 @commands.command(cls=InProject)

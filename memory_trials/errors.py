@@ -2,7 +2,9 @@
 
 import errno
 import gc
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,8 @@ NO_RESULT_DEPENDS_ON_THIS = "where there is an error, there is no result"
 class UserError(Exception):
     """Something the user gave cannot be used; the message is the one sentence that says what and why."""
 
+
+DEBUG = "MEMORY_TRIALS_DEBUG"  # an environment variable: 1 prints tracebacks too
 
 # what a machine refuses, and no mistake of the code
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
@@ -24,7 +28,7 @@ def brief(value: Any, most: int = 60) -> str:
 
 
 def exit_on_user_error(main: Callable[[], None]) -> None:
-    """Run a command; turn a `UserError` into its sentence on stderr and exit code 1.
+    """Run a command; turn a `UserError` into its sentence on stderr and exit code 1, after its traceback with `DEBUG`.
 
     It is the last that a process does. What it has in memory then, Python would look through for cycles before it ends:
     most of a second where MLflow is imported.
@@ -32,6 +36,8 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
+        if os.environ.get(DEBUG) == "1":
+            traceback.print_exception(error)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:

@@ -4,6 +4,7 @@ import copy
 import functools
 import importlib.util
 import re
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent, SequenceStartEvent
 
+from memory_trials import files
 from memory_trials.errors import UserError, brief
 
 NO_RESULT_DEPENDS_ON_THIS = "it checks values; on these, and on the defaults, stages depend by studies/dependencies.py"
@@ -48,9 +50,34 @@ def _known_cell(cell: Any) -> Any:
             f"no such cell; the built-in cells are {', '.join(BUILT_IN_CELLS)}, "
             "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
         )
-    if importlib.util.find_spec(cell.split(".")[0]) is None:
-        raise ValueError(f"no module {brief(cell.split('.')[0])} can be imported from this folder")
+    package = cell.split(".")[0]
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f"no module {brief(package)} can be imported{_where_it_is(package)}")
     return cell
+
+
+def _where_it_is(package: str) -> str:
+    """The folders in which a package was looked for, and what to do when it is in the present one."""
+    if words := not_in_this_copy(package):
+        return words
+    here, first = Path.cwd(), Path(sys.path[0] or ".").resolve()
+    if any((here / name).exists() for name in (package, f"{package}.py")):
+        return f": it is in {here}, which is not on Python's path: set PYTHONPATH={here}"
+    return (
+        f" from this folder, {here}"
+        + (f", nor from {first}" if first != here else "")
+        + (": run Python in the folder that holds it, or put that folder on Python's path (PYTHONPATH, sys.path)")
+    )
+
+
+def not_in_this_copy(module: str) -> str:
+    """What to say of a module that is missing in a copy that DVC has made of the repository: git did not know it."""
+    original, here = files.repository(), Path.cwd()
+    path = module.replace(".", "/")
+    known = next((name for name in (f"{path}.py", path) if (original / name).exists()), None)
+    if original == here or known is None or (here / known).exists():
+        return ""
+    return f": git does not know {known}, so DVC's copy of the repository is without it: git add {known}"
 
 
 def _steps_or_sequence(window: Any) -> Any:
@@ -329,6 +356,15 @@ class Settings(Section):
     check: CheckSettings = CheckSettings()
     tracking: TrackingSettings = TrackingSettings()
     compute: ComputeSettings = ComputeSettings()
+
+    def __init__(self, **sections: Any) -> None:
+        """`UserError` for a mistake, as `load_settings` has it."""
+        try:
+            super().__init__(**sections)
+        except ValidationError as error:
+            raise UserError(f"Settings: {_first_mistake(error, type(self))}") from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # so model_validate does without it
 
     @model_validator(mode="after")
     def _streams_fit(self) -> "Settings":

@@ -1,5 +1,6 @@
 """DVC stage train: table.npz -> trained.npz, the weights, losses and verdicts of every trial."""
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,25 @@ def main() -> None:
 
         tuning.search(search, arms[0], store)
         return
+    for cell in sorted({arm.settings.model.cell for arm in arms if "." in arm.settings.model.cell}):
+        if note := unwatched(cell):
+            print(note, flush=True)
     jobs = [training_job(arm) for arm in arms]
     if len(arms) == 1:  # whose one file takes the earlier one's place by itself
         train_arm(arms[0], jobs[0], store, arms[0].files.trained.parent)
     else:
         train_arms(arms, jobs, store)
     design.keep_only([arm.files.trained for arm in arms])
+
+
+def unwatched(cell: str) -> str:
+    """A note on the files that a cell of the user's needs and that the stage does not depend on, if there are any."""
+    here = Path.cwd()
+    beside = [path for path in cache.imported_by(cell) if not path.resolve().is_relative_to(here / "my_cells")]
+    if not beside:
+        return ""
+    names = ", ".join(os.path.relpath(path) for path in beside[:3]) + ", ..." * (len(beside) > 3)
+    return f"note: {cell} needs {names}, which DVC does not watch: after a change there, run dvc repro --force train"
 
 
 def training_job(arm: design.Arm) -> TrainingJob | StreamingJob:

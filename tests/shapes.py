@@ -17,7 +17,7 @@ PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "tasks"
 PACKAGES += [f"memory_trials.training.{name}" for name in ("batches", "cache", "job", "trained", "trainer")]
 TYPES = ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "UInt8", "UInt32", "UInt64")
 
-RANDOM = random.Random().getrandbits  # one for all that is checked, however often conftest.py is imported
+RANDOM_BITS = random.Random().getrandbits  # one, also where pytest and a test import conftest.py one after the other
 
 
 def install() -> None:
@@ -25,7 +25,7 @@ def install() -> None:
     for name in TYPES:
         setattr(builtins, name, getattr(jaxtyping, name))
     # beartype picks an item of a list by Python's own random numbers, by which Keras picks a seed
-    codemain.getrandbits = RANDOM
+    codemain.getrandbits = RANDOM_BITS
     jaxtyping.install_import_hook(PACKAGES, "tests.shapes.checked")
 
 

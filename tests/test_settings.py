@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
-from memory_trials.settings import RENAMED, Settings, load_settings, read_yaml
+from memory_trials.settings import RENAMED, Settings, load_settings, not_in_this_copy, read_yaml
 from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
@@ -267,3 +267,41 @@ def test_a_stream_takes_the_defaults_of_its_task():
 def test_what_was_trained_before_there_were_streams_is_described_as_it_was(settings):
     described = design.made_with(settings)
     assert "stream" not in described["problem"] and "loss" not in described["training"]
+
+
+def test_from_python_a_mistake_is_the_same_sentence(tmp_path):
+    for section, key, value in (("model", "cell", "lstn"), ("training", "trials", 0), ("training", "epoch", 1)):
+        content = with_change(section, key, value)
+        with pytest.raises(UserError) as caught:
+            Settings(**content)
+        assert str(caught.value) == "Settings" + refusal(tmp_path, content)
+    with pytest.raises(UserError, match="Settings: problem is missing"):
+        Settings()
+    assert Settings(**TUTORIAL) == Settings.model_validate(TUTORIAL)
+
+
+def test_a_package_that_is_not_found_is_told_with_the_folders(tmp_path, monkeypatch):
+    content = with_change("model", "cell", "cells_of_nobody.x.Cell")
+    monkeypatch.chdir(tmp_path)
+    said = refusal(tmp_path, content)
+    assert f"no module 'cells_of_nobody' can be imported from this folder, {tmp_path}" in said and "PYTHONPATH" in said
+    (tmp_path / "cells_of_nobody").mkdir()
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    assert f"it is in {tmp_path}, which is not on Python's path: set PYTHONPATH={tmp_path}" in refusal(
+        tmp_path, content
+    )
+
+
+def test_in_a_copy_that_dvc_makes_a_module_that_git_does_not_know_is_told_so(tmp_path, monkeypatch):
+    copy = tmp_path / ".dvc/tmp/exps/tmpabc"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    content = with_change("model", "cell", "cells_of_mine.new.Cell")
+    assert "git" not in refusal(tmp_path, content)
+    (tmp_path / "cells_of_mine").mkdir()
+    (tmp_path / "cells_of_mine/new.py").touch()
+    assert "git does not know cells_of_mine, so DVC's copy" in refusal(tmp_path, content)
+    (copy / "cells_of_mine").mkdir()
+    assert not_in_this_copy("cells_of_mine.new").endswith(": git add cells_of_mine/new.py")
+    (copy / "cells_of_mine/new.py").touch()
+    assert not_in_this_copy("cells_of_mine.new") == ""

@@ -17,6 +17,7 @@ from memory_trials.engines.optimizers import OPTIMIZERS
 from memory_trials.errors import UserError
 from memory_trials.models.backend import tf
 from memory_trials.models.cells import Model, predict
+from memory_trials.models.user_code import told
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable, one_hot
 
@@ -69,7 +70,8 @@ class Program:
 
         order: None, since it refuses to shuffle.
         """
-        state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
+        with told(self.model.name, "trained by XLA, which compiles not every operation of TensorFlow"):
+            state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
         of_each = {name: array.numpy()[: len(checks), : state.used].T for name, array in zip(FOUND, found)}
         return losses.numpy()[: checks[-1], : state.used].T, of_each
 
@@ -79,7 +81,7 @@ class Program:
     def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
         trials, batch = len(weights[0]), self.table.x.shape[2]
         slots = [np.zeros_like(w) for w in weights for _ in range(self.slots)]
-        states = [np.zeros((trials, batch, size), np.float32) for size in self.model.state_sizes]
+        states = self.model.begin(trials, batch)
         numbered = {str(index): array for index, array in enumerate([*weights, *slots, *states])}
         return self.resume(numbered | {"steps": np.zeros(trials, np.float32)})
 
@@ -151,13 +153,13 @@ class Program:
         loss_mask = tf.constant(loss_mask.astype(np.float32))[u]
         began, final = self._forward(u, x, weights, states)
         as_rows = lambda array: tf.reshape(array, (-1, array.shape[-1]))  # [S, B, ...] -> [S * B, ...]
-        by_trial = lambda arrays: [  # [S, T, B, size] -> [T, S * B, size]
-            tf.reshape(tf.transpose(array, (1, 0, 2, 3)), (self.trials, -1, array.shape[-1])) for array in arrays
-        ]
+        trials_first = lambda array: tf.transpose(array, (1, 0, *range(2, len(array.shape))))
+        # [S, T, B, *state] -> [T, S * B, *state]
+        by_trial = lambda arrays: [tf.reshape(trials_first(a), (self.trials, -1, *a.shape[3:])) for a in arrays]
 
         def all_steps(arguments):
             weights, states = arguments
-            output, new_states = self.model.step(weights, as_rows(x), states)
+            output, new_states = self.model.step(weights, as_rows(x), states, training=True)
             losses = self.model.loss(as_rows(y), self.model.readout(weights, output))
             return tf.reduce_sum(losses * tf.reshape(loss_mask, [-1])), new_states
 
@@ -167,17 +169,18 @@ class Program:
             tape.watch(weights)
             losses, new_states = tf.vectorized_map(all_steps, (weights, by_trial(began)))
             through_states = [
-                tf.reduce_sum(state_gradient * new, axis=(1, 2))
+                tf.reduce_sum(state_gradient * new, axis=range(1, len(new.shape)))
                 for state_gradient, new in zip(state_gradients, new_states)
             ]
             total = tf.add_n([losses, *through_states])
-        return losses, tape.gradient(total, weights), final
+        return losses, tape.gradient(total, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO), final
 
     def _one_step(self, weights, x, states):
-        return tf.vectorized_map(lambda of_one: self.model.step(of_one[0], x, of_one[1]), (weights, states))
+        step = lambda of_one: self.model.step(of_one[0], x, of_one[1], training=True)
+        return tf.vectorized_map(step, (weights, states))
 
     def _forward(self, u, x, weights, states) -> tuple[list, list]:
-        """The states [S, T, B, size] that each step began with (after resets), and those after the last."""
+        """The states [S, T, B, *state] that each step began with (after resets), and those after the last."""
         count = x.shape[0]
 
         def body(step, states, began):
@@ -195,7 +198,7 @@ class Program:
         return [array.stack() for array in began], states
 
     def _backward(self, u, x, y, loss_mask, weights, began) -> list:
-        """The gradient of the later steps' losses with respect to the states [S, T, B, size] after each step."""
+        """The gradient of the later steps' losses with respect to the states [S, T, B, *state] after each step."""
         count = x.shape[0]
 
         def body(left, state_gradient, state_gradients):
@@ -206,7 +209,7 @@ class Program:
 
                 def one_trial(arguments):
                     weights, states = arguments
-                    output, new_states = self.model.step(weights, x[step], states)
+                    output, new_states = self.model.step(weights, x[step], states, training=True)
                     losses = self.model.loss(y[step], self.model.readout(weights, output))
                     return tf.reduce_sum(losses * loss_mask[step]), new_states
 
@@ -218,7 +221,7 @@ class Program:
             zeros = [tf.zeros_like(p) for p in state_gradient]
             moved = self._after_step(u, step, zeros, state_gradient)  # padding passes it on untouched
             state_gradients = [array.write(step, p) for array, p in zip(state_gradients, moved)]
-            gradients = tape.gradient(total, states, unconnected_gradients="zero")
+            gradients = tape.gradient(total, states, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return left - 1, self._before_step(u, step, gradients, backward=True), state_gradients
 
         zeros = [tf.zeros(array.shape[1:]) for array in began]
@@ -228,20 +231,24 @@ class Program:
         return [array.stack() for array in state_gradients]
 
     def _before_step(self, u, step, states: list, backward: bool = False) -> list:
-        """States set to zero where the table says so (backward, the gradient that would flow past it, or past where it
-        is detached)."""
+        """The initial states where the table says so; backward, no gradient there, nor where it is detached."""
         stops = self.table.reset | self.table.detach if backward else self.table.reset
         if not stops.any():
             return states
         keep = 1.0 - tf.cast(tf.constant(stops)[u, step], tf.float32)
-        return [state * keep for state in states]
+        kept = [state * keep for state in states]
+        if backward:
+            return kept
+        initial = self.model.initial
+        return [state + begin * (1.0 - keep) if begin.any() else state for state, begin in zip(kept, initial)]
 
     def _after_step(self, u, step, states: list, new_states: list) -> list:
         """The state does not move where a short sequence is padded."""
         if self.table.step_mask.all():
             return new_states
-        step_mask = tf.constant(self.table.step_mask)[u, step][:, tf.newaxis]
-        return [tf.where(step_mask, new, old) for new, old in zip(new_states, states)]
+        step_mask = tf.constant(self.table.step_mask)[u, step]
+        of = lambda state: tf.reshape(step_mask, (-1, *[1] * (len(state.shape) - 2)))  # state: [T, B, ...]
+        return [tf.where(of(new), new, old) for new, old in zip(new_states, states)]
 
     def _evaluate(self, weights: list) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """With frozen weights and fresh state, of each trial [T]: is every scored step of every sequence right; the

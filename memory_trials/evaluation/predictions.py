@@ -143,7 +143,7 @@ def _outputs(
     from memory_trials.models import cells
 
     model = cells.make_model(settings, table.inputs, table.symbols)
-    all_steps = cells.predict(model, list(weights.values()), table.eval_x, table.inputs).numpy()
+    all_steps = cells.predict(model, [weights[name] for name in model.names], table.eval_x, table.inputs).numpy()
     return ((step, output) for step, output in enumerate(all_steps.transpose(2, 0, 1, 3)) if wanted[step])
 
 

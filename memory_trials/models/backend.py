@@ -9,6 +9,8 @@ import contextlib
 import os
 import sys
 
+from memory_trials.errors import UserError
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums whatever the processor's extensions
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -17,8 +19,11 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 # the operations of one shard back and forth between threads: the whole training loop becomes one function
 # (its "small while loop" pass, without the bound on size), run by the one thread that has it.
 # Measured on two cores, milliseconds a trial of the tutorial: 7.2 before, 3.2 after.
+# Such a function cannot call YNN, the library that XLA would leave large products of matrices to: "Fusion kind not
+# implemented on CPU", from a few hundred steps in one window on. So it leaves none to it.
 _XLA_FLAGS = (
-    "--xla_cpu_multi_thread_eigen=false --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
+    "--xla_cpu_multi_thread_eigen=false --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000 "
+    "--xla_cpu_experimental_ynn_fusion_type="
 )
 os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
 
@@ -48,7 +53,13 @@ with _quick_and_quiet():
 
 tf.get_logger().setLevel("ERROR")  # it warns of tracing anew, which each new arm rightly does
 CORES = len(os.sched_getaffinity(0))
-tf.config.threading.set_intra_op_parallelism_threads(CORES)
-tf.config.threading.set_inter_op_parallelism_threads(CORES)
+with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow before keeps the threads that it has
+    tf.config.threading.set_intra_op_parallelism_threads(CORES)
+    tf.config.threading.set_inter_op_parallelism_threads(CORES)
+if keras.config.backend() != "tensorflow":
+    raise UserError(
+        f"Keras was imported with the backend {keras.config.backend()}, and cells are trained by TensorFlow: "
+        "set KERAS_BACKEND=tensorflow, or import memory_trials.models.backend first"
+    )
 
 __all__ = ["CORES", "keras", "tf"]

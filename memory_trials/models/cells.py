@@ -1,23 +1,23 @@
 """What tries to remember: a recurrent cell under a Dense output layer, and the weights a seed gives them.
 
 A model here is a pair of Keras layers for *one* trial; `trainer` and `predictions` map it over many.
-Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)`.
+Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)` (`layers`).
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, no_type_check
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_trials.errors import UserError
-from memory_trials.models import initializers
+from memory_trials.models import initializers, layers, user_cells
 from memory_trials.models.backend import keras, tf
+from memory_trials.models.user_code import told
 from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
 from memory_trials.tasks.encoding import one_hot
 
@@ -27,28 +27,21 @@ if TYPE_CHECKING:
 DRAWS = 64  # integers drawn while layers are constructed; the built-in cells draw up to six
 
 
-@keras.saving.register_keras_serializable(package="memory_trials")
-@no_type_check  # Keras reads the signature of __init__, which a wrapper that checks would hide
-class MLPCell(keras.layers.Dense):
-    """A hidden layer without memory, in a cell's clothes: h = tanh(x W + b), no state."""
-
-    def __init__(self, units: int, activation: str = "tanh", **kwargs):
-        super().__init__(units, activation=activation, **kwargs)
-        self.state_size = []
-
-    def call(self, inputs, states, training=None):
-        return super().call(inputs), []
-
-
 @dataclass(frozen=True)
 class Model:
-    """A cell and its output layer, both built; `weights` of one trial are the cell's, then the layer's."""
+    """A cell and its output layer, both built; `weights` of one trial are the cell's, then the layer's.
 
+    initial: the states that a sequence begins with, each [*shape], in the order of `states`, which nests them as the
+    cell takes them. unused: non-trainable variables, such as the seed of a dropout that is not there.
+    """
+
+    name: str
     cell: keras.layers.Layer
     dense: keras.layers.Layer
     softmax: bool
-    state_sizes: tuple[int, ...]
-    unused: list[np.ndarray]  # non-trainable variables, such as the seed of a dropout that is not there
+    initial: list[np.ndarray]
+    states: list
+    unused: list[np.ndarray]
 
     @property
     def variables(self) -> list:
@@ -57,19 +50,25 @@ class Model:
     @property
     def names(self) -> list[str]:
         """Such as cell/kernel and output/bias: the same in every process, unlike Keras's numbered names."""
-        layers = (("cell", self.cell), ("output", self.dense))
-        return [f"{name}/{v.path.partition('/')[2]}" for name, layer in layers for v in layer.trainable_variables]
+        return layers.weight_names(self.cell, "cell") + layers.weight_names(self.dense, "output")
 
-    def step(self, weights: list, x: tf.Tensor, states: list) -> tuple[tf.Tensor, list]:
-        """One time step of one trial: x [B, inputs], states [B, size] each -> output [B, units], new states."""
+    def begin(self, *shape: int) -> list[np.ndarray]:
+        """The initial states of so many trials and sequences: [*shape, *state] each."""
+        return [np.broadcast_to(state, (*shape, *state.shape)) for state in self.initial]
+
+    def step(self, weights: list, x: tf.Tensor, states: list, training: bool = False) -> tuple[tf.Tensor, list]:
+        """One time step of one trial: x [B, inputs], states [B, *state] each -> output [B, width], new states."""
         count = len(self.cell.trainable_variables)
         # constants, not variables: a compiled program locks the variables it reads, and shards would run in turn
         unused = [tf.constant(value) for value in self.unused]
-        (output, states), _ = self.cell.stateless_call(weights[:count], unused, x, states)
-        return output, list(states)
+        variables = self.cell.trainable_variables + self.cell.non_trainable_variables
+        with keras.StatelessScope(state_mapping=list(zip(variables, [*weights[:count], *unused]))):
+            nested = keras.tree.pack_sequence_as(self.states, states)
+            output, states = layers.Step(self.cell)(x, nested, training=training)
+        return output, keras.tree.flatten(states)
 
     def readout(self, weights: list, output: tf.Tensor) -> tf.Tensor:
-        """The cell's output [B, units] -> the output layer's activations [B, symbols]."""
+        """The cell's output [B, width] -> the output layer's activations [B, symbols]."""
         return self.dense.stateless_call(weights[len(self.cell.trainable_variables) :], [], output)[0]
 
     def loss(self, y: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
@@ -79,57 +78,48 @@ class Model:
 
 
 def make_model(settings: ModelSettings, inputs: int, symbols: int) -> Model:
-    """Build the layers, in the order in which Keras's Sequential would, so that a seed means the same in both."""
-    cell, dense = _make_layers(settings, symbols)
-    sizes = getattr(cell, "state_size", None)
-    if sizes is None:
-        raise UserError(f"model.cell is {settings.cell!r}: it has no state_size, so it is not a Keras cell")
-    sizes = tuple(int(size) for size in tf.nest.flatten(sizes))
-    try:
-        cell.build((1, inputs))
-        output, states = cell(tf.zeros((1, inputs)), [tf.zeros((1, size)) for size in sizes])
-        dense.build(output.shape)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a user's cell raises
-        raise UserError(f"model.cell {settings.cell!r} cannot be called: {_first_line(error)}") from error
-    if [tuple(state.shape) for state in states] != [(1, size) for size in sizes]:
-        raise UserError(f"model.cell {settings.cell!r} returns states of other shapes than its state_size says")
-    if cell.non_trainable_weights or getattr(cell, "dropout", 0) or getattr(cell, "recurrent_dropout", 0):
-        raise UserError(f"model.cell {settings.cell!r} has dropout or non-trainable weights, which trials cannot share")
+    """Build the layers, in the order in which Keras's Sequential would, so that a seed means the same in both.
+
+    `UserError` where the cell does what trials cannot share, and for whatever a library raises in it.
+    """
+    for kind in (keras.config.dtype_policy().name, keras.config.floatx()):
+        if kind != "float32":
+            set_back = "keras.config.set_floatx('float32')"
+            raise UserError(f"Keras is set to {kind}, and trials are trained in float32: call {set_back} before")
+    with told(settings.cell):
+        cell, dense, output, states = _built_layers(settings, inputs, symbols)
+        nested = layers.initial_states(cell, 1)
+        user_cells.check_options(cell)
+        user_cells.check_shapes(nested, output, states)
+        if settings.cell not in BUILT_IN_CELLS:
+            _check_call(settings.model_dump_json(), inputs, symbols, type(cell))  # type: ignore[arg-type]  # a class can be a key
+    initial = [np.asarray(state)[0] for state in keras.tree.flatten(nested)]
+    places = keras.tree.pack_sequence_as(nested, list(range(len(initial))))
     unused = [variable.numpy() for variable in cell.non_trainable_variables]
-    return Model(cell, dense, settings.output == "softmax", sizes, unused)
+    return Model(settings.cell, cell, dense, settings.output == "softmax", initial, places, unused)
+
+
+@functools.lru_cache(maxsize=32)
+def _check_call(settings: str, inputs: int, symbols: int, kind: type) -> None:
+    """Once for a cell, since it takes a tenth of a second. settings: of the model, as JSON. kind: the cell's class."""
+    made = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        made.append(_built_layers(ModelSettings.model_validate_json(settings), inputs, symbols)[0])
+    user_cells.check_call(made[0], made[1], inputs)
+
+
+def _built_layers(settings: ModelSettings, inputs: int, symbols: int) -> tuple:
+    """The two layers, with weights; what the cell returns of one row, output and new states."""
+    cell, dense = _make_layers(settings, symbols)
+    output, states = layers.built(cell, inputs)
+    dense.build((1, output.shape[-1]))
+    return cell, dense, output, states
 
 
 def _make_layers(settings: ModelSettings, symbols: int):
     """The two layers, not yet built. Constructing them is what draws on the seed."""
-    cell_class = _cell_class(settings.cell)
-    try:
-        cell = cell_class(settings.units, **settings.cell_options)
-    except Exception as error:  # whatever a user's cell raises
-        raise UserError(
-            f"model.cell {settings.cell!r} cannot be made with units {settings.units} "
-            f"and cell_options {settings.cell_options}: {_first_line(error)}"
-        ) from error
-    return cell, keras.layers.Dense(symbols, activation=settings.output)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-def _cell_class(name: str) -> type:
-    if name in BUILT_IN_CELLS:
-        built_in = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell, MLPCell)
-        return dict(zip(BUILT_IN_CELLS, built_in))[name]
-    module_name, _, class_name = name.rpartition(".")
-    try:
-        cell_class = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # importing runs the user's code
-        raise UserError(f"model.cell is {name!r}, which cannot be imported: {_first_line(error)}") from error
-    if not (isinstance(cell_class, type) and issubclass(cell_class, keras.layers.Layer)):
-        raise UserError(f"model.cell is {name!r}, which is not a Keras layer class")
-    return cell_class
+    return layers.make_cell(settings), keras.layers.Dense(symbols, activation=settings.output)
 
 
 def initial_weights(
@@ -145,21 +135,21 @@ def initial_weights(
     """
     last = _plain_weights(settings, inputs, symbols, int(seeds[-1]))
     weights = _traced_weights(settings, inputs, symbols, seeds)
-    if weights is None or not all(np.array_equal(stacked[-1], single) for stacked, single in zip(weights, last)):
+    if weights is None or not _same([stacked[-1] for stacked in weights], last):
         drawn = [_plain_weights(settings, inputs, symbols, int(seed)) for seed in seeds[:-1]] + [last]
         weights = [np.stack(arrays) for arrays in zip(*drawn)]
     initializers.set_forget_bias(settings, weights, seeds)
     return weights
 
 
+def _same(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
 def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int) -> list[np.ndarray]:
     keras.utils.set_random_seed(seed)
-    cell, dense = _make_layers(settings, symbols)
-    try:
-        cell.build((1, inputs))
-    except Exception as error:  # such as an initializer of matrices for a bias
-        raise UserError(f"model.cell {settings.cell!r} cannot be built: {_first_line(error)}") from error
-    dense.build((1, getattr(cell, "output_size", settings.units)))
+    with told(settings.cell):
+        cell, dense, *_ = _built_layers(settings, inputs, symbols)
     return [variable.numpy() for variable in cell.trainable_variables + dense.trainable_variables]
 
 
@@ -196,8 +186,8 @@ def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable
     cell, dense = _make_layers(model_settings, symbols)
     order = {integer: index for index, integer in enumerate(initializers.integers(template, DRAWS))}
     with keras.StatelessScope():  # variables are only declared here, and drawn when the scope ends
-        cell.build((1, inputs))
-        dense.build((1, getattr(cell, "output_size", model_settings.units)))
+        output, _ = layers.built(cell, inputs)
+        dense.build((1, output.shape[-1]))
         variables = cell.trainable_variables + dense.trainable_variables
         declared = [(v._initializer, v.shape, v.dtype) for v in variables]
     held = [vars(layer).values() for layer in (*cell._flatten_layers(), *dense._flatten_layers())]
@@ -222,13 +212,15 @@ def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable
 
 
 def predict(model: Model, weights: list, x: Int[np.ndarray, "K L F"], inputs: int) -> tf.Tensor:
-    """Activations [T, K, L, symbols] of T trials for K sequences, each from a fresh state.
+    """Activations [T, K, L, symbols] of T trials for K sequences, each from the initial state.
 
     weights: the stacked variables of the model, each [T, ...]. x: where the input vector,
     of length inputs, is 1.
     """
     if weights[0].shape[0] == 1:  # tf.vectorized_map loses the shape of a single trial
         return predict(model, [np.repeat(array, 2, axis=0) for array in weights], x, inputs)[:1]
+    if tf.executing_eagerly():  # where a step would be traced anew each time
+        return tf.function(lambda *weights: predict(model, list(weights), x, inputs), autograph=False)(*weights)
     sequences, steps, _ = x.shape
     trials = weights[0].shape[0]
     vectors = tf.constant(one_hot(x, inputs).transpose(1, 0, 2))
@@ -243,7 +235,7 @@ def predict(model: Model, weights: list, x: Int[np.ndarray, "K L F"], inputs: in
         return step + 1, states, predictions.write(step, prediction)
 
     symbols = model.variables[-1].shape[-1]
-    states = [tf.zeros((trials, sequences, size)) for size in model.state_sizes]
+    states = [tf.constant(state) for state in model.begin(trials, sequences)]
     predictions = tf.TensorArray(tf.float32, steps, element_shape=[trials, sequences, symbols])
     start = (tf.constant(0), states, predictions)
     predictions = tf.while_loop(lambda step, *_: step < steps, one_step, start)[2]

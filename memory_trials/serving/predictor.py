@@ -8,6 +8,7 @@ import importlib.metadata
 import io
 import json
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -119,10 +120,10 @@ def read(path: str | Path) -> Predictor:
 def predict(predictor: Predictor, symbols: Sequence[Symbol | str], steps: int = 1) -> list[tuple[Symbol, float]]:
     """What the trial says after these symbols, `steps` times, each time fed what it said; and how sure it is.
 
-    It starts from a state of zero. Symbols are found by their names, numbers also by their values: "3" is 3. The
-    probability is the output layer's activation: with softmax those of all symbols sum to 1; with sigmoid, trained on
-    binary cross-entropy, each symbol has one of its own. `UserError` where a symbol is unknown, where there is none, or
-    where there are too many.
+    It starts from the cell's initial state. Symbols are found by their names, numbers also by their values: "3" is 3.
+    The probability is the output layer's activation: with softmax those of all symbols sum to 1; with sigmoid, trained
+    on binary cross-entropy, each symbol has one of its own. `UserError` where a symbol is unknown, where there is none,
+    or where there are too many.
     """
     indices = _indices(predictor.alphabet, symbols)
     history = predictor.encoding.history if predictor.encoding.history_as == "steps" else 1
@@ -183,7 +184,7 @@ def _follow_windows(predictor: Predictor, indices: list[int], steps: int) -> Ite
 
 
 def _outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each step's number and the activations [symbols], from a state of zero. x [1, L, F]: as in `forward.outputs`."""
+    """Each step's number and the activations [symbols], from the initial state. x [1, L, F]: of `forward.outputs`."""
     if forward.supports(predictor.model):
         stacked = {name: array[np.newaxis] for name, array in predictor.weights.items()}
         return ((t, activations[0, 0]) for t, activations in forward.outputs(predictor.model, stacked, x))
@@ -202,7 +203,7 @@ def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, n
 
     model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
     weights = [tf.constant(predictor.weights[name]) for name in model.names]
-    states = [tf.zeros((1, size)) for size in model.state_sizes]
+    states = [tf.constant(state) for state in model.begin(1)]
     for t in range(x.shape[1]):
         output, states = model.step(weights, tf.constant(one_hot(x[:, t], predictor.inputs)), states)
         yield t, model.readout(weights, output).numpy()[0]
@@ -214,23 +215,25 @@ def keras_file(predictor: Predictor) -> bytes:
     A .keras file is a zip of two JSON texts and the weights as HDF5 (keras.saving). For the built-in cells it is
     written here, which takes a tenth of a second where importing TensorFlow takes five; without times and dates in it.
     """
-    model, inputs, symbols = predictor.model, predictor.inputs, len(predictor.alphabet)
-    recurrent = {"name": "memory", "units": model.units, "return_sequences": True} | model.cell_options
-    if model.cell in LAYERS:
-        weights = _keras_weights(predictor)
-        cell = {"class_name": LAYERS[model.cell], "config": recurrent}
-        if model.cell == "mlp":
-            del recurrent["return_sequences"]
-            recurrent.setdefault("activation", "tanh")
-    else:
-        weights, own = _weights_by_keras(predictor)
-        config = {"name": "memory", "return_sequences": True, "cell": own}
-        cell = {"class_name": "RNN", "config": config}
-    output = {"name": "output", "units": symbols, "activation": model.output}
+    model = predictor.model
+    if model.cell not in LAYERS:
+        return _file_by_keras(predictor)
+    config = {"name": "memory", "units": model.units, "return_sequences": True} | model.cell_options
+    if model.cell == "mlp":
+        del config["return_sequences"]
+        config.setdefault("activation", "tanh")
+    layer = {"class_name": LAYERS[model.cell], "config": config}
+    return _keras_file(predictor, layer, model.units, _keras_weights(predictor))
+
+
+def _keras_file(predictor: Predictor, layer: dict[str, Any], width: int, weights: bytes) -> bytes:
+    """layer: the recurrent layer, as Keras describes one in JSON. width: of its output."""
+    inputs = predictor.inputs
+    output = {"name": "output", "units": len(predictor.alphabet), "activation": predictor.model.output}
     layers = [
         {"class_name": "InputLayer", "config": {"name": "symbols", "batch_shape": [None, None, inputs]}},
-        {**cell, "build_config": {"input_shape": [None, None, inputs]}},
-        {"class_name": "Dense", "config": output, "build_config": {"input_shape": [None, None, model.units]}},
+        {**layer, "build_config": {"input_shape": [None, None, inputs]}},
+        {"class_name": "Dense", "config": output, "build_config": {"input_shape": [None, None, width]}},
     ]
     config = {
         "module": "keras",
@@ -273,25 +276,42 @@ def _keras_weights(predictor: Predictor) -> bytes:
     return buffer.getvalue()
 
 
-def _weights_by_keras(predictor: Predictor) -> tuple[bytes, dict[str, Any]]:
-    """The same for a cell of the user's, which may hold layers of its own; and how Keras finds the cell's class."""
+def _file_by_keras(predictor: Predictor) -> bytes:
+    """The same for a cell of the user's: as Keras's RNN layer of this cell, or where Keras cannot load that, of a cell
+    of this library's that calls it. What is returned has been loaded by Keras, and predicts what evaluation finds."""
     from memory_trials.models import cells
-    from memory_trials.models.backend import keras
+    from memory_trials.models.backend import keras, tf
+    from memory_trials.models.layers import Step
 
-    model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
-    layers = keras.Sequential(
-        [keras.Input((None, predictor.inputs)), keras.layers.RNN(model.cell, return_sequences=True), model.dense]
-    )
-    for variable, weight in zip(model.variables, model.names):
-        variable.assign(predictor.weights[weight])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.weights.h5"
-        layers.save_weights(path)
-        weights = path.read_bytes()
-    kind = type(model.cell)
-    return weights, {
-        "module": kind.__module__,
-        "class_name": kind.__name__,
-        "config": {"units": predictor.model.units} | predictor.model.cell_options,
-        "registered_name": keras.saving.get_registered_name(kind),
-    }
+    settings = predictor.model
+    model = cells.make_model(settings, predictor.inputs, len(predictor.alphabet))
+    weights = [tf.constant(predictor.weights[variable]) for variable in model.names]
+    x = one_hot(np.arange(6).reshape(1, -1, 1) % predictor.inputs, predictor.inputs)
+    states, expected = [tf.constant(state) for state in model.begin(1)], []
+    for t in range(x.shape[1]):
+        output, states = model.step(weights, tf.constant(x[:, t]), states)
+        expected.append(model.readout(weights, output).numpy())
+    for variable, value in zip(model.variables, weights):
+        variable.assign(value)
+    given = {"units": settings.units} | settings.cell_options
+    step, width = Step(model.cell), model.dense.kernel.shape[0]
+    step.output_size = width
+    described = {"cell": settings.cell, "units": settings.units, "cell_options": settings.cell_options}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the first way, where the second is taken
+        for cell, config in ((model.cell, given), (step, described)):
+            kind = type(cell)
+            own = {"module": kind.__module__, "class_name": kind.__name__, "config": config,
+                   "registered_name": keras.saving.get_registered_name(kind)}  # fmt: skip
+            layer = {"class_name": "RNN", "config": {"name": "memory", "return_sequences": True, "cell": own}}
+            path, written = Path(folder) / "model.weights.h5", Path(folder) / KERAS_MODEL
+            try:
+                recurrent = keras.layers.RNN(cell, return_sequences=True)
+                keras.Sequential([keras.Input((None, predictor.inputs)), recurrent, model.dense]).save_weights(path)
+                written.write_bytes(_keras_file(predictor, layer, width, path.read_bytes()))
+                found = keras.saving.load_model(written, custom_objects={kind.__name__: kind})(x).numpy()
+            except Exception:  # there is no end to what Keras cannot take
+                continue
+            if np.allclose(found[0], np.concatenate(expected), atol=1e-5, equal_nan=True):
+                return written.read_bytes()
+    raise UserError(f"model.cell {settings.cell}: Keras cannot load it from a file, so {KERAS_MODEL} cannot be written")

@@ -6,7 +6,7 @@ from typing import Any
 from memory_trials.settings import GeneratedSettings, Settings
 from memory_trials.studies.design import word
 
-TUTORIAL = Settings(problem={"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}).model_dump()  # type: ignore[arg-type]
+TUTORIAL = Settings(problem={"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}).model_dump()
 SPEAK_FOR_THEMSELVES = ("output", "optimizer", "file")  # whose values need no name before them
 LONGEST = 40  # characters of a value
 

@@ -7,6 +7,7 @@ damaged or gone is as one that never was, and a folder that cannot be written to
 training fail.
 """
 
+import ast
 import contextlib
 import functools
 import hashlib
@@ -14,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,6 +48,8 @@ ROOTS = {
 IN_THE_KEY = ("memory_trials.tasks.encoding",)
 VERSIONS = {"native": ("numpy",), "streaming": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
 
+LEFT_OUT = {"memory_trials", "keras", "tensorflow", "numpy"}  # which count anyway, by ROOTS and VERSIONS
+
 TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
 
 
@@ -59,7 +63,7 @@ _CODE = _read_code()  # at once: what is edited while this process runs is not w
 def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: str) -> str:
     """Names a result by what it depends on: settings, arrays, the code, its libraries, a cell of the user's.
 
-    Of a cell of the user's all modules of its package count, but not what those import from elsewhere.
+    Of a cell of the user's all modules of its package count, and what those import.
     """
     digest = hashlib.sha256(json.dumps([what, versions(engine)], sort_keys=True, default=repr).encode())
     digest.update(code(engine, cell))
@@ -81,13 +85,66 @@ def code(engine: str, cell: str) -> bytes:
 
 @functools.cache  # once, for the same reason
 def _package(name: str) -> bytes:
-    spec = importlib.util.find_spec(name)
-    assert spec is not None  # settings say so of a cell, before anything is trained
+    """The code of a cell's package, of what it imports in turn, and the versions of libraries among that."""
+    files_of, libraries = _imported(name)
+    digests = [hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in files_of]
+    return b"".join(digests) + json.dumps(libraries).encode() * bool(libraries)
+
+
+def imported_by(cell: str) -> list[Path]:
+    """The files that a cell of the user's consists of, and imports, but for installed libraries."""
+    return _imported(cell.partition(".")[0])[0]
+
+
+@functools.cache
+def _imported(name: str) -> tuple[list[Path], list[str]]:
+    """The files of a package and of all that they import, transitively; installed libraries by their versions.
+
+    Imports are read, not run: those of a name that is put together while the code runs are not found.
+    """
+    found: dict[Path, None] = {}
+    libraries: set[str] = set()
+    seen, waiting = {*sys.stdlib_module_names, *LEFT_OUT}, [name]
+    while waiting:
+        if (package := waiting.pop()) in seen:
+            continue
+        seen.add(package)
+        paths = _files(package)
+        if any({"site-packages", "dist-packages"} & {*path.parts} for path in paths):
+            known = _distributions().get(package, [])
+            libraries.update(f"{library} {importlib.metadata.version(library)}" for library in known)
+        else:
+            found.update(dict.fromkeys(paths))
+            waiting += sorted({imported for path in paths for imported in _imports(path)})
+    return list(found), sorted(libraries)
+
+
+_distributions = functools.cache(importlib.metadata.packages_distributions)
+
+
+def _imports(path: Path) -> set[str]:
+    """The first names of what a file of Python imports; of none where it cannot be read, as whoever runs it is told."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):
+        return set()
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
+def _files(name: str) -> list[Path]:
+    """Of a module or package, by its first name; of one that is installed none."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return []
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     # without a place of its own it is a module of Python's own, or a folder without any
     paths = [Path(spec.origin)] if spec.has_location and spec.origin else []
-    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or paths
-    return b"".join(hashlib.sha256(path.name.encode() + path.read_bytes()).digest() for path in paths)
+    return [path for folder in folders for path in sorted(folder.rglob("*.py"))] or paths
 
 
 def rows(batch: TrialBatch, which: np.ndarray | slice) -> TrialBatch:

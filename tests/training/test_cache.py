@@ -1,5 +1,6 @@
 """The store of trained trials: killed, grown, damaged, full or shared, training ends with the same bytes."""
 
+import importlib.metadata
 import itertools
 import json
 import os
@@ -271,6 +272,11 @@ def test_the_code_that_counts_is_what_training_reaches_and_no_table():
     )
 
 
+def forget_imports():
+    cache._package.cache_clear()
+    cache._imported.cache_clear()
+
+
 def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(monkeypatch, tmp_path):
     keys = []
 
@@ -311,8 +317,28 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
     for content in ("a = 1", "a = 2"):
         (folder / "__init__.py").touch()
         (folder / "helper.py").write_text(content)
-        cache._package.cache_clear()
+        forget_imports()
         found.append(key_of(**own))
+    (tmp_path / "beside.py").write_text("a = 1")
+    (tmp_path / "further").mkdir()
+    (folder / "one.py").write_text("import beside, no_such_module\nfrom os import path\nimport yaml, keras")
+    for place, content in (
+        ("beside.py", "a = 2"), ("beside.py", "def f():\n    from further.away import b"), ("further/away.py", "b = 1"),
+        ("further/away.py", "b = 2"),
+    ):  # fmt: skip
+        (tmp_path / place).write_text(content)
+        forget_imports()
+        found.append(key_of(**own))
+    real = importlib.metadata.version
+    for library in ("keras", "PyYAML"):  # of which the cell imports both
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib.metadata, "version", lambda name, own=library: "0" if name == own else real(name))
+            forget_imports()
+            found.append(key_of(**own))
+    forget_imports()
+    assert [path.name for path in cache.imported_by("cells_of_mine.one.Cell")] == [
+        "__init__.py", "helper.py", "one.py", "beside.py", "away.py"
+    ]  # fmt: skip
     changes = [
         (cache, "_CODE", {"native": b"other"}),
         (cache.importlib.metadata, "version", lambda name: "0"),
