@@ -17,7 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from memory_trials.settings import Settings, load_settings, read_yaml
+from memory_trials.parameter_files import read_yaml
+from memory_trials.settings import Settings, load_settings
 from tests import shapes, stores
 
 ROOT = Path(__file__).resolve().parent.parent

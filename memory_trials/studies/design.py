@@ -19,7 +19,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from memory_trials import files
 from memory_trials.errors import UserError, brief
-from memory_trials.settings import CsvSettings, Section, Settings, load_settings, read_yaml, validated
+from memory_trials.parameter_files import read_yaml
+from memory_trials.settings import CsvSettings, Section, Settings, load_settings, validated
 from memory_trials.tasks import encoding, problems
 
 NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from memory_trials.errors import UserError, brief
-from memory_trials.settings import Section, Settings, read_yaml, validated
+from memory_trials.parameter_files import read_yaml
+from memory_trials.settings import Section, Settings, validated
 from memory_trials.studies.design import EXPERIMENTS, Arm, changed, pipeline_files
 
 NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"
