@@ -46,7 +46,7 @@ def unwatched(cell: str) -> str:
     if not beside:
         return ""
     names = ", ".join(os.path.relpath(path) for path in beside[:3]) + ", ..." * (len(beside) > 3)
-    return f"note: {cell} needs {names}, which DVC does not watch: after a change there, run dvc repro --force train"
+    return f"note: {cell} needs {names}, which DVC does not watch: after a change there, run dvc repro --force"
 
 
 def training_job(arm: design.Arm) -> TrainingJob | StreamingJob:

@@ -37,7 +37,7 @@ def read(name: str) -> dict:
 CASES = {path.stem: read(path.stem) for path in sorted(FOLDER.glob("*.py"))}
 WORKING = [name for name, case in CASES.items() if case["EXPECTED"] == "works"]
 REFUSED = [name for name in CASES if name not in WORKING]
-COMPILED = ("initial_identity", "nested_shapes")  # which takes seconds each
+COMPILED = ("initial_identity",)  # which takes seconds each
 
 
 def model_settings(name: str) -> ModelSettings:
@@ -129,8 +129,7 @@ def test_a_cell_begins_evaluates_predicts_and_is_exported_as_keras_has_it(name, 
     for ours, theirs in zip(cells._plain_weights(model_of, SYMBOLS, SYMBOLS, 7), plain.weights, strict=True):
         assert np.array_equal(ours, theirs)
     x, y = (one_hot(array, SYMBOLS) for array in (table.eval_x, table.eval_y[..., None]))
-    for _ in range(2):
-        plain.train(x, y, learning_rate=1.0)
+    plain.train(x, y, learning_rate=1.0)
     names = cells.make_model(model_of, SYMBOLS, SYMBOLS).names
     assert len(set(names)) == len(names)
     trained = {name: np.array(weight)[None] for name, weight in zip(names, plain.weights, strict=True)}

@@ -272,6 +272,27 @@ def test_the_code_that_counts_is_what_training_reaches_and_no_table():
     )
 
 
+def test_the_stage_names_files_that_a_cell_needs_and_that_dvc_does_not_watch(monkeypatch, tmp_path):
+    from stages.train import unwatched
+
+    for path, content in (
+        ("my_cells/__init__.py", ""), ("my_cells/x.py", "import beside, my_cells.y"), ("my_cells/y.py", "import json"), ("beside.py", ""), ("z/a.py", "")
+    ):  # fmt: skip
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "my_cells", raising=False)
+    forget_imports()
+    assert unwatched("my_cells.y.Cell") == "note: my_cells.y.Cell needs beside.py, which DVC does not watch: " + (
+        "after a change there, run dvc repro --force"
+    )
+    (tmp_path / "my_cells/x.py").write_text("")
+    forget_imports()
+    assert unwatched("my_cells.y.Cell") == ""
+    forget_imports()
+
+
 def forget_imports():
     cache._package.cache_clear()
     cache._imported.cache_clear()
