@@ -47,7 +47,7 @@ AREAS = {
     # not the cluster, which takes Ray; nor tests that start processes or TensorFlow, which take long
     "training": Area(
         ["memory_trials/training/[!c]*.py", "memory_trials/training/cache.py"],
-        [f"tests/training/test_{name}.py" for name in ("batches", "cache", "job", "stream_training", "trained")]
+        [f"tests/training/test_{name}.py" for name in ("batches", "cache", "job", "shards", "stream_training", "trained")]
         + ["-k", "not xla and not killed and not processes"],
     ),
     "files": Area(["memory_trials/files.py"], ["tests/test_files.py"]),
