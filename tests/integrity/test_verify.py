@@ -172,6 +172,12 @@ def test_a_trial_that_would_not_end_in_time_is_not_begun(slower):
     assert {record.arm.name for record, _ in taken} == {"fast", "slow"}
 
 
+def test_a_trial_that_may_end_just_in_time_is_begun():
+    needed = verify.LATE * 1.0 * (verify.START + 2.0)
+    assert verify.Minute([made_up("a", trials=1, seconds=2.0)], 1).next(needed) is not None
+    assert verify.Minute([made_up("a", trials=1, seconds=2.0)], 1).next(np.nextafter(needed, 0)) is None
+
+
 def test_a_machine_that_is_slower_than_expected_is_found_out_by_the_first_turn():
     taken, spent = in_a_minute([made_up("a", trials=1000, seconds=0.01)], 10.0, slower=20.0)
     assert spent <= 10 and max(len(trials) for _, trials in taken[1:]) == 1
