@@ -10,9 +10,11 @@ from dvc.utils.serialize import ParseError, parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_trials import parameter_files
+from memory_trials import settings as module
 from memory_trials.errors import UserError
 from memory_trials.parameter_files import read_yaml
-from memory_trials.settings import RENAMED, Settings, load_settings, not_in_this_copy
+from memory_trials.settings import RENAMED, ModelSettings, Settings, load_settings, not_in_this_copy, validated
 from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
@@ -306,3 +308,96 @@ def test_in_a_copy_that_dvc_makes_a_module_that_git_does_not_know_is_told_so(tmp
     assert not_in_this_copy("cells_of_mine.new").endswith(": git add cells_of_mine/new.py")
     (copy / "cells_of_mine/new.py").touch()
     assert not_in_this_copy("cells_of_mine.new") == ""
+
+
+@pytest.mark.parametrize(("letters", "shown"), [(58, "'" + "x" * 58 + "'"), (59, "'" + "x" * 56 + "...")])
+def test_a_long_value_is_shown_by_its_first_sixty_letters(tmp_path, letters, shown):
+    sentence = refusal(tmp_path, with_change("training", "trials", "x" * letters))
+    assert sentence == f": training.trials is {shown}: must be a valid integer"
+
+
+def test_of_several_mistakes_the_first_is_told_and_the_others_are_counted(tmp_path):
+    content = TUTORIAL | {"training": {"epochs": 0, "trials": "many", "batch": 1.5}}
+    assert refusal(tmp_path, content) == ": training.trials is 'many': must be a valid integer (and 2 more)"
+    content = TUTORIAL | {"training": {"epochs": 0, "windw": 3}}
+    assert refusal(tmp_path, content).endswith("must be greater than or equal to 1 (and 1 more)")
+    one = refusal(tmp_path, with_change("problem", "sequences", [[1, None]]))  # of a union's three, at one place
+    assert (
+        one
+        == ": problem.sequences[0][1] is null: must be a valid integer or must be a valid number or must be a valid string"
+    )
+
+
+def test_a_key_that_is_no_word_is_told_on_one_line(tmp_path):
+    assert refusal(tmp_path, with_change("training", "a\nb", 1)).startswith(
+        ": unknown key training.'a\\nb'; allowed here are trials,"
+    )
+    assert refusal(tmp_path, with_change("training", "k" * 59, 1)).startswith(f": unknown key training.{'k' * 59}; ")
+    assert refusal(tmp_path, with_change("training", "k" * 60, 1)).startswith(
+        f": unknown key training.'{'k' * 56}...; "
+    )
+
+
+@pytest.mark.parametrize(("levels", "allowed"), [(50, True), (51, False)])
+def test_fifty_levels_are_allowed_and_no_more(tmp_path, levels, allowed):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: " + "[" * (levels - 1) + "]" * (levels - 1))
+    if allowed:
+        assert list(read_yaml(path)) == ["a"]
+    else:
+        with pytest.raises(UserError, match="is nested more than 50 levels deep$"):
+            read_yaml(path)
+
+
+def test_levels_behind_an_alias_count_as_often_as_they_are_reached(tmp_path):
+    path = tmp_path / "params.yaml"
+    deep = "a: &a " + "[" * 30 + "]" * 30 + "\n"
+    path.write_text(deep + "b: " + "[" * 20 + "*a" + "]" * 20)
+    assert set(read_yaml(path)) == {"a", "b"}
+    path.write_text(deep + "b: " + "[" * 21 + "*a" + "]" * 21)
+    with pytest.raises(UserError, match="is nested more than 50 levels deep$"):
+        read_yaml(path)
+
+
+def test_values_are_counted_with_their_keys_and_as_often_as_an_alias_repeats_them(tmp_path, monkeypatch):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: &a [1, 2]\nb: *a\n")  # the file, two keys, two lists, of two numbers each
+    monkeypatch.setattr(parameter_files, "MOST_VALUES", 9)
+    assert read_yaml(path) == {"a": [1, 2], "b": [1, 2]}
+    monkeypatch.setattr(parameter_files, "MOST_VALUES", 8)
+    with pytest.raises(UserError, match="holds more than 8 values$"):
+        read_yaml(path)
+
+
+def test_what_is_read_may_be_changed_without_changing_what_is_read_next(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: [1]\n")
+    read_yaml(path)["a"].append(2)
+    assert read_yaml(path) == {"a": [1]}
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(UserError, match=f"^{tmp_path} cannot be read: Is a directory$"):
+        read_yaml(tmp_path)
+    (tmp_path / "x.yaml").write_bytes(b"abc: \xff")
+    with pytest.raises(UserError, match=r"x\.yaml is not UTF-8 text \(byte 5\)$"):
+        read_yaml(tmp_path / "x.yaml")
+    with pytest.raises(UserError, match=r"none\.yaml does not exist; run this from the folder that holds it$"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "memory_cell", "my_cells.leaky.LeakyCell", "os.anything"])
+def test_a_cell_is_a_name_that_is_known_or_in_a_package_that_there_is(cell):
+    assert module._known_cell(cell) == cell and module._known_cell(3) == 3
+
+
+@pytest.mark.parametrize("cell", ["LeakyCell", "my_cells..X", "my-cells.X", ".X", "1a.X", ""])
+def test_a_cell_that_is_no_dotted_path_is_no_cell(cell):
+    with pytest.raises(ValueError, match="no such cell; the built-in cells are lstm, gru, simple_rnn, mlp"):
+        module._known_cell(cell)
+
+
+def test_a_mistake_in_a_part_is_told_after_where_it_was():
+    with pytest.raises(UserError, match=r"^here: units is 0: must be greater than or equal to 1$"):
+        validated(ModelSettings, {"units": 0}, "here")
+    assert validated(ModelSettings, {"units": 3}, "here").units == 3

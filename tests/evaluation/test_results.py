@@ -378,3 +378,12 @@ def test_a_trial_that_diverged_remembers_nothing_by_the_other_way_of_evaluating_
     }
     diverged = dataclasses.replace(trained, weights={name: array.astype(np.float32) for name, array in weights.items()})
     assert results.outcome(settings, problem, table, diverged).metrics["stateful_memory_median"] == 0
+
+
+def test_what_is_missing_in_a_table_is_read_as_missing(tmp_path):
+    simple = outcome_of(problem={"sequences": [[0, 1, 2]]}, training=BRIEF)  # no memory, and nobody learned
+    results.write(tmp_path, simple)
+    again = results.read(tmp_path)
+    assert again.trials["memory"].isna().all() and again.remembered["median"].isna().all()
+    pd.testing.assert_frame_equal(again.trials, simple.trials)
+    pd.testing.assert_frame_equal(again.remembered, simple.remembered)

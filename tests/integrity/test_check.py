@@ -43,6 +43,17 @@ def test_whatever_changed_is_stale():
     ]
 
 
+def test_every_change_is_told():
+    status = {
+        "a": ["changed command", {"changed deps": {"params.yaml": {"x": "modified", "y": "new"}, "b.py": "modified"}}],
+        "b": [{"changed outs": {"c.npz": "modified"}}, "changed command"],
+    }
+    assert stale(status, {"c.npz"}) == [
+        "a: changed command", "a: params.yaml x modified", "a: params.yaml y new", "a: b.py modified", "b: c.npz modified",
+        "b: changed command",
+    ]  # fmt: skip
+
+
 def test_the_gate():
     assert check_numbers(GOOD, 0.3) == []
     assert "interval begins at 0.3, below check.success_rate_floor, which is 0.31" in check_numbers(GOOD, 0.31)[0]
@@ -88,7 +99,9 @@ def dvc(monkeypatch) -> list[str]:
     return called
 
 
-def test_metrics_stand_beside_those_of_the_commit_before_or_alone_where_it_is_not_here(git, dvc, tmp_path, monkeypatch):
+def test_metrics_stand_beside_those_of_the_commit_before_or_alone_where_it_is_not_here(
+    git, dvc, tmp_path, monkeypatch, capfd
+):
     assert changes(None) == f"metrics show --md {METRICS}"  # no commit
     git("commit", "-q", "--allow-empty", "-m", "the first")
     assert changes(None) == f"metrics show --md {METRICS}"
@@ -97,6 +110,7 @@ def test_metrics_stand_beside_those_of_the_commit_before_or_alone_where_it_is_no
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{tmp_path}", tmp_path / "shallow"], check=True)
     monkeypatch.chdir(tmp_path / "shallow")
     assert changes(None) == f"metrics show --md {METRICS}"
+    assert "".join(capfd.readouterr()) == ""  # git is only asked
 
 
 def test_a_revision_that_was_named_is_never_replaced(git, dvc):
@@ -133,6 +147,7 @@ def test_a_tool_that_fails_or_is_not_there_is_told_in_one_sentence(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert tools.run("echo", "a", "b") == "a b\n"
+    assert tools.run("printf", r"\377") == "\N{REPLACEMENT CHARACTER}"
     with pytest.raises(UserError, match=r"^git log failed: not a git repository"):
         tools.run("git", "log")
     with pytest.raises(UserError, match=r"^no-such-tool -x cannot be run: No such file or directory$"):

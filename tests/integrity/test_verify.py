@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import threading
 from collections import Counter
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from memory_trials.engines import native
 from memory_trials.errors import UserError
 from memory_trials.integrity import digests, verify
-from memory_trials.settings import ComputeSettings, ModelSettings
+from memory_trials.settings import ComputeSettings, ModelSettings, Settings
 from memory_trials.studies import design
 from memory_trials.tasks.problems import make_problem
+from memory_trials.training import streaming
 from memory_trials.training.job import TrainingJob
+from memory_trials.training.streaming import StreamingJob
 from memory_trials.training.trainer import train
 from tests.conftest import ROOT
 
@@ -172,6 +175,12 @@ def test_a_trial_that_would_not_end_in_time_is_not_begun(slower):
     assert {record.arm.name for record, _ in taken} == {"fast", "slow"}
 
 
+def test_a_trial_that_may_end_just_in_time_is_begun():
+    needed = verify.LATE * 1.0 * (verify.START + 2.0)
+    assert verify.Minute([made_up("a", trials=1, seconds=2.0)], 1).next(needed) is not None
+    assert verify.Minute([made_up("a", trials=1, seconds=2.0)], 1).next(np.nextafter(needed, 0)) is None
+
+
 def test_a_machine_that_is_slower_than_expected_is_found_out_by_the_first_turn():
     taken, spent = in_a_minute([made_up("a", trials=1000, seconds=0.01)], 10.0, slower=20.0)
     assert spent <= 10 and max(len(trials) for _, trials in taken[1:]) == 1
@@ -233,6 +242,44 @@ def test_the_summary_has_rows_for_what_was_trained_and_a_note_only_where_own_cel
     said = verify.summary([fast, slow, own], Counter({own: 1, slow: 1200}), ["x", "y"], "by chance")
     assert "2 differ, the first one: x" in said and "| long | 2,000 | 1,200 |" in said
     assert "Cells of one's own (1 arms) are compared by their final loss, within 0.001, since XLA" in said
+
+
+@needs_compiler
+def test_trials_of_a_stream_are_trained_as_those_of_a_table():
+    settings = Settings.model_validate({
+        "problem": {"stream": {"task": "keys", "length": 5}},
+        "model": {"cell": "memory_cell", "units": 1, "cell_options": {"connected": "B", "weights": 0.2}},
+        "training": {"trials": 4, "first_seed": 3, "epochs": 60, "optimizer": "sgd", "learning_rate": 1.0},
+        "evaluation": {"interval": 20},
+    })  # fmt: skip
+    job = StreamingJob(settings.model, settings.training, settings.problem.stream, 20)
+    kept = digests.recorded(settings.model, {}, streaming.train(job, ComputeSettings(threads=1)))
+    arm = design.Arm("s", "a", settings, {}, None)
+    assert verify.that_differ(verify.Record(arm, kept), range(1, 4)) == []
+    changed = kept | {"trials": kept["trials"][: 3 * digests.LENGTH] + "x" * digests.LENGTH}
+    assert verify.that_differ(verify.Record(arm, changed), range(1, 4)) == [3]
+    assert verify.that_differ(verify.Record(arm, changed), range(2, 3)) == []
+
+
+def test_as_many_trials_are_trained_at_once_as_there_are_processors(monkeypatch):
+    monkeypatch.setattr(verify.os, "sched_getaffinity", lambda process: range(3))
+    at_work, together = [], threading.Barrier(3, timeout=10)
+
+    def that_differ(record, trials):
+        at_work.append(threading.current_thread().name)
+        if len(at_work) <= 3:
+            together.wait()
+        return [trials.start] if trials.start == 1 else []
+
+    monkeypatch.setattr(verify, "that_differ", that_differ)
+    record, told = made_up("a", trials=9, seconds=1.0), []
+    left = [(record, range(n, n + 2)) for n in range(9)]
+    take = lambda: left.pop() if left else None
+    checked, different = verify.verify(take, lambda *what: told.append(what))
+    assert checked == {record: 18} and different == [record.named(1)] and len(set(at_work)) == 3
+    assert sorted(trials.start for _, trials, _ in told) == list(range(9)) and all(
+        0 <= spent < 10 for *_, spent in told
+    )
 
 
 def test_a_digest_is_of_everything_that_training_leaves(clone):

@@ -451,3 +451,30 @@ def test_what_decides_about_a_sequence_is_drawn_independently(kind):
     columns = np.array(rows, float).T
     apart = np.corrcoef(columns) - np.eye(len(columns))
     assert np.abs(apart).max() < 6.5 / np.sqrt(len(rows))
+
+
+@pytest.mark.parametrize("purpose", ["train", "check", "test"])
+def test_a_stream_is_named_by_its_settings_in_one_order_and_by_its_purpose(purpose):
+    """Another name would be another stream, and all that was trained on it would be out of date."""
+    name = f'{{"length": 100, "purpose": "{purpose}", "task": "adding"}}'
+    first = words(5, name, 0, 4, 3 + 110)[:, 0]
+    expected = 100 + np.array([int(word) * 11 >> 32 for word in first.tolist()])
+    assert drawn(KINDS["4"], purpose, count=4).lengths[1].tolist() == expected.tolist()
+
+
+def test_an_unseen_string_is_the_first_that_is_in_neither_set_of_a_random_stream_of_its_own():
+    known = grammar.sets(5)[1]
+    tries = [list(grammar._walks(words(5, f"reber test {attempt}", 0, 40, 4))) for attempt in range(60)]
+    found = grammar.unseen(5, 0, 40)
+    ends = np.cumsum(found.lengths)
+    attempts = []
+    for number, (end, length) in enumerate(zip(ends, found.lengths)):
+        attempts.append(next(n for n, strings in enumerate(tries) if strings[number].symbols.tobytes() not in known))
+        assert tries[attempts[-1]][number].symbols[:-1].tolist() == found.x[end - length : end].tolist()
+    assert max(attempts) > 1
+
+
+def test_a_string_that_would_never_end_takes_the_way_out():
+    (string,) = grammar._walks(np.zeros((1, 4), np.uint32))
+    said = "".join(grammar.SYMBOLS[symbol] for symbol in string.symbols)
+    assert re.fullmatch("BTBTS+XSETE", said) and grammar.BITS < len(said) <= grammar.LONGEST + 1

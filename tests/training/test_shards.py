@@ -1,0 +1,246 @@
+"""The parts that training is put together from: shards side by side, what is kept of them, and a stream's criteria."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from memory_trials.settings import TrainingSettings
+from memory_trials.tasks.streams import Criterion
+from memory_trials.training import cache, streaming, trainer
+from memory_trials.training.streaming import StreamingJob
+
+
+def silent(epochs, learned, kept):
+    pass
+
+
+def batch_of(*seeds, done=None):
+    found = {"seeds": np.array(seeds), "learned": np.array([[seed % 2 == 1] for seed in seeds])}
+    return found if done is None else found | {"done": np.full(len(seeds), done)}
+
+
+def test_everything_is_run_once_by_as_many_threads_as_are_wanted():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def run(item, report):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        report(item, 1, False)
+        with lock:
+            running -= 1
+        return item * item
+
+    told = []
+    results = trainer.side_by_side(run, iter(range(12)), 3, lambda *what: told.append(what))
+    assert sorted(results) == [n * n for n in range(12)] and most == 3
+    assert sorted(told) == [(n, 1, False) for n in range(12)]
+
+
+def test_items_are_taken_when_there_is_somebody_to_run_them_soon():
+    taken, started = [], threading.Semaphore(0)
+    go_on = threading.Event()
+
+    def items():
+        for n in range(20):
+            taken.append(n)
+            yield n
+
+    def run(item, report):
+        started.release()
+        go_on.wait(10)
+        return item
+
+    thread = threading.Thread(target=trainer.side_by_side, args=(run, items(), 2, silent))
+    thread.start()
+    started.acquire()
+    time.sleep(0.05)
+    assert len(taken) == 5  # two at work, as many again and the next one
+    go_on.set()
+    thread.join(10)
+    assert taken == list(range(20))
+
+
+def test_where_one_fails_the_others_end_when_they_report_next():
+    ended = []
+
+    def run(item, report):
+        if item == 0:
+            time.sleep(0.02)
+            raise KeyError("a mistake")
+        try:
+            while True:
+                time.sleep(0.001)
+                report(1, 0, False)
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+
+    with pytest.raises(KeyError, match="a mistake"):
+        trainer.side_by_side(run, iter(range(3)), 3, silent)
+    assert ended == ["CancelledError"] * 2
+
+
+def test_a_count_is_cut_into_slices_of_one_size():
+    assert trainer._cut(7, 3) == [slice(0, 3), slice(3, 6), slice(6, 9)] and trainer._cut(0, 3) == []
+
+
+@pytest.fixture
+def entry(tmp_path) -> cache.Entry:
+    return cache.Entry(cache.Store(tmp_path / ".shards", 100), "key")
+
+
+def test_trials_that_are_kept_are_not_trained_again_and_all_come_in_the_order_of_their_seeds(entry, capsys):
+    entry.keep(batch_of(5, 3))
+    entry.flush()
+    asked, told = [], []
+
+    def train_missing(missing):
+        asked.append(missing.tolist())
+        return [batch_of(*missing[::-1].tolist())]
+
+    settings = TrainingSettings(trials=4, first_seed=2, epochs=30)
+    learned = lambda batch: batch["learned"][:, -1]
+    whole = trainer.all_trials(entry, settings, learned, train_missing, lambda *what: told.append(what))
+    assert asked == [[2, 4]] and whole["seeds"].tolist() == [2, 3, 4, 5]
+    assert whole["learned"][:, 0].tolist() == [False, True, False, True] and whole["learned"].flags["C_CONTIGUOUS"]
+    assert told == [(2 * 30, 2, True)]
+    assert capsys.readouterr().out == "2 of 4 trials are kept from earlier (.shards/)\n"
+    whole = trainer.all_trials(
+        entry, settings.model_copy(update={"first_seed": 3, "trials": 1}), learned, train_missing, silent
+    )
+    assert whole["seeds"].tolist() == [3] and len(asked) == 1
+
+
+def test_what_is_finished_when_training_fails_is_kept(entry):
+    def fails(missing):
+        entry.keep(batch_of(0, 1))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        trainer.all_trials(entry, TrainingSettings(trials=3), lambda batch: batch["learned"], fails, silent)
+    assert [batch["seeds"].tolist() for batch in entry.finished(np.arange(3))] == [[0, 1]]
+
+
+def test_short_shards_share_a_file_which_is_written_when_it_is_due(entry, monkeypatch):
+    written = lambda: sorted(path.name.split(".")[-2] for path in entry.store.folder.glob("*.npz"))
+    entry.keep(batch_of(1))
+    entry.keep(batch_of(0))
+    assert written() == []
+    monkeypatch.setattr(cache, "TOGETHER", 3)
+    entry.keep(batch_of(2))
+    assert written() == ["trials"]
+    assert [batch["seeds"].tolist() for batch in entry.finished(np.array([0, 2, 7]))] == [[0, 2]]
+    monkeypatch.setattr(cache, "SECONDS", 0.0)
+    entry.keep(batch_of(7))
+    assert written() == ["trials"] * 2
+    entry.flush()
+    assert written() == ["trials"] * 2
+
+
+def test_a_checkpoint_goes_when_its_trials_are_finished_and_the_furthest_one_is_taken(entry):
+    kinds = lambda: sorted(path.name.split(".")[-2] for path in entry.store.folder.glob("*.npz"))
+    entry.keep_checkpoint(batch_of(0, 1, done=10))
+    entry.keep_checkpoint(batch_of(1, 2, done=20))
+    begun = entry.begun(np.arange(3))
+    assert [(batch["seeds"].tolist(), batch["done"].tolist()) for batch in begun] == [([1, 2], [20, 20]), ([0], [10])]
+    entry.forget_checkpoints(np.array([0, 1]))
+    assert kinds() == ["checkpoint"] and entry.begun(np.array([0])) == []
+    entry.keep(batch_of(1, 2))
+    entry.flush()
+    assert kinds() == ["trials"]
+
+
+def test_nothing_is_removed_by_a_store_that_cannot_write(entry):
+    entry.keep_checkpoint(batch_of(0, done=10))
+    entry.store.writes = False
+    entry.forget_checkpoints(np.arange(3))
+    entry.keep(batch_of(0))
+    entry.flush()
+    assert [path.name.split(".")[-2] for path in entry.store.folder.glob("*.npz")] == ["checkpoint"]
+
+
+def test_another_keys_files_are_none_of_an_entrys(entry):
+    other = cache.Entry(entry.store, "key2")
+    other.keep(batch_of(0))
+    other.flush()
+    assert entry.finished(np.arange(3)) == [] and len(other.finished(np.arange(3))) == 1
+
+
+def running_of(job, trials=3, recent=4):
+    return {
+        "done": np.zeros(trials, np.int64), "losses": np.zeros((trials, len(job.checks)), np.float32), "since": np.zeros((trials, 2)),
+        "recent/worst": np.full((trials, recent), np.inf, np.float32), "recent/absolute": np.full((trials, recent), np.inf, np.float32),
+    }  # fmt: skip
+
+
+def errors_of(block: int, trials=3, interval=2):
+    absolute = (block + 1) * np.float32(np.arange(1, trials + 1))[:, np.newaxis] * np.float32([[1, 3]])[:, :interval]
+    return SimpleNamespace(worst=absolute * 10, absolute=absolute)
+
+
+def job_of(epochs: int, interval: int, monkeypatch, points=200) -> StreamingJob:
+    monkeypatch.setattr(streaming, "POINTS", points)
+    return StreamingJob(None, TrainingSettings(epochs=epochs), None, interval)
+
+
+def test_the_last_errors_and_the_means_between_checks_are_remembered(monkeypatch):
+    job = job_of(8, 2, monkeypatch)
+    assert job.looks == 4 and job.checks.tolist() == [2, 4, 6, 8]
+    running = running_of(job)
+    for block in range(4):
+        streaming._remember(job, running, block, errors_of(block))
+    assert running["losses"][1].tolist() == [4, 8, 12, 16] and running["since"].tolist() == [[0, 0]] * 3
+    assert running["recent/absolute"][0].tolist() == [3, 9, 4, 12] and running["recent/worst"][0].tolist() == [
+        30,
+        90,
+        40,
+        120,
+    ]
+
+
+def test_between_checks_that_are_further_apart_errors_are_gathered(monkeypatch):
+    job = job_of(20, 2, monkeypatch, points=3)
+    assert job.checks.tolist() == [2, 6, 20]
+    running = running_of(job, recent=0)
+    for block in range(3):
+        streaming._remember(job, running, block, errors_of(block))
+    assert running["losses"][0].tolist() == [2, 5, 0]  # the mean of 2, then of 4 and 6
+    streaming._remember(job, running, 3, errors_of(3))
+    assert running["since"][0].tolist() == [16, 2] and running["recent/worst"].shape == (3, 0)
+    running["done"][:] = 4
+    streaming._carry_forward(job, running, np.array([True, False, False]))
+    assert running["losses"][0].tolist() == [2, 5, 8] and running["losses"][1].tolist() == [4, 10, 0]
+
+
+def test_a_trial_that_stops_at_a_check_keeps_that_checks_error(monkeypatch):
+    job = job_of(20, 2, monkeypatch, points=3)
+    running = running_of(job, recent=0)
+    for block in range(3):
+        streaming._remember(job, running, block, errors_of(block))
+    running["done"][:] = 3
+    streaming._carry_forward(job, running, np.array([False, False, True]))
+    assert running["losses"][2].tolist() == [6, 15, 15] and running["losses"][0].tolist() == [2, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("criterion", "met"),
+    [
+        (Criterion("train", 3, tolerance=0.5), [True, False, False, False]),
+        (Criterion("train", 3, tolerance=0.5, wrong=1), [True, True, False, False]),
+        (Criterion("train", 4, tolerance=0.5), [False, False, False, False]),
+        (Criterion("train", 3, tolerance=0.5, wrong=1, mean_error=0.15), [True, False, False, False]),
+        (Criterion("train", 3, tolerance=0.5, wrong=1, mean_error=0.1), [False, False, False, False]),
+        (Criterion("train", 3, tolerance=0.4, wrong=3), [True] * 4),
+    ],
+)  # fmt: skip
+def test_a_criterion_over_training_counts_the_last_sequences(criterion, met):
+    worst = np.float32([[0.9, 0.4, 0.4, 0.4], [0.9, 0.4, 0.5, 0.4], [0.1, np.nan, 0.6, 0.1], [0.1, 0.6, 0.6, 0.6]])
+    absolute = np.float32([[9, 0.1, 0.1, 0.1], [9, 0.1, 0.4, 0.1], [0] * 4, [0] * 4])
+    running = {"recent/worst": worst, "recent/absolute": absolute}
+    assert streaming._met_in_training(criterion, running).tolist() == met
