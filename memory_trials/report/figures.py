@@ -109,7 +109,8 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
     low = -step * min(40, math.ceil(max(step, -min(values)) / step))  # what is worse, the first bar tells
     edges = (np.arange(round(low / step), 42) * step).round(6)
     learned = np.array([row["learned"] == 1 for row in rows])
-    counts = [np.histogram(np.maximum(values, low)[learned == verdict], edges)[0] for verdict in (True, False)]
+    shown = np.clip(values, edges[0], edges[-1])  # the edges are rounded, and every trial stands in a bar
+    counts = [np.histogram(shown[learned == verdict], edges)[0] for verdict in (True, False)]
     bars = [
         {"from": left, "to": right, "start": start, "end": start + count, "verdict": verdict, "trials": count}
         for left, right, known, unknown in zip(*np.array([edges[:-1], edges[1:], *counts]).tolist())

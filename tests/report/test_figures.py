@@ -90,6 +90,13 @@ def test_what_is_drawn_of_an_arm_is_what_is_known_of_it():
     )
 
 
+@given(st.floats(1e-3, 8), st.lists(st.floats(-9, 8), min_size=1, max_size=9))
+def test_every_trial_stands_in_a_bar_of_memory_however_much_there_is_to_remember(whole, memories):
+    rows = [{"memory": min(memory, whole), "learned": 0} for memory in memories]
+    chart = style.specification(figures.memory(rows, {"memory_whole": whole, "memory_median": 0.0}, "lstm"))
+    assert sum(row["trials"] for row in data_of(chart)[0]) == len(rows)
+
+
 def test_the_leads_of_a_stricter_evaluation_are_told_as_what_was_required():
     outcome, losses = made_up(1)
     outcome.metrics["margin_required"] = 0.05
