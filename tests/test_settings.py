@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
-from memory_trials.settings import RENAMED, Settings, load_settings, not_in_this_copy, read_yaml
+from memory_trials.files import not_in_this_copy
+from memory_trials.settings import RENAMED, Settings, load_settings, read_yaml
 from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
