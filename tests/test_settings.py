@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from memory_trials import parameter_files
 from memory_trials import settings as module
 from memory_trials.errors import UserError
+from memory_trials.files import not_in_this_copy
 from memory_trials.parameter_files import read_yaml
-from memory_trials.settings import RENAMED, ModelSettings, Settings, load_settings, not_in_this_copy, validated
+from memory_trials.settings import RENAMED, ModelSettings, Settings, load_settings, validated
 from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
