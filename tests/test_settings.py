@@ -402,3 +402,26 @@ def test_a_mistake_in_a_part_is_told_after_where_it_was():
     with pytest.raises(UserError, match=r"^here: units is 0: must be greater than or equal to 1$"):
         validated(ModelSettings, {"units": 0}, "here")
     assert validated(ModelSettings, {"units": 3}, "here").units == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"problem: {sequences: [[2001-13-45, 2]]}", " is not valid YAML: month must be in 1..12"),
+        (b"", " must hold named sections, not null"),
+        (b"[1, 2]", " must hold named sections, not [1, 2]"),
+        (
+            b"problem: {sequences: [[1, 2]]}\nmodel: {cell: memory_cell}",
+            ": the cell memory_cell learns from a stream: set problem.stream",
+        ),
+    ],
+)
+def test_a_mistake_of_the_whole_file_is_told_without_a_field(tmp_path, content, sentence):
+    assert refusal(tmp_path, content) == sentence
+
+
+def test_threads_need_no_ray(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(with_change("compute", "backend", "threads")))
+    assert load_settings(path).compute.backend == "threads"
