@@ -1,5 +1,7 @@
 """The parts that training is put together from: shards side by side, what is kept of them, and a stream's criteria."""
 
+import dataclasses
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -7,11 +9,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from memory_trials.engines import native
 from memory_trials.engines.streaming import Errors
-from memory_trials.settings import StreamSettings, TrainingSettings
+from memory_trials.settings import (
+    ComputeSettings,
+    EncodingSettings,
+    ModelSettings,
+    ProblemSettings,
+    StreamSettings,
+    TrainingSettings,
+)
 from memory_trials.tasks import streams
+from memory_trials.tasks.encoding import make_table
+from memory_trials.tasks.problems import make_problem
 from memory_trials.tasks.streams import Criterion
-from memory_trials.training import cache, streaming, trainer
+from memory_trials.training import batches, cache, streaming, trainer
+from memory_trials.training import job as jobs
+from memory_trials.training.job import TrainingJob
 from memory_trials.training.streaming import Exam, StreamingJob
 
 
@@ -230,6 +244,20 @@ def test_a_trial_that_stops_at_a_check_keeps_that_checks_error(monkeypatch):
     assert running["losses"][2].tolist() == [6, 15, 15] and running["losses"][0].tolist() == [2, 5, 0]
 
 
+def test_a_trial_that_stops_at_the_first_check_has_that_error_throughout(monkeypatch):
+    job = job_of(20, 2, monkeypatch, points=3)
+    running = running_of(job, recent=0)
+    streaming._remember(job, running, 0, errors_of(0))
+    running["done"][:] = 1
+    streaming._carry_forward(job, running, np.array([True, False, False]))
+    assert running["losses"].tolist() == [[2, 2, 2], [4, 0, 0], [6, 0, 0]]
+
+
+def test_who_has_learned_is_who_has_met_the_first_criterion():
+    batch = {"seeds": np.arange(3), "until/first": np.array([0, 1, 2]), "until/second": np.array([5, 0, 0])}
+    assert streaming._learned(batch).tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("criterion", "met"),
     [
@@ -359,7 +387,7 @@ def test_a_cell_that_is_added_later_sleeps_until_the_error_stops_to_fall():
     start = {"error": np.array([1.0, 2.0, 3.0, 4.0]), "dormant": np.zeros(trials, bool)}
     state = program.resume(start)
     mean = start["error"] + [0.015, 0.035, 0.055, 0.075]
-    before = np.array([np.inf, mean[1] / 0.98, mean[2] / 0.995, 0.1])  # falls, falls enough, hardly falls; awake
+    before = np.array([np.inf, mean[1] / 0.98, mean[2] / 0.995, np.inf])  # falls, falls enough, hardly falls; awake
     running = {"awake": np.array([False, False, False, True]), "error": before}
     errors = streaming._train_block(program, state, sequences, running)
     assert errors.absolute[:, 0] == pytest.approx([1.01, 2.03, 3.05, 4.07]) and errors.right.dtype == np.bool_
@@ -374,3 +402,54 @@ def test_a_cell_that_is_added_later_sleeps_until_the_error_stops_to_fall():
     assert not state.arrays()["dormant"].any() and running["error"] == pytest.approx(
         mean, rel=1e-6
     )  # not looked at any more
+
+
+OWN = ModelSettings(cell="my_cells.leaky.LeakyCell", units=3)
+
+
+def own_job(**training) -> TrainingJob:
+    settings = TrainingSettings(**{"trials": 5, "epochs": 4} | training)
+    problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
+    return TrainingJob(OWN, settings, 2, make_table(problem, EncodingSettings(), settings, False))
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """What takes TensorFlow or Ray, made up: it answers with its arguments."""
+    told = SimpleNamespace(
+        make_model=lambda *what: ("model", *what), initial_weights=lambda *what: what, Program=lambda *what: ("program", *what),
+        slots=lambda compute: 2, send=lambda *what: ("sent", *what), shards=[],
+    )  # fmt: skip
+
+    def run_shard(sent, batch, checks, keep, report):
+        told.shards.append((sent, checks, keep, report))
+        report(int(checks[-1]) * len(batch["seeds"]), 0, False)
+        return batches.run_shard(told.real, batch, checks)
+
+    told.run_shard = run_shard
+    for name in ("memory_trials.models.cells", "memory_trials.engines.xla", "memory_trials.training.cluster"):
+        monkeypatch.setitem(sys.modules, name, told)
+        monkeypatch.setattr(name, told, raising=False)
+    return told
+
+
+def test_a_cell_of_ones_own_is_given_to_xla_with_all_that_it_needs(keras, unchecked):
+    job = own_job()
+    model = ("model", OWN, 5, 5)
+    assert jobs.make_program(job, "xla", 7) == ("program", model, job.training, job.table, 7, 2)
+    seeds = np.array([3, 5])
+    assert trainer._initial_weights(job, seeds) == (OWN, 5, 5, seeds)
+
+
+@pytest.mark.skipif(not native.available(), reason="no C compiler")
+def test_on_a_cluster_shards_are_sent_with_the_job_and_their_progress_is_told(keras):
+    job = dataclasses.replace(own_job(), model=ModelSettings(units=3))
+    keras.real = jobs.make_program(job, "native", 5)
+    compute = ComputeSettings.model_construct(backend="ray", shard=3, gpus_per_shard=0, threads=None)
+    told = []
+    trained = trainer.train(job, compute, lambda *what: told.append(what))
+    alone = trainer.train(job, ComputeSettings(threads=1))
+    assert np.array_equal(trained.losses, alone.losses) and len(keras.shards) == 2
+    for sent, checks, _, _ in keras.shards:
+        assert sent == ("sent", job, "native", 3, compute) and checks.tolist() == [2, 4]
+    assert sum(epochs for epochs, *_ in told) == 5 * 4

@@ -1,5 +1,7 @@
 """Trials that learn from streams: when they stop, and that nothing but their seed and settings decides it."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def test_progress_adds_up_to_all_sequences_that_there_might_be_and_to_all_who_le
     assert sum(epochs for epochs, _, _ in told) == 5 * 3000 and sum(newly for _, newly, _ in told) == learned > 0
     assert told[0] == (0, 0, True) and not any(kept for *_, kept in told[1:]) and len(told) < 10  # not after each look
     assert all(epochs > 0 for epochs, *_ in told[1:])
-    monkeypatch.setattr(cache, "SECONDS", 1e9)
+    monkeypatch.setattr(cache, "SECONDS", 1.5 * time.monotonic())
     store = cache.Store(tmp_path, megabytes=100)
     kept = []
     monkeypatch.setattr(cache.Entry, "keep_checkpoint", lambda entry, batch: kept.append(batch))
