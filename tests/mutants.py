@@ -52,7 +52,9 @@ AREAS = {
     ),
     "files": Area(["memory_trials/files.py"], ["tests/test_files.py"]),
     "settings": Area(["memory_trials/settings.py", "memory_trials/parameter_files.py"], ["tests/test_settings.py"]),
-    "dependencies": Area(["memory_trials/meaning.py", "memory_trials/studies/dependencies.py"], ["tests/test_meaning.py"]),
+    "dependencies": Area(["memory_trials/meaning.py", "memory_trials/studies/dependencies.py"],
+        ["tests/test_meaning.py", "tests/studies/test_dependencies.py"],
+    ),
 }  # fmt: skip
 
 
