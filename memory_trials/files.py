@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,30 @@ def repository() -> Path:
             project = Path(*folders[:index])  # which is the repository, or the folder of a DVC project in it
             return next((folder for folder in (project, *project.parents) if (folder / ".git").exists()), project)
     return here
+
+
+def where_a_package_is(package: str) -> str:
+    """The folders in which a package was looked for, and what to do when it is in the present one."""
+    if words := not_in_this_copy(package):
+        return words
+    here, first = Path.cwd(), Path(sys.path[0] or ".").resolve()
+    if any((here / name).exists() for name in (package, f"{package}.py")):
+        return f": it is in {here}, which is not on Python's path: set PYTHONPATH={here}"
+    return (
+        f" from this folder, {here}"
+        + (f", nor from {first}" if first != here else "")
+        + (": run Python in the folder that holds it, or put that folder on Python's path (PYTHONPATH, sys.path)")
+    )
+
+
+def not_in_this_copy(module: str) -> str:
+    """What to say of a module that is missing in a copy that DVC has made of the repository: git did not know it."""
+    original, here = repository(), Path.cwd()
+    path = module.replace(".", "/")
+    known = next((name for name in (f"{path}.py", path) if (original / name).exists()), None)
+    if original == here or known is None or (here / known).exists():
+        return ""
+    return f": git does not know {known}, so DVC's copy of the repository is without it: git add {known}"
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -1,7 +1,6 @@
 """params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml."""
 
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -44,32 +43,8 @@ def _known_cell(cell: Any) -> Any:
         )
     package = cell.split(".")[0]
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f"no module {brief(package)} can be imported{_where_it_is(package)}")
+        raise ValueError(f"no module {brief(package)} can be imported{files.where_a_package_is(package)}")
     return cell
-
-
-def _where_it_is(package: str) -> str:
-    """The folders in which a package was looked for, and what to do when it is in the present one."""
-    if words := not_in_this_copy(package):
-        return words
-    here, first = Path.cwd(), Path(sys.path[0] or ".").resolve()
-    if any((here / name).exists() for name in (package, f"{package}.py")):
-        return f": it is in {here}, which is not on Python's path: set PYTHONPATH={here}"
-    return (
-        f" from this folder, {here}"
-        + (f", nor from {first}" if first != here else "")
-        + (": run Python in the folder that holds it, or put that folder on Python's path (PYTHONPATH, sys.path)")
-    )
-
-
-def not_in_this_copy(module: str) -> str:
-    """What to say of a module that is missing in a copy that DVC has made of the repository: git did not know it."""
-    original, here = files.repository(), Path.cwd()
-    path = module.replace(".", "/")
-    known = next((name for name in (f"{path}.py", path) if (original / name).exists()), None)
-    if original == here or known is None or (here / known).exists():
-        return ""
-    return f": git does not know {known}, so DVC's copy of the repository is without it: git add {known}"
 
 
 def _steps_or_sequence(window: Any) -> Any:

@@ -43,7 +43,7 @@ class Area(NamedTuple):
 AREAS = {
     "evaluation": Area(["memory_trials/evaluation/*.py"], ["tests/evaluation"]),
     "integrity": Area(["memory_trials/integrity/*.py"], ["tests/integrity"]),
-    "tasks": Area(["memory_trials/tasks/*.py"], ["tests/tasks"]),
+    "tasks": Area(["memory_trials/tasks/*.py"], ["tests/tasks", "tests/people/test_files.py"]),
     # not the cluster, which takes Ray; nor tests that start processes or TensorFlow, which take long
     "training": Area(
         ["memory_trials/training/[!c]*.py", "memory_trials/training/cache.py"],
@@ -51,7 +51,10 @@ AREAS = {
         + ["-k", "not xla and not killed and not processes"],
     ),
     "files": Area(["memory_trials/files.py"], ["tests/test_files.py"]),
-    "settings": Area(["memory_trials/settings.py"], ["tests/test_settings.py"]),
+    "settings": Area(["memory_trials/settings.py", "memory_trials/parameter_files.py"], ["tests/test_settings.py"]),
+    "dependencies": Area(["memory_trials/meaning.py", "memory_trials/studies/dependencies.py"],
+        ["tests/test_meaning.py", "tests/studies/test_dependencies.py"],
+    ),
 }  # fmt: skip
 
 

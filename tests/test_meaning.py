@@ -1,13 +1,11 @@
 """What a stage depends on is all code that it reaches, by its meaning and not by its words."""
 
 import ast
-import json
 from pathlib import Path
 
 import pytest
 
 from memory_trials import meaning
-from memory_trials.studies import dependencies, design, rows
 from tests.conftest import ROOT
 
 CODE = {
@@ -76,6 +74,8 @@ def test_a_folder_that_code_names_counts_with_all_its_files(project):
     before = project("one", **{"memory_trials/engine.py": code})
     after = project("one", **{"memory_trials/engine.py": code, "memory_trials/fonts/one.ttf": "others"})
     assert before["memory_trials/fonts/one.ttf"] != after["memory_trials/fonts/one.ttf"]
+    more = project("one", **{"memory_trials/engine.py": code + 'SERVED = "other.py"\n'})
+    assert more.keys() - before.keys() == {"memory_trials/other.py"}  # a module that is run as a file
     assert not [name for name in before if "__pycache__" in name]
 
 
@@ -85,13 +85,29 @@ def test_the_wording_of_errors_and_of_what_is_printed_does_not_count():
     assert meaning.meaning(said, "a.py") == meaning.meaning(other, "a.py")
     assert meaning.meaning(said, "a.py") != meaning.meaning(said.replace("UserError", "ValueError"), "a.py")
     assert meaning.meaning("f('a')", "a.py") != meaning.meaning("f('b')", "a.py")
+    assert meaning.meaning("print(1)\nf(2)", "a.py") != meaning.meaning("f(1)\nf(2)", "a.py")
+
+
+@pytest.mark.parametrize(
+    ("code", "other"),
+    [
+        ("from a import b", "from a import c"),
+        ("from a import b", "pass"),
+        ("if x:\n    f()", "if y:\n    f()"),
+        ("if x:\n    f()", "pass"),
+        ("def f(x): return 1", "def f(y): return 1"),
+        ("import typing_of_mine", "pass"),
+    ],
+)
+def test_what_code_imports_asks_and_takes_counts(code, other):
+    assert meaning.meaning(code, "a.py") != meaning.meaning(other, "a.py")
 
 
 def test_the_words_of_code_do_not_count():
     python = 'def f(x):\n    """Words."""\n    return x + 1  # why\n'
     assert meaning.meaning(python, "a.py") == meaning.meaning("def f(x): return (x + 1)", "a.py")
     assert meaning.meaning(python, "a.py") != meaning.meaning(python.replace("x + 1", "x + 2"), "a.py")
-    c = "/* words */ int f(int x) {\n    return x + 1; // why\n}"
+    c = "/* words\nof two lines */ int f(int x) {\n    return x + 1; // why\n}"
     assert meaning.meaning(c, "a.c") == meaning.meaning("int f(int x) { return x + 1; }", "a.c")
     assert meaning.meaning(c, "a.c") != meaning.meaning(c.replace("+ 1", "+ 2"), "a.c")
 
@@ -128,51 +144,3 @@ def test_each_module_that_is_left_out_gives_its_reason():
         "errors.py", "files.py", "parameter_files.py", "progress.py", "settings.py", "studies/design.py", "studies/rows.py", "tracking/tracker.py",
         "training/cache.py", "training/cluster.py", "training/trainer.py",
     }  # fmt: skip
-
-
-def test_a_stage_of_the_tutorial_depends_on_its_code_and_not_on_what_it_prints():
-    found = {stage: set(dependencies.of_stage(stage)["code"]) for stage in dependencies.TUTORIAL}
-    assert "memory_trials/tasks/encoding.py" in found["encode"] and "memory_trials/engines/native.c" in found["train"]
-    assert {"memory_trials/engines/xla.py", "memory_trials/engines/streaming.c"} <= found["train"] - found["encode"]
-    assert {"memory_trials/report/style.py", "memory_trials/report/fonts/MemoryTrialsSans-Bold.ttf"} <= found[
-        "evaluate"
-    ]
-    for code in found.values():
-        assert not code & {
-            "memory_trials/report/wording.py",
-            "memory_trials/tracking/store.py",
-            "memory_trials/errors.py",
-        }
-
-
-def test_an_experiment_depends_on_the_code_of_its_kind_and_on_every_setting():
-    study, arms = design.study_arms("cells", ROOT / design.FILE)
-    training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
-    assert (
-        "memory_trials/engines/native.c" in training["code"] and "memory_trials/engines/xla.py" not in training["code"]
-    )
-    assert not {name for name in training["code"] if "stream" in name or "report" in name}
-    assert "memory_trials/studies/answers.py" in evaluation["code"]
-    assert "memory_trials/report/figures.py" in evaluation["code"]
-    assert training["settings"]["cell=gru"]["training"]["learning_rate"] == 0.001  # a default, which no study names
-    assert json.dumps(training) == json.dumps(dependencies.of_training(arms)) and training["cells"] == {}
-    row = rows.row_arm("order_2", rows.load_rows(ROOT / rows.FILE))
-    training, evaluation = dependencies.of_training([row]), dependencies.of_evaluation([row])
-    assert (
-        "memory_trials/engines/streaming.c" in training["code"]
-        and "memory_trials/tasks/encoding.py" not in training["code"]
-    )
-    assert {"memory_trials/studies/paper.py", "memory_trials/report/figures.py"} <= set(evaluation["code"])
-    (settings,) = training["settings"].values()
-    assert settings["options"]["weights"] == 0.1  # likewise
-
-
-def test_a_default_and_a_cell_of_ones_own_are_depended_on(monkeypatch):
-    assert dependencies.of_stage("train")["defaults"]["training"]["learning_rate"] == "0.001"
-    _, (arm, *_) = design.study_arms("cells", ROOT / design.FILE)
-    model = arm.settings.model.model_copy(update={"cell": "my_cells.leaky.LeakyCell"})
-    own = design.make_arm("cells", "own", arm.settings.model_copy(update={"model": model}), {})
-    found = dependencies.of_training([own])
-    assert "memory_trials/engines/xla.py" in found["code"] and "memory_trials/engines/native.c" not in found["code"]
-    monkeypatch.setattr(dependencies.cache, "code", lambda engine, cell: b"another")
-    assert found["cells"].keys() == {model.cell} and dependencies.of_training([own])["cells"] != found["cells"]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from memory_trials import parameter_files
 from memory_trials import settings as module
 from memory_trials.errors import UserError
+from memory_trials.files import not_in_this_copy
 from memory_trials.parameter_files import read_yaml
-from memory_trials.settings import RENAMED, ModelSettings, Settings, load_settings, not_in_this_copy, validated
+from memory_trials.settings import RENAMED, ModelSettings, Settings, load_settings, validated
 from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
@@ -401,3 +402,26 @@ def test_a_mistake_in_a_part_is_told_after_where_it_was():
     with pytest.raises(UserError, match=r"^here: units is 0: must be greater than or equal to 1$"):
         validated(ModelSettings, {"units": 0}, "here")
     assert validated(ModelSettings, {"units": 3}, "here").units == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"problem: {sequences: [[2001-13-45, 2]]}", " is not valid YAML: month must be in 1..12"),
+        (b"", " must hold named sections, not null"),
+        (b"[1, 2]", " must hold named sections, not [1, 2]"),
+        (
+            b"problem: {sequences: [[1, 2]]}\nmodel: {cell: memory_cell}",
+            ": the cell memory_cell learns from a stream: set problem.stream",
+        ),
+    ],
+)
+def test_a_mistake_of_the_whole_file_is_told_without_a_field(tmp_path, content, sentence):
+    assert refusal(tmp_path, content) == sentence
+
+
+def test_threads_need_no_ray(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(with_change("compute", "backend", "threads")))
+    assert load_settings(path).compute.backend == "threads"

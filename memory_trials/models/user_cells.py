@@ -139,7 +139,7 @@ def _traced(cell: keras.layers.Layer, x: tf.Tensor, states: list):
             drawing = [
                 layer for layer in cell._flatten_layers(include_self=False) if getattr(layer, "seed_generator", None)
             ]
-            names = ", ".join(sorted({type(layer).__name__ for layer in drawing})) or random[0]
+            names = ", ".join(sorted({type(layer).__name__ for layer in drawing})) or random[-1]
             raise Refusal(
                 f"it draws random numbers ({names}), which is not supported: trials would not be the same on each run; "
                 "take dropout, noise and random draws out of the cell"

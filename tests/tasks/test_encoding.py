@@ -231,3 +231,7 @@ def test_a_table_whose_arrays_do_not_fit_together_is_refused(broken, name):
 def test_nor_is_one_whose_sets_of_candidates_are_no_table(broken):
     with pytest.raises(UserError, match="do not fit together"):
         read_table(broken("candidates", np.zeros(3, np.int32)))
+
+
+def test_a_history_may_be_as_long_as_the_shortest_sequence():
+    assert shown(table_of([[0, 1, 2], [0, 1, 2, 3]], history=2, history_as="steps").eval_x) == ["01..", "0112"]

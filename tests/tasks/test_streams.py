@@ -478,3 +478,9 @@ def test_a_string_that_would_never_end_takes_the_way_out():
     (string,) = grammar._walks(np.zeros((1, 4), np.uint32))
     said = "".join(grammar.SYMBOLS[symbol] for symbol in string.symbols)
     assert re.fullmatch("BTBTS+XSETE", said) and grammar.BITS < len(said) <= grammar.LONGEST + 1
+
+
+def test_the_class_of_a_signal_is_decided_by_the_second_word_of_its_sequence():
+    name = '{"length": 50, "noisy_signal": false, "noisy_targets": false, "purpose": "train", "signal": 3, "task": "two_sequence"}'
+    second = words(5, name, 0, 40, 3 + 55)[:, 1] >> 31
+    assert drawn(KINDS["3a"], count=40).y[1].tolist() == (1 - second.astype(int)).tolist()

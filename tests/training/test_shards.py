@@ -1,5 +1,7 @@
 """The parts that training is put together from: shards side by side, what is kept of them, and a stream's criteria."""
 
+import dataclasses
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -7,10 +9,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from memory_trials.settings import TrainingSettings
+from memory_trials.engines import native
+from memory_trials.engines.streaming import Errors
+from memory_trials.settings import (
+    ComputeSettings,
+    EncodingSettings,
+    ModelSettings,
+    ProblemSettings,
+    StreamSettings,
+    TrainingSettings,
+)
+from memory_trials.tasks import streams
+from memory_trials.tasks.encoding import make_table
+from memory_trials.tasks.problems import make_problem
 from memory_trials.tasks.streams import Criterion
-from memory_trials.training import cache, streaming, trainer
-from memory_trials.training.streaming import StreamingJob
+from memory_trials.training import batches, cache, streaming, trainer
+from memory_trials.training import job as jobs
+from memory_trials.training.job import TrainingJob
+from memory_trials.training.streaming import Exam, StreamingJob
 
 
 def silent(epochs, learned, kept):
@@ -228,6 +244,20 @@ def test_a_trial_that_stops_at_a_check_keeps_that_checks_error(monkeypatch):
     assert running["losses"][2].tolist() == [6, 15, 15] and running["losses"][0].tolist() == [2, 5, 0]
 
 
+def test_a_trial_that_stops_at_the_first_check_has_that_error_throughout(monkeypatch):
+    job = job_of(20, 2, monkeypatch, points=3)
+    running = running_of(job, recent=0)
+    streaming._remember(job, running, 0, errors_of(0))
+    running["done"][:] = 1
+    streaming._carry_forward(job, running, np.array([True, False, False]))
+    assert running["losses"].tolist() == [[2, 2, 2], [4, 0, 0], [6, 0, 0]]
+
+
+def test_who_has_learned_is_who_has_met_the_first_criterion():
+    batch = {"seeds": np.arange(3), "until/first": np.array([0, 1, 2]), "until/second": np.array([5, 0, 0])}
+    assert streaming._learned(batch).tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("criterion", "met"),
     [
@@ -244,3 +274,182 @@ def test_a_criterion_over_training_counts_the_last_sequences(criterion, met):
     absolute = np.float32([[9, 0.1, 0.1, 0.1], [9, 0.1, 0.4, 0.1], [0] * 4, [0] * 4])
     running = {"recent/worst": worst, "recent/absolute": absolute}
     assert streaming._met_in_training(criterion, running).tolist() == met
+
+
+class Judge:
+    """A program that tests: a sequence's error is what its symbols add up to, times the trial's level."""
+
+    def __init__(self):
+        self.tested = 0
+
+    def resume(self, arrays):
+        return SimpleNamespace(arrays=lambda: arrays)
+
+    def test(self, state, sequences, last_step_only):
+        level, lengths = state.arrays()["level"], sequences.lengths
+        self.tested += lengths.size
+        ends = np.cumsum(lengths, axis=1)
+        sums = np.array(
+            [[x[end - n : end].sum() for end, n in zip(*row)] for x, row in zip(sequences.x, zip(ends, lengths))]
+        )
+        worst = (level[:, np.newaxis] * sums).astype(np.float32)
+        return Errors(worst, worst / 2, worst**2, worst < 3)
+
+
+KEYS = StreamSettings(task="keys", length=6, middle="random")
+SEEDS = np.arange(4, 10)
+LEVELS = np.array([0.001, 0.5, 0.02, 0.03, 0.05, 0.022])
+
+
+def by_brute_force(stream, criterion, levels, seeds) -> list[bool]:
+    """All sequences of the criterion at once."""
+    judge = Judge()
+    errors = judge.test(
+        judge.resume({"level": levels}), streams.draw(stream, seeds, "check", 0, criterion.sequences), False
+    )
+    right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
+    met = (~right).sum(axis=1) <= criterion.wrong
+    if criterion.mean_error is not None:
+        met &= errors.absolute.mean(axis=1) < criterion.mean_error
+    return met.tolist()
+
+
+@pytest.mark.parametrize("at_once", [3, 16, 256])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        Criterion("check", 40, tolerance=0.5), Criterion("check", 40, tolerance=0.5, wrong=3), Criterion("check", 40, tolerance=0.5, wrong=39),
+        Criterion("check", 40, tolerance=0.5, wrong=3, mean_error=0.14), Criterion("check", 40, tolerance=9.0, mean_error=0.14),
+        Criterion("check", 41, tolerance=0.45), Criterion("check", 5, tolerance=0.5),
+    ],
+)  # fmt: skip
+def test_an_exam_is_passed_by_who_is_right_in_all_of_its_sequences(at_once, criterion, monkeypatch):
+    monkeypatch.setattr(streaming, "TESTED_AT_ONCE", at_once)
+    judge = Judge()
+    exam = Exam(SimpleNamespace(stream=KEYS, training=TrainingSettings()), judge)
+    for levels in (LEVELS, LEVELS[::-1], np.zeros(6), np.full(6, 9.0)):
+        expected = by_brute_force(KEYS, criterion, levels, SEEDS)
+        assert exam.passed(criterion, judge.resume({"level": levels}), SEEDS).tolist() == expected
+    some = np.array([1, 4])  # who has learned leaves, and the others have their own sequences still
+    expected = by_brute_force(KEYS, criterion, LEVELS[some], SEEDS[some])
+    assert exam.passed(criterion, judge.resume({"level": LEVELS[some]}), SEEDS[some]).tolist() == expected
+
+
+def test_who_fails_among_the_first_sequences_is_not_tested_on_more(monkeypatch):
+    judge = Judge()
+    exam = Exam(SimpleNamespace(stream=KEYS, training=TrainingSettings()), judge)
+    exam.passed(Criterion("check", 1000, tolerance=0.5), judge.resume({"level": np.full(6, 9.0)}), SEEDS)
+    assert judge.tested == 6 * streaming.FEW
+    assert exam.at_once == streaming.TESTED_AT_ONCE
+    guessing = SimpleNamespace(stream=KEYS, training=TrainingSettings(optimizer="guess"))
+    assert Exam(guessing, judge).at_once == streaming.GUESSED_AT_ONCE
+
+
+def test_the_grammars_sets_are_judged_whole(monkeypatch):
+    reber, criterion = (
+        StreamSettings(task="reber"),
+        Criterion("check", 512, tolerance=1.0, judged="most_active", wrong=200),
+    )
+    judge = Judge()
+    exam = Exam(SimpleNamespace(stream=reber, training=TrainingSettings()), judge)
+    levels = np.array([0.01, 0.1, 0.2, 9.0])
+    expected = by_brute_force(reber, criterion, levels, SEEDS[:4])
+    assert (
+        exam.passed(criterion, judge.resume({"level": levels}), SEEDS[:4]).tolist() == expected
+        and len(set(expected)) == 2
+    )
+
+
+class Sleeper:
+    """A program whose trials err by a number of their own that halves with each block they are trained on; those without
+    their cell are told apart by a sign."""
+
+    def resume(self, arrays):
+        arrays = {name: array.copy() for name, array in arrays.items()}
+        return SimpleNamespace(arrays=lambda: arrays)
+
+    def train(self, state, sequences, dormant=False):
+        error = state.arrays()["error"]
+        found = (
+            np.repeat(error[:, np.newaxis], sequences.lengths.shape[1], axis=1).astype(np.float32)
+            + sequences.lengths / 1000
+        )
+        error *= 0.5
+        state.arrays()["dormant"][:] = dormant
+        return Errors(found.astype(np.float32), found.astype(np.float32), found.astype(np.float32) ** 2, found > 1)
+
+
+def test_a_cell_that_is_added_later_sleeps_until_the_error_stops_to_fall():
+    program, trials = Sleeper(), 4
+    sequences = streams.Sequences(
+        np.int32([[10, 20], [30, 40], [50, 60], [70, 80]]), np.zeros((4, 150), np.int32), np.zeros((4, 150), np.int32)
+    )
+    start = {"error": np.array([1.0, 2.0, 3.0, 4.0]), "dormant": np.zeros(trials, bool)}
+    state = program.resume(start)
+    mean = start["error"] + [0.015, 0.035, 0.055, 0.075]
+    before = np.array([np.inf, mean[1] / 0.98, mean[2] / 0.995, np.inf])  # falls, falls enough, hardly falls; awake
+    running = {"awake": np.array([False, False, False, True]), "error": before}
+    errors = streaming._train_block(program, state, sequences, running)
+    assert errors.absolute[:, 0] == pytest.approx([1.01, 2.03, 3.05, 4.07]) and errors.right.dtype == np.bool_
+    assert errors.worst[:, 1] == pytest.approx([1.02, 2.04, 3.06, 4.08]) and errors.worst.dtype == np.float32
+    assert errors.right[:, 0].tolist() == [True] * 4
+    assert state.arrays()["dormant"].tolist() == [True, True, True, False]
+    assert state.arrays()["error"].tolist() == [0.5, 1.0, 1.5, 2.0]
+    assert running["awake"].tolist() == [False, False, True, True]
+    assert running["error"] == pytest.approx(mean, rel=1e-6)
+    running["awake"][:] = True
+    streaming._train_block(program, state, sequences, running)
+    assert not state.arrays()["dormant"].any() and running["error"] == pytest.approx(
+        mean, rel=1e-6
+    )  # not looked at any more
+
+
+OWN = ModelSettings(cell="my_cells.leaky.LeakyCell", units=3)
+
+
+def own_job(**training) -> TrainingJob:
+    settings = TrainingSettings(**{"trials": 5, "epochs": 4} | training)
+    problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
+    return TrainingJob(OWN, settings, 2, make_table(problem, EncodingSettings(), settings, False))
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """What takes TensorFlow or Ray, made up: it answers with its arguments."""
+    told = SimpleNamespace(
+        make_model=lambda *what: ("model", *what), initial_weights=lambda *what: what, Program=lambda *what: ("program", *what),
+        slots=lambda compute: 2, send=lambda *what: ("sent", *what), shards=[],
+    )  # fmt: skip
+
+    def run_shard(sent, batch, checks, keep, report):
+        told.shards.append((sent, checks, keep, report))
+        report(int(checks[-1]) * len(batch["seeds"]), 0, False)
+        return batches.run_shard(told.real, batch, checks)
+
+    told.run_shard = run_shard
+    for name in ("memory_trials.models.cells", "memory_trials.engines.xla", "memory_trials.training.cluster"):
+        monkeypatch.setitem(sys.modules, name, told)
+        monkeypatch.setattr(name, told, raising=False)
+    return told
+
+
+def test_a_cell_of_ones_own_is_given_to_xla_with_all_that_it_needs(keras, unchecked):
+    job = own_job()
+    model = ("model", OWN, 5, 5)
+    assert jobs.make_program(job, "xla", 7) == ("program", model, job.training, job.table, 7, 2)
+    seeds = np.array([3, 5])
+    assert trainer._initial_weights(job, seeds) == (OWN, 5, 5, seeds)
+
+
+@pytest.mark.skipif(not native.available(), reason="no C compiler")
+def test_on_a_cluster_shards_are_sent_with_the_job_and_their_progress_is_told(keras):
+    job = dataclasses.replace(own_job(), model=ModelSettings(units=3))
+    keras.real = jobs.make_program(job, "native", 5)
+    compute = ComputeSettings.model_construct(backend="ray", shard=3, gpus_per_shard=0, threads=None)
+    told = []
+    trained = trainer.train(job, compute, lambda *what: told.append(what))
+    alone = trainer.train(job, ComputeSettings(threads=1))
+    assert np.array_equal(trained.losses, alone.losses) and len(keras.shards) == 2
+    for sent, checks, _, _ in keras.shards:
+        assert sent == ("sent", job, "native", 3, compute) and checks.tolist() == [2, 4]
+    assert sum(epochs for epochs, *_ in told) == 5 * 4

@@ -1,5 +1,7 @@
 """Trials that learn from streams: when they stop, and that nothing but their seed and settings decides it."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,22 @@ def test_a_trial_stops_when_it_meets_the_criterion_and_keeps_its_weights_then():
     np.testing.assert_array_equal(
         trained.learned, (until[:, np.newaxis] <= trained.checks) & (until[:, np.newaxis] > 0)
     )
+
+
+def test_progress_adds_up_to_all_sequences_that_there_might_be_and_to_all_who_learned(tmp_path, monkeypatch):
+    told = []
+    trained = streaming.train(job(), ONE, lambda *what: told.append(what))
+    learned = int((trained.until["success"] > 0).sum())
+    assert sum(epochs for epochs, _, _ in told) == 5 * 3000 and sum(newly for _, newly, _ in told) == learned > 0
+    assert told[0] == (0, 0, True) and not any(kept for *_, kept in told[1:]) and len(told) < 10  # not after each look
+    assert all(epochs > 0 for epochs, *_ in told[1:])
+    monkeypatch.setattr(cache, "SECONDS", 1.5 * time.monotonic())
+    store = cache.Store(tmp_path, megabytes=100)
+    kept = []
+    monkeypatch.setattr(cache.Entry, "keep_checkpoint", lambda entry, batch: kept.append(batch))
+    streaming.train(job(), ONE, store=store)
+    assert kept == []  # nothing before its time
+    assert job().key() == job(trials=7).key() == job(first_seed=5).key() != job(learning_rate=0.5).key()
 
 
 def test_a_criterion_over_training_looks_at_the_last_sequences_only(monkeypatch):
