@@ -43,7 +43,7 @@ class Area(NamedTuple):
 AREAS = {
     "evaluation": Area(["memory_trials/evaluation/*.py"], ["tests/evaluation"]),
     "integrity": Area(["memory_trials/integrity/*.py"], ["tests/integrity"]),
-    "tasks": Area(["memory_trials/tasks/*.py"], ["tests/tasks", "tests/people/test_files.py"]),
+    "tasks": Area(["memory_trials/tasks/*.py"], ["tests/tasks", "tests/people/test_people_files.py"]),
     # not the cluster, which takes Ray; nor tests that start processes or TensorFlow, which take long
     "training": Area(
         ["memory_trials/training/[!c]*.py", "memory_trials/training/cache.py"],

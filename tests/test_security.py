@@ -73,7 +73,7 @@ def test_modules_are_imported_by_name_in_one_place_only():
     by_name = [
         path.name for path in OURS if any(name == "import_module" for name, _ in calls(ast.parse(path.read_text())))
     ]
-    assert by_name == ["cells.py"]
+    assert by_name == ["layers.py"]
 
 
 def test_servers_are_for_this_machine_unless_told_otherwise():

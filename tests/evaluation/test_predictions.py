@@ -188,7 +188,8 @@ def test_a_cell_of_ones_own_is_computed_by_keras_for_the_wanted_steps(monkeypatc
         called.extend(what)
         return types.SimpleNamespace(numpy=lambda: everything)
 
-    cells = types.SimpleNamespace(make_model=lambda *what: what, predict=predict)
+    make_model = lambda *what: types.SimpleNamespace(names=["output/bias", "a"], what=what)
+    cells = types.SimpleNamespace(make_model=make_model, predict=predict)
     monkeypatch.setitem(sys.modules, "memory_trials.models.cells", cells)
     monkeypatch.setattr("memory_trials.models.cells", cells, raising=False)
     own = settings_of(model={"cell": "my_cells.leaky.LeakyCell"})
@@ -197,7 +198,7 @@ def test_a_cell_of_ones_own_is_computed_by_keras_for_the_wanted_steps(monkeypatc
     weights = {"a": np.ones((2, 3)), "output/bias": np.zeros((2, 5))}
     said = predictions.answers(own.model, weights, table, np.array([False, True, False, True]))
     model, given, x, inputs = called
-    assert model == (own.model, 5, 5) and inputs == 5 and x is table.eval_x
-    assert all(one is other for one, other in zip(given, weights.values()))
+    assert model.what == (own.model, 5, 5) and inputs == 5 and x is table.eval_x
+    assert given[0] is weights["output/bias"] and given[1] is weights["a"]  # in the order of the model's names
     assert np.array_equal(said.predicted[:, :, [1, 3]], everything[:, :, [1, 3]].argmax(axis=-1))
     assert (said.predicted[:, :, [0, 2]] == -1).all()

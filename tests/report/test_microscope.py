@@ -72,7 +72,7 @@ def in_keras(model: Model, weights: list[np.ndarray], x: np.ndarray) -> dict[str
     """One trial's output, h and c [L, ...] of one sequence x [L, F], one call of Keras's layers a step."""
     for variable, value in zip(model.variables, weights):
         variable.assign(value)
-    states, steps = [np.zeros((1, size), np.float32) for size in model.state_sizes], []
+    states, steps = model.begin(1), []
     for vector in one_hot(x, model.variables[0].shape[0]):
         h, states = model.cell(vector[np.newaxis], states)
         steps.append([np.array(model.dense(h))[0], np.array(h)[0], np.array(states[-1] if states else h)[0]])
