@@ -109,7 +109,7 @@ track: setup
 	@python -m memory_trials track
 
 check: setup
-	@python -m memory_trials check $(if $(REV),"$(REV)")
+	@python -m memory_trials compare $(if $(REV),"$(REV)")
 
 # recorded trials, trained anew and compared with their digests: for a minute, or `make verify SHARE=1`: all
 verify: setup

@@ -261,15 +261,16 @@ def track() -> None:
 
 @commands.command(cls=InProject)
 @click.argument("revision", required=False)
-def check(revision: str | None) -> None:
-    """Check the recorded result.
+def compare(revision: str | None) -> None:
+    """Compare the recorded result with another revision's.
 
-    Fails if it is out of step with code or parameters, or not good enough. Prints a table of its metrics beside those
-    of REVISION, a commit, branch or experiment; without one, the commit before this one, if it is here.
+    Prints a table of its metrics beside those of REVISION, a commit, branch or experiment; without one, the commit
+    before this one, if it is here. Fails if the recorded result is out of step with code or parameters, or not good
+    enough (`make check`).
 
     \b
-    memory-trials check
-    memory-trials check main
+    memory-trials compare
+    memory-trials compare main
     """
     from memory_trials.integrity import check
 

@@ -44,7 +44,7 @@ def test_help_imports_nothing_that_takes_long():
         (["predict", "--step", "3", "3"], "No such option '--step'"),
         (["predict", "3", "--steps", "two"], "'two' is not a valid integer"),
         (["study"], "Missing argument 'NAME'"),
-        (["check", "main", "HEAD"], "unexpected extra argument"),
+        (["compare", "main", "HEAD"], "unexpected extra argument"),
         (["verify", "--share", "2"], "2.0 is not in the range 0<=x<=1"),
         (["--colour", "repro"], "No such option '--colour'"),
     ],
@@ -100,6 +100,6 @@ def test_make_and_the_pipelines_call_commands_that_there_are():
         "serve",
         "ui",
         "track",
-        "check",
+        "compare",
         "verify",
     } == words

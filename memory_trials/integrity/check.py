@@ -1,6 +1,6 @@
 """For CI: is the recorded result in step with code and parameters, and good enough? (make check)
 
-    python -m memory_trials check [REVISION to compare with; the commit before this one by default]
+    python -m memory_trials compare [REVISION to compare with; the commit before this one by default]
 
 Prints a Markdown table of the metrics, here and at the other revision, and exits with 1 where a check fails.
 """
