@@ -8,7 +8,7 @@ of the weights.
 import numpy as np
 
 from memory_trials.settings import ModelSettings
-from memory_trials.tasks.streams import Shape
+from memory_trials.tasks.interface import Shape
 
 
 def memory_cell(cells, **options):

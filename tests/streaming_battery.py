@@ -13,7 +13,7 @@ import numpy as np
 
 from memory_trials.engines.streaming import Program
 from memory_trials.settings import ModelSettings, TrainingSettings
-from memory_trials.tasks.streams import Sequences, Shape
+from memory_trials.tasks.interface import Sequences, Shape
 from tests import battery
 from tests.published_numpy import ARCHITECTURES
 

@@ -1,1 +1,1 @@
-"""One interface, two programs that train a shard of trials: C for the built-in cells, XLA for any other."""
+"""Programs that train a shard of trials, behind one interface: in C for the built-in cells, by XLA for any other."""

@@ -12,20 +12,21 @@ import functools
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_trials.engines.compiler import Library
+from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
 from memory_trials.models import flat
 from memory_trials.models.initializers import supports
 from memory_trials.models.published import weight_shapes
 from memory_trials.settings import PUBLISHED_CELLS, FullyRecurrentOptions, ModelSettings, TrainingSettings
-from memory_trials.tasks.streams import Criterion, Sequences, Shape
+from memory_trials.tasks.interface import Sequences, Shape
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int64, Shaped
+    from jaxtyping import Float32, Int64, Shaped
 
 LIBRARY = Library(
     Path(__file__).with_name("streaming.c"),
@@ -66,24 +67,6 @@ class _Errors(ctypes.Structure):
     """As in streaming.c."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("worst", "absolute", "squared", "right")]
-
-
-class Errors(NamedTuple):
-    """Of each sequence, as the outputs were before anything was learned from it.
-
-    worst: the largest absolute error of an output at a scored step. absolute, squared: means over scored steps and
-    outputs. right: at every scored step the target (or all symbols that are possible) was more active than every
-    other output. NaN and wrong where there was no sequence.
-    """
-
-    worst: Float32[np.ndarray, "T N"]
-    absolute: Float32[np.ndarray, "T N"]
-    squared: Float32[np.ndarray, "T N"]
-    right: Bool[np.ndarray, "T N"]
-
-    def meet(self, criterion: Criterion) -> Bool[np.ndarray, "T N"]:
-        """Which sequences are right by what the criterion asks of one."""
-        return self.right if criterion.judged == "most_active" else self.worst < criterion.tolerance
 
 
 @dataclass
@@ -209,6 +192,8 @@ def _of_cell(model: ModelSettings) -> dict[str, int | float]:
 
 def _check(model: ModelSettings, training: TrainingSettings, shape: Shape) -> None:
     """`UserError` for what streaming.c does not train."""
+    if shape.masked:
+        raise UserError("streaming.c scores every step of a sequence or its last one: a task with a mask needs JAX")
     if training.optimizer in ("adam", "rmsprop") and training.update != "sequence":
         raise UserError(
             f"training.optimizer: {training.optimizer} takes the gradient of a whole sequence: set training.update: "

@@ -15,7 +15,7 @@ import numpy as np
 
 from memory_trials.models import flat, initializers
 from memory_trials.settings import PUBLISHED_CELLS, Biases, MemoryCellOptions, ModelSettings
-from memory_trials.tasks.streams import Shape
+from memory_trials.tasks.interface import Shape
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int

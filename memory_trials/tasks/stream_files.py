@@ -26,7 +26,7 @@ def to_json(stream: StreamSettings, seed: int) -> str:
         shown.append({"x": x.tolist(), "y": y[first:last].tolist() if shape.every_step else y[number].item()})
     content = {
         "stream": stream.model_dump(exclude_none=True),
-        "shape": asdict(shape),
+        "shape": {name: value for name, value in asdict(shape).items() if name != "masked" or value},
         "criteria": {name: asdict(criterion) for name, criterion in streams.criteria(stream).items()},
         "first_sequences": {"seed": seed, "sequences": shown},
     }

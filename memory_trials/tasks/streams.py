@@ -10,97 +10,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from memory_trials.settings import StreamSettings
 from memory_trials.tasks import grammar
 from memory_trials.tasks.draws import above, below, normal, unit, words
+from memory_trials.tasks.interface import Criterion, Drawn, Purpose, Sequences, Shape
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int, Int32, Int64, Shaped, UInt32
+    from jaxtyping import Int, Int32, Int64, UInt32
 
-Purpose = Literal["train", "check", "test"]
 CHUNK = 64_000  # words that are worked on at a time: they, and what is made of them, stay near a core
 
 NOISE = math.sqrt(0.2)  # the deviation of a variance of 0.2
 TARGET_NOISE = 0.32  # the deviation of 3c's targets
 # 2^32 0.9^k: a word is below with the probability that at least k further distractors follow; from the last, which is 1
 FURTHER = np.array([2**32 * 9**k // 10**k for k in range(210, 0, -1)], np.uint32)
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """N sequences for each of T trials, one after another in time, S steps in all at most; zero beyond a trial's last.
-
-    lengths: steps of each sequence. x: the index at which the input vector is 1, or input vectors of I numbers. y: of
-    tasks scored at every step, the index of the target's 1 at each step; of tasks scored at the last step, the same of
-    each sequence, or the one output's target. possible: bits of the symbols that may follow (reber only).
-    """
-
-    lengths: Int32[np.ndarray, "T N"]
-    x: Int32[np.ndarray, "T S"] | Float32[np.ndarray, "T S I"]
-    y: Int32[np.ndarray, "T S"] | Int32[np.ndarray, "T N"] | Float32[np.ndarray, "T N"]
-    possible: UInt32[np.ndarray, "T S"] | None = None
-
-
-def of_trials(sequences: Sequences, which: Shaped[np.ndarray, " n"]) -> Sequences:
-    """Those of some of the trials: by their indices, or by a mask."""
-    arrays: dict[str, Any] = {name: None if array is None else array[which] for name, array in vars(sequences).items()}
-    return Sequences(**arrays)
-
-
-def first_of_each(sequences: Sequences, count: int) -> Sequences:
-    """The first `count` sequences of each trial."""
-    steps = int(sequences.lengths[:, :count].sum(axis=1).max())
-    per_step = sequences.y.shape[1] == sequences.x.shape[1]
-    possible = None if sequences.possible is None else sequences.possible[:, :steps]
-    y = sequences.y[:, : steps if per_step else count]
-    return Sequences(sequences.lengths[:, :count], sequences.x[:, :steps], y, possible)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Of a task: how many inputs and outputs; whether inputs, and the target, are real numbers rather than an index;
-    whether every step is scored or the last alone; steps of the longest sequence that can be drawn."""
-
-    inputs: int
-    outputs: int
-    real_input: bool
-    real_target: bool
-    every_step: bool
-    longest: int
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """When a trial has succeeded.
-
-    on: the last `sequences` sequences of training, each as it was before it was learned from; or as many of the stream
-    "check", with frozen weights. judged: a sequence is right if every scored output is off by less than the tolerance
-    ("error"), or if at every step the symbols that may follow are more active than all others ("most_active"; then the
-    tolerance is 1, which says nothing of logistic outputs). wrong: so many may be wrong. mean_error: the mean absolute
-    error of all sequences must be below. last_step_only: whatever else is scored, success is judged at the last step.
-    """
-
-    on: Literal["train", "check"]
-    sequences: int
-    tolerance: float
-    wrong: int = 0
-    mean_error: float | None = None
-    judged: Literal["error", "most_active"] = "error"
-    last_step_only: bool = False
-
-
-class Drawn(NamedTuple):
-    """Sequences of one trial, one after another: `Sequences` without its first dimension."""
-
-    lengths: Int32[np.ndarray, " N"]
-    x: Int32[np.ndarray, " S"] | Float32[np.ndarray, "S I"]
-    y: Int32[np.ndarray, " S"] | Int32[np.ndarray, " N"] | Float32[np.ndarray, " N"]
-    possible: UInt32[np.ndarray, " S"] | None = None
 
 
 def shape(stream: StreamSettings) -> Shape:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from memory_trials import files
-from memory_trials.engines.interface import Program, State
+from memory_trials.engines.interface import State, TableProgram
 from memory_trials.training import cache
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.trained import FOUND
@@ -39,7 +39,10 @@ class ChunkProgress(NamedTuple):
 
 
 def new_shard(
-    program: Program, weights: list[Float32[np.ndarray, "T ..."]], seeds: Int[np.ndarray, " T"], shuffle: bool = False
+    program: TableProgram,
+    weights: list[Float32[np.ndarray, "T ..."]],
+    seeds: Int[np.ndarray, " T"],
+    shuffle: bool = False,
 ) -> TrialBatch:
     """A shard before its first epoch, with these initial weights: what `run_shard` takes."""
     none = {name: np.empty((len(seeds), 0), kind) for name, kind in FOUND.items()}
@@ -50,7 +53,7 @@ def new_shard(
 
 
 def run_shard(
-    program: Program,
+    program: TableProgram,
     batch: TrialBatch,
     checks: Int[np.ndarray, " C"],
     keep: Callable[[TrialBatch], None] = lambda batch: None,
@@ -71,7 +74,7 @@ def run_shard(
 
 
 def chunks(
-    program: Program, batch: TrialBatch, checks: Int[np.ndarray, " C"], seconds: float, first_call: int = 1
+    program: TableProgram, batch: TrialBatch, checks: Int[np.ndarray, " C"], seconds: float, first_call: int = 1
 ) -> Iterator[ChunkProgress]:
     """What `run_shard` goes through: each call of the program, with a checkpoint every so many seconds; the last is
     over.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memory_trials.engines import compiler, native
-from memory_trials.engines.interface import Program
+from memory_trials.engines.interface import TableProgram
 from memory_trials.models import forward
 from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable
@@ -52,7 +52,7 @@ def engine_of(job: TrainingJob) -> str:
     return "xla"
 
 
-def make_program(job: TrainingJob, engine: str, size: int) -> Program:
+def make_program(job: TrainingJob, engine: str, size: int) -> TableProgram:
     """An engine's program for shards of at most `size` trials."""
     model, training, table = job.model, job.training, job.table
     if engine == "native":

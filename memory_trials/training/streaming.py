@@ -17,11 +17,12 @@ import numpy as np
 
 from memory_trials import files
 from memory_trials.engines import streaming
-from memory_trials.engines.streaming import Errors, Program
+from memory_trials.engines.interface import Errors
+from memory_trials.engines.streaming import Program
 from memory_trials.models import published
 from memory_trials.settings import ComputeSettings, ModelSettings, StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
-from memory_trials.tasks.streams import Criterion
+from memory_trials.tasks.interface import Criterion, Sequences
 from memory_trials.training import cache
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.trained import Trained
@@ -207,7 +208,7 @@ def _train_shard(
     }
 
 
-def _train_block(program: Program, state: streaming.State, sequences: streams.Sequences, running: TrialBatch) -> Errors:
+def _train_block(program: Program, state: streaming.State, sequences: Sequences, running: TrialBatch) -> Errors:
     """Train each trial on its block of sequences. A cell that is added later is added after the first block whose mean
     absolute error is not less, by `FALLS`, than that of the block before."""
     dormant = ~running["awake"]
@@ -219,7 +220,7 @@ def _train_block(program: Program, state: streaming.State, sequences: streams.Se
     for which in (running["awake"].copy(), dormant):
         if which.any():
             some = program.resume({name: array[which] for name, array in state.arrays().items()})
-            errors = program.train(some, streams.of_trials(sequences, which), dormant=bool(which is dormant))
+            errors = program.train(some, sequences.of(which), dormant=bool(which is dormant))
             for name, array in some.arrays().items():
                 state.arrays()[name][which] = array
             for array, found in zip(whole, errors):
@@ -271,7 +272,7 @@ class Exam:
     def __init__(self, job: StreamingJob, program: Program):
         self.job, self.program = job, program
         self.at_once = GUESSED_AT_ONCE if job.training.optimizer == "guess" else TESTED_AT_ONCE
-        self._drawn: tuple[np.ndarray, streams.Sequences] | None = None
+        self._drawn: tuple[np.ndarray, Sequences] | None = None
 
     def passed(self, criterion: Criterion, state: streaming.State, seeds: np.ndarray) -> Bool[np.ndarray, " T"]:
         """Which trials meet the criterion; nobody is tested on more than is needed to tell."""
@@ -282,7 +283,7 @@ class Exam:
         wrong[going] = 0
         for block in range(-(-criterion.sequences // size) if len(going) else 0):
             if block == 0:
-                sequences = streams.of_trials(self._first(size, seeds), going)
+                sequences = self._first(size, seeds).of(going)
             else:
                 sequences = streams.draw(self.job.stream, seeds[going], "check", block, size)
             some = self.program.resume({name: array[going] for name, array in state.arrays().items()})
@@ -303,12 +304,10 @@ class Exam:
     ) -> Bool[np.ndarray, " T"]:
         """Whom the first few sequences do not rule out: most trials at most looks."""
         few = min(FEW, size)
-        errors = self.program.test(
-            state, streams.first_of_each(self._first(size, seeds), few), criterion.last_step_only
-        )
+        errors = self.program.test(state, self._first(size, seeds).first(few), criterion.last_step_only)
         return (~errors.meet(criterion)).sum(axis=1) <= criterion.wrong
 
-    def _first(self, size: int, seeds: np.ndarray) -> streams.Sequences:
+    def _first(self, size: int, seeds: np.ndarray) -> Sequences:
         """What almost all looks come to is kept while the trials stay the same."""
         if self._drawn is None or not np.array_equal(self._drawn[0], seeds):
             self._drawn = (seeds, streams.draw(self.job.stream, seeds, "check", 0, size))

@@ -10,7 +10,7 @@ from memory_trials.errors import UserError
 from memory_trials.models.published import guesses, initial_weights, weight_count
 from memory_trials.settings import ModelSettings, StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
-from memory_trials.tasks.streams import Sequences, Shape
+from memory_trials.tasks.interface import Sequences, Shape
 from tests import rivals_numpy
 
 pytestmark = pytest.mark.skipif(not streaming.LIBRARY.available(), reason="no C compiler")

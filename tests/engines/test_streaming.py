@@ -11,7 +11,7 @@ from memory_trials.engines import streaming
 from memory_trials.models.backend import tf
 from memory_trials.models.published import initial_weights
 from memory_trials.settings import TrainingSettings
-from memory_trials.tasks.streams import Sequences, Shape
+from memory_trials.tasks.interface import Sequences, Shape
 from tests.published_numpy import ARCHITECTURES, MemoryCell, memory_cell
 
 pytestmark = pytest.mark.skipif(not streaming.LIBRARY.available(), reason="no C compiler")

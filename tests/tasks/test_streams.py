@@ -17,7 +17,8 @@ from scipy import stats
 from memory_trials.settings import TAKES, StreamSettings
 from memory_trials.tasks import grammar
 from memory_trials.tasks.draws import words
-from memory_trials.tasks.streams import Criterion, Sequences, Shape, criteria, draw, first_of_each, of_trials, shape
+from memory_trials.tasks.interface import Criterion, Sequences, Shape
+from memory_trials.tasks.streams import criteria, draw, shape
 
 RARE = 1e-9
 SEEDS = np.array([0, 5, 2**31])
@@ -427,11 +428,11 @@ def test_trials_of_different_lengths_are_filled_up_with_zeros_of_the_same_kind(k
 def test_some_of_the_trials_and_the_first_sequences_of_each_are_parts(kind):
     stream = KINDS[kind]
     whole = drawn(stream, count=512)
-    some = of_trials(whole, np.array([2, 0]))
+    some = whole.of(np.array([2, 0]))
     for name, array in vars(whole).items():
         part = getattr(some, name)
         assert (array is None and part is None) or np.array_equal(part, array[[2, 0]])
-    first = first_of_each(whole, 3)
+    first = whole.first(3)
     steps = int(whole.lengths[:, :3].sum(axis=1).max())
     assert np.array_equal(first.lengths, whole.lengths[:, :3]) and np.array_equal(first.x, whole.x[:, :steps])
     assert np.array_equal(first.y, whole.y[:, : steps if shape(stream).every_step else 3])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from memory_trials.engines import native
-from memory_trials.engines.streaming import Errors
+from memory_trials.engines.interface import Errors
 from memory_trials.settings import (
     ComputeSettings,
     EncodingSettings,
@@ -21,8 +21,8 @@ from memory_trials.settings import (
 )
 from memory_trials.tasks import streams
 from memory_trials.tasks.encoding import make_table
+from memory_trials.tasks.interface import Criterion, Sequences
 from memory_trials.tasks.problems import make_problem
-from memory_trials.tasks.streams import Criterion
 from memory_trials.training import batches, cache, streaming, trainer
 from memory_trials.training import job as jobs
 from memory_trials.training.job import TrainingJob
@@ -381,7 +381,7 @@ class Sleeper:
 
 def test_a_cell_that_is_added_later_sleeps_until_the_error_stops_to_fall():
     program, trials = Sleeper(), 4
-    sequences = streams.Sequences(
+    sequences = Sequences(
         np.int32([[10, 20], [30, 40], [50, 60], [70, 80]]), np.zeros((4, 150), np.int32), np.zeros((4, 150), np.int32)
     )
     start = {"error": np.array([1.0, 2.0, 3.0, 4.0]), "dormant": np.zeros(trials, bool)}

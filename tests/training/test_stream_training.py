@@ -9,6 +9,7 @@ from memory_trials.engines.streaming import Program
 from memory_trials.models import published
 from memory_trials.settings import ComputeSettings, Settings
 from memory_trials.tasks import streams
+from memory_trials.tasks.interface import Criterion
 from memory_trials.training import cache, streaming
 from memory_trials.training.streaming import StreamingJob
 
@@ -84,7 +85,7 @@ def test_a_criterion_over_training_looks_at_the_last_sequences_only(monkeypatch)
     adding = {"stream": {"task": "adding", "length": 20}}
     options = {"block_size": 1, "cell_bias": True, "output_bias": True}
     short = job(epochs=60, interval=20, problem=adding, options=options, update="sequence", learning_rate=0.5)
-    lenient = {"last": streams.Criterion("train", 30, tolerance=0.45, wrong=1, mean_error=0.2)}
+    lenient = {"last": Criterion("train", 30, tolerance=0.45, wrong=1, mean_error=0.2)}
     monkeypatch.setattr(streams, "criteria", lambda stream: lenient)
     trained = streaming.train(short, ONE)
     shape = streams.shape(short.stream)
@@ -136,7 +137,7 @@ def test_training_that_was_cut_short_goes_on_to_the_same_bytes(tmp_path, monkeyp
 
 def test_guessing_counts_guesses_and_keeps_the_right_one(monkeypatch):
     problem = {"stream": {"task": "two_sequence", "length": 20, "signal": 3}}
-    lenient = streams.Criterion("check", 24, tolerance=0.6, wrong=8)
+    lenient = Criterion("check", 24, tolerance=0.6, wrong=8)
     monkeypatch.setattr(streams, "criteria", lambda stream: {"lenient": lenient})
     guessing = job(epochs=300, trials=3, interval=25, problem=problem, cell="fully_recurrent", options={"bias": True},
                    optimizer="guess")  # fmt: skip
