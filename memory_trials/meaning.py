@@ -12,15 +12,17 @@ Trained bits are guarded besides by tests/integrity/test_digests.py.
 import ast
 import functools
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 EXEMPT = "NO_RESULT_DEPENDS_ON_THIS"
 PACKAGES = ("memory_trials", "stages")
-BESIDE = re.compile(r"\w[\w.-]*\w")  # the name of a file or folder
 INCLUDED = re.compile(rb'^\s*#include "([^"]+)"', re.MULTILINE)
+FOR_TYPES = ("__future__", "typing", "jaxtyping")  # modules that serve annotations alone
 
 
 def digests(roots: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:
@@ -42,7 +44,7 @@ def digests(roots: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]
         path = waiting.pop()
         if path not in found and not _exempt(path):
             found.add(path)
-            waiting += [reached for name, reached in _imports(path) if name not in left_out]
+            waiting += [reached for name, reached in _read(path).imports if name not in left_out]
             waiting += [file for file in _files_beside(path) if file.suffix == ".py"]
             found |= {file for file in _files_beside(path) if file.suffix != ".py"}
     return {path.relative_to(ROOT).as_posix(): _digest(path) for path in sorted(found)}
@@ -52,63 +54,129 @@ def meaning(source: str, name: str) -> bytes:
     """Return the meaning of Python or C source; name: of its file, which ends with .py where it is Python."""
     if not name.endswith(".py"):
         return " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL).split()).encode()
-    return ast.dump(_WithoutWords().visit(ast.parse(source))).encode()
+    return _Walk().visit(ast.parse(source)).encode()
 
 
-class _WithoutWords(ast.NodeTransformer):
-    """Takes docstrings, annotations, what is imported for them, and the wording of errors and prints out of Python."""
+def imported(node: ast.AST) -> list[str]:
+    """Return the dotted names that a statement of Python imports; of `from a import b` both a and a.b."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = node.body[ast.get_docstring(node, clean=False) is not None :]
-        if isinstance(node, ast.FunctionDef):
-            node.returns = None
-        if isinstance(node, ast.ClassDef):  # what is annotated there is a field, by its name and default
-            node.body = [
-                # no Python that could run: it is dumped, and nothing else
-                ast.Tuple([line.target, line.value]) if isinstance(line, ast.AnnAssign) else line  # type: ignore
-                for line in node.body
-            ]
-        return super().generic_visit(node)
 
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        return ast.arg(node.arg)
+class _Walk(ast.NodeVisitor):
+    """Writes a syntax tree down without docstrings, annotations, what is imported for them, and the wording of errors
+    and prints. What is left is as `ast.dump` of Python 3.11 has it, whichever Python runs, so digests last."""
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        return self.generic_visit(ast.Assign([node.target], node.value)) if node.value else None
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+        self.strings: set[str] = set()
+        self._of_a_class: set[ast.AnnAssign] = set()
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
-        return None if node.module in ("__future__", "typing", "jaxtyping") else node
+    def generic_visit(self, node: ast.AST, **instead: Any) -> str:
+        kind = type(node)
+        fields = [(name, instead[name] if name in instead else getattr(node, name, None)) for name in node._fields]
+        written = [
+            f"{name}={self._value(value)}"
+            for name, value in fields
+            # but for what may be left out, where it is None, and for what Python 3.12 added
+            if not (value is None and getattr(kind, name, ...) is None) and (value or name != "type_params")
+        ]
+        return f"{kind.__name__}({', '.join(written)})"
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+    def _value(self, value: Any) -> str:
+        if isinstance(value, ast.AST):
+            return self.visit(value)
+        if isinstance(value, list):
+            return f"[{', '.join(filter(None, map(self._value, value)))}]"
+        return repr(value)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
+    def visit_Module(self, node: ast.Module) -> str:
+        return self.generic_visit(node, body=_without_docstring(node))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> str:
+        return self.generic_visit(node, body=_without_docstring(node), returns=None)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> str:
+        """What is annotated there is a field, by its name and default."""
+        self._of_a_class.update(line for line in node.body if isinstance(line, ast.AnnAssign))
+        return self.generic_visit(node, body=_without_docstring(node))
+
+    def visit_arg(self, node: ast.arg) -> str:
+        return f"arg(arg={node.arg!r})"
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> str:
+        if node in self._of_a_class:
+            return f"Tuple(elts=[{self.visit(node.target)}, {self._value(node.value)}])"
+        return f"Assign(targets=[{self.visit(node.target)}], value={self.visit(node.value)})" if node.value else ""
+
+    def visit_Import(self, node: ast.Import) -> str:
+        self.imports.update(imported(node))
+        return self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> str:
+        self.imports.update(imported(node))
+        return "" if node.module in FOR_TYPES else self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> str:
+        for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return "" if for_types else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> str:
         """What an error says, or what is printed, is in no result."""
-        name = ast.unparse(node.func).rpartition(".")[2]
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))  # of a.b(), and of b()
         if name == "print" or name.endswith("Error"):
-            return ast.Call(node.func, [], [])
+            return f"Call(func={self.visit(node.func)}, args=[], keywords=[])"
+        return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> str:
+        if isinstance(node.value, str):
+            self.strings.add(node.value)
         return self.generic_visit(node)
 
 
+def _without_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> list[ast.stmt]:
+    return node.body[ast.get_docstring(node, clean=False) is not None :]
+
+
+class _Module(NamedTuple):
+    """What one walk of a module's syntax tree finds."""
+
+    digest: str
+    imports: list[tuple[str, Path]]  # the project's modules, by name
+    strings: set[str]
+
+
 @functools.cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> _Module:
+    walk = _Walk()
+    digest = _digest_of(walk.visit(ast.parse(_source(path))).encode())
+    return _Module(digest, [(name, found) for name in walk.imports if (found := _path(name))], walk.strings)
+
+
+@functools.cache
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 @functools.cache
 def _digest(path: Path) -> str:
-    is_code = path.suffix in (".py", ".c", ".h")
-    content = meaning(path.read_text(encoding="utf-8"), path.name) if is_code else path.read_bytes()
+    if path.suffix == ".py":
+        return _read(path).digest
+    return _digest_of(meaning(_source(path), path.name) if path.suffix in (".c", ".h") else path.read_bytes())
+
+
+def _digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-@functools.cache
 def _exempt(path: Path) -> bool:
     """Whether the module says that no result depends on it. The library's packages begin with words alone."""
-    assigned = (node for node in _parsed(path).body if isinstance(node, ast.Assign))
-    names = {target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)}
-    return EXEMPT in names or (path.name == "__init__.py" and ROOT / "memory_trials" in path.parents)
+    if path.name == "__init__.py" and ROOT / "memory_trials" in path.parents:
+        return True
+    return re.search(rf"^{EXEMPT} = ", _source(path), re.MULTILINE) is not None
 
 
 def _path(name: str) -> Path | None:
@@ -120,32 +188,10 @@ def _path(name: str) -> Path | None:
 
 
 @functools.cache
-def _imports(path: Path) -> list[tuple[str, Path]]:
-    """The project's modules that a module imports, anywhere in it but for type checkers."""
-    names: list[str] = []
-    for node in _nodes(_parsed(path)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    return [(name, found) for name in dict.fromkeys(names) if (found := _path(name))]
-
-
-def _nodes(node: ast.AST) -> Iterable[ast.AST]:
-    """Of a tree, without what stands under `if TYPE_CHECKING`."""
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _nodes(child)
-
-
-@functools.cache
 def _files_beside(path: Path) -> set[Path]:
     """Files that a module names in a string and that stand beside it, such as its C source and what that includes; of a
     folder all files."""
-    texts = {node.value for node in ast.walk(_parsed(path)) if isinstance(node, ast.Constant)}
-    named = [path.with_name(text) for text in texts if isinstance(text, str) and BESIDE.fullmatch(text)]
+    named = [path.with_name(name) for name in _read(path).strings & set(os.listdir(path.parent))]
     files: set[Path] = set()
     waiting = [file for file in named if file.is_file()]
     for folder in named:

@@ -128,9 +128,7 @@ def _imports(path: Path) -> set[str]:
         nodes = list(ast.walk(ast.parse(path.read_bytes())))
     except (SyntaxError, ValueError):
         return set()
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
-    return {name.partition(".")[0] for name in names}
+    return {name.partition(".")[0] for node in nodes for name in meaning.imported(node)}
 
 
 def _files(name: str) -> list[Path]:
