@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -122,6 +123,60 @@ def test_what_outlasts_a_run_belongs_to_the_repository_also_in_dvcs_temporary_co
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         monkeypatch.chdir(tmp_path / folder)
         assert files.repository() == tmp_path / expected
+
+
+ADVICE = ": run Python in the folder that holds it, or put that folder on Python's path (PYTHONPATH, sys.path)"
+
+
+@pytest.mark.parametrize(
+    ("holds", "first", "said"),
+    [
+        ("nothing", "", " from this folder, {here}" + ADVICE),
+        ("nothing", "{here}", " from this folder, {here}" + ADVICE),
+        ("nothing", "{other}", " from this folder, {here}, nor from {other}" + ADVICE),
+        ("mine", "{other}", ": it is in {here}, which is not on Python's path: set PYTHONPATH={here}"),
+        ("mine.py", "{other}", ": it is in {here}, which is not on Python's path: set PYTHONPATH={here}"),
+        ("mine.pyc", "{other}", " from this folder, {here}, nor from {other}" + ADVICE),
+    ],
+)
+def test_of_a_package_that_is_not_found_the_folders_that_were_searched_are_named(
+    tmp_path, monkeypatch, holds, first, said
+):
+    folders = {name: tmp_path / name for name in ("here", "other", "third")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["here"] / holds).touch()
+    monkeypatch.chdir(folders["here"])
+    monkeypatch.setattr(sys, "path", [first.format(**folders), str(folders["third"])])
+    assert files.where_a_package_is("mine") == said.format(**folders)
+
+
+@pytest.mark.parametrize(
+    ("module", "original", "copied", "missing"),
+    [
+        ("mine.new", ["mine/new.py"], ["mine/old.py"], "mine/new.py"),
+        ("mine.new", ["mine/new/cell.py"], ["mine/old.py"], "mine/new"),
+        ("mine.new", ["mine/new.py"], ["mine/new.py"], None),
+        ("mine.new", ["mine/old.py"], ["mine/old.py"], None),
+        ("a.b.c", ["a/b/c.py"], [], "a/b/c.py"),
+        ("mine", ["mine.py", "mine/new.py"], [], "mine.py"),
+    ],
+)
+def test_of_a_module_that_dvcs_copy_lacks_git_add_is_the_advice(
+    tmp_path, monkeypatch, module, original, copied, missing
+):
+    copy = tmp_path / ".dvc/tmp/exps/tmpabc"
+    for folder, names in ((tmp_path, original), (copy, copied)):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+    copy.mkdir(parents=True, exist_ok=True)
+    said = f": git does not know {missing}, so DVC's copy of the repository is without it: git add {missing}"
+    monkeypatch.chdir(copy)
+    assert files.not_in_this_copy(module) == (said if missing else "")
+    assert (files.where_a_package_is(module) == said) == bool(missing)
+    monkeypatch.chdir(tmp_path)  # where nothing was copied, nothing is missing
+    assert files.not_in_this_copy(module) == ""
 
 
 def test_a_file_is_readable_by_all_and_its_folders_are_made(tmp_path):
