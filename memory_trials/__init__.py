@@ -5,11 +5,14 @@ docs/architecture.md is its map; each module's first lines tell its one job. `AP
 count on; docs/questions.md ("From Python") has an example.
 """
 
+import os
 import pkgutil
 import sys
 from typing import Any
 
 API = {
+    "measure": "interactive.measure:measure",
+    "Measured": "interactive.measured:Measured",
     "Settings": "settings:Settings",
     "load_settings": "settings:load_settings",
     "Problem": "tasks.problems:Problem",
@@ -42,10 +45,13 @@ def __dir__() -> list[str]:
 
 
 def _missing(kind, error, traceback) -> None:
-    """What ends a program: a library that is not installed in one sentence, anything else as ever.
+    """What ends a program: a mistake of the user's and a library that is not installed in one sentence, else as ever.
 
     DVC runs `python`, whichever comes first on the PATH: that may be the system's.
     """
+    if kind.__module__ == "memory_trials.errors" and os.environ.get("MEMORY_TRIALS_DEBUG") != "1":
+        print(f"error: {error}", file=sys.stderr)
+        return None
     name = (getattr(error, "name", None) or "").split(".")[0]
     if kind is not ModuleNotFoundError or name in ("", "memory_trials", "stages"):
         return sys.__excepthook__(kind, error, traceback)

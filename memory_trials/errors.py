@@ -14,6 +14,11 @@ NO_RESULT_DEPENDS_ON_THIS = "where there is an error, there is no result"
 class UserError(Exception):
     """Something the user gave cannot be used; the message is the one sentence that says what and why."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints for it in a notebook: the sentence, after its traceback with `DEBUG`."""
+        shown = traceback.format_exception(self) if os.environ.get(DEBUG) == "1" else []
+        return [*shown, f"error: {self}"]
+
 
 DEBUG = "MEMORY_TRIALS_DEBUG"  # an environment variable: 1 prints tracebacks too
 

@@ -1,6 +1,7 @@
 """params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -42,7 +43,7 @@ def _known_cell(cell: Any) -> Any:
             "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
         )
     package = cell.split(".")[0]
-    if importlib.util.find_spec(package) is None:
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
         raise ValueError(f"no module {brief(package)} can be imported{files.where_a_package_is(package)}")
     return cell
 

@@ -187,7 +187,7 @@ def typed_frame(name: str, columns) -> pd.DataFrame:
 
 def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], said: Answers) -> pd.DataFrame:
     """What every trial said at each of `shown_steps`."""
-    names, given = _names(problem)
+    names, given, targets = _names(problem)
     scored = [problem.scored(sequence) for sequence in problem.evaluation_sequences]
     rows = (
         (
@@ -195,12 +195,12 @@ def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " 
             k + 1,
             step + 1,
             given[k][step],
-            given[k][step + 1],
+            targets[k][step],
             symbol,
             said.activation[trial, row, t],
             said.lead[trial, row, t],
             scored[k][step],
-            symbol == given[k][step + 1],
+            symbol == targets[k][step],
         )
         for trial, seed, k, step, row, t in _positions(table, seeds, shown_steps(table))
         for symbol in [names[said.predicted[trial, row, t]]]
@@ -208,19 +208,21 @@ def _predictions(problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " 
     return typed_frame("predictions", zip(*rows))
 
 
-def _names(problem: Problem) -> tuple[list[str], list[list[str]]]:
-    """What the symbols are called: of the alphabet, and of each evaluation sequence."""
+def _names(problem: Problem) -> tuple[list[str], list[list[str]], list[list[str]]]:
+    """What the symbols are called: of the alphabet, of each evaluation sequence, and of its targets."""
     names = [symbols.name(symbol) for symbol in problem.alphabet]
-    return names, [[names[problem.index[symbol]] for symbol in sequence] for sequence in problem.evaluation_sequences]
+    named = lambda sequence: [names[problem.index[symbol]] for symbol in sequence]
+    sequences = problem.evaluation_sequences
+    return names, list(map(named, sequences)), [named(problem.targets(sequence)) for sequence in sequences]
 
 
 def _confusion(
     problem: Problem, table: UpdateTable, seeds: Int[np.ndarray, " T"], predicted: Int[np.ndarray, "T K L"]
 ) -> pd.DataFrame:
     """What each trial said at each step that needs memory."""
-    names, given = _names(problem)
+    names, given, targets = _names(problem)
     rows = (
-        (seed, k + 1, step + 1, given[k][step], given[k][step + 1], names[predicted[trial, row, t]])
+        (seed, k + 1, step + 1, given[k][step], targets[k][step], names[predicted[trial, row, t]])
         for trial, seed, k, step, row, t in _positions(table, seeds, table.eval_group >= 0)
     )
     return typed_frame("confusion", zip(*rows))

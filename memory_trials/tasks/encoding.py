@@ -147,6 +147,7 @@ def _steps(problem: Problem, sequence: tuple, number: int, encoding: EncodingSet
     """One sequence, B = 1. History as features: the present symbol's index, then the one before it in a further
     segment of the input vector, and so on; as steps: each symbol to predict has a run of time steps of its own."""
     indices = np.array([problem.index[symbol] for symbol in sequence], np.int32)
+    targets = np.array([problem.index[symbol] for symbol in problem.targets(sequence)], np.int32)
     loss_mask, history = np.array(problem.scored(sequence)), encoding.history
     count = len(indices) - 1
     if encoding.history_as == "features":
@@ -165,7 +166,7 @@ def _steps(problem: Problem, sequence: tuple, number: int, encoding: EncodingSet
     position[~is_last] = NOTHING
     return _Steps(
         x=row(x),
-        y=row(np.where(is_last, indices[target + 1], 0).astype(np.int32)),
+        y=row(np.where(is_last, targets[target], 0).astype(np.int32)),
         loss_mask=row(loss_mask[target] & is_last),
         step_mask=row(np.ones(len(target), bool)),
         position=row(position),

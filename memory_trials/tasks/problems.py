@@ -46,6 +46,37 @@ class Problem:
         steps = len(sequence) - 1
         return [not self.last_only or step == steps - 1 for step in range(steps)]
 
+    def targets(self, sequence: tuple[Symbol, ...]) -> tuple[Symbol, ...]:
+        """Return the target of each step of a sequence: the next symbol."""
+        return sequence[1:]
+
+
+class Example(tuple):
+    """A sequence whose targets are given: its inputs, and after them its last target, so that it is as long as others.
+
+    targets, scored: of each step, its target and whether it counts.
+    """
+
+    targets: tuple[Symbol, ...]
+    scored: tuple[bool, ...]
+
+    def __new__(cls, inputs: tuple[Symbol, ...], targets: tuple[Symbol, ...], scored: tuple[bool, ...]) -> "Example":
+        example = super().__new__(cls, (*inputs, targets[-1]))
+        example.targets, example.scored = targets, scored
+        return example
+
+
+class Examples(Problem):
+    """A problem whose sequences are all an `Example`."""
+
+    def scored(self, sequence: tuple[Symbol, ...]) -> list[bool]:
+        assert isinstance(sequence, Example)
+        return list(sequence.scored)
+
+    def targets(self, sequence: tuple[Symbol, ...]) -> tuple[Symbol, ...]:
+        assert isinstance(sequence, Example)
+        return sequence.targets
+
 
 def make_problem(settings: ProblemSettings, source: str = "params.yaml") -> Problem:
     """The problem that the settings describe; `UserError` names the sequence that cannot be used."""

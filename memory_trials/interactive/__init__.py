@@ -1,0 +1,1 @@
+"""What a person calls from a notebook or a script: measure a cell, and check one."""

@@ -1,0 +1,135 @@
+"""Measure any cell on any task, in one call: train trials, judge them, and return a result that shows itself.
+
+No file is read or written; a progress bar is all that is seen meanwhile.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from memory_trials.errors import UserError
+from memory_trials.interactive import given, tasks
+from memory_trials.settings import (
+    ComputeSettings,
+    EncodingSettings,
+    EvaluationSettings,
+    ModelSettings,
+    Section,
+    Settings,
+    TrainingSettings,
+)
+
+if TYPE_CHECKING:
+    from memory_trials.interactive.measured import Measured
+    from memory_trials.tasks.problems import Problem
+
+SECTIONS: dict[str, type[Section]] = {
+    "encoding": EncodingSettings,
+    "model": ModelSettings,
+    "training": TrainingSettings,
+    "evaluation": EvaluationSettings,
+    "compute": ComputeSettings,
+}
+SECTION_OF = {name: section for section, model in SECTIONS.items() for name in model.model_fields}
+
+
+def measure(
+    cell: Any, task: Any = tasks.TUTORIAL, trials: int = 100, *, progress: bool = True, **settings: Any
+) -> Measured:
+    """Measure how often a cell learns a task, and how much it remembers.
+
+    Args:
+        cell: a Keras cell's class, or an instance of it, whose arguments count; its dotted path; a file and a class in
+            it, such as "leaky.py:LeakyCell"; or a built-in cell: lstm, gru, simple_rnn, mlp.
+        task: "tutorial", also with lag=100, middle="fixed" and all else that `problem.generate` takes; a stream, such
+            as "adding" with length=100; a file in data/problems/; a list of sequences; a list of examples
+            (input, target, mask); or a function that yields examples, which are drawn once for all trials
+            (train=100 of them to train on, unseen=100 to evaluate on, seed=0).
+        trials: trials, each from a seed of its own.
+        progress: whether to show a progress bar.
+        settings: any others of params.yaml, by their last names: units=20, output="softmax", epochs=250,
+            window="sequence", learning_rate=0.001, ...
+
+    Returns:
+        A result: print it, or let a notebook show it.
+
+    Raises:
+        UserError: a setting, the cell or the task cannot be used; one sentence says why.
+    """
+    name, problem, complete = _settings(cell, task, trials, settings)
+    started = time.perf_counter()
+    with _Bar(complete, progress) as bar:
+        measured = _trained(name, problem, complete, bar)
+    measured.seconds = time.perf_counter() - started
+    return measured
+
+
+def _settings(cell: Any, task: Any, trials: int, settings: dict[str, Any]) -> tuple[str, Problem | None, Settings]:
+    """Return the task's name, its problem where it is given by examples, and all settings, validated."""
+    taken = tasks.settings_of(task)
+    known = {*taken, "scored", *SECTION_OF} - {"cell"}
+    for name in settings:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            of_task = f"; the task takes {', '.join(taken)}" if taken else ""
+            raise UserError(f"there is no setting {name}{f' (is it {close[0]}?)' if close else ''}{of_task}")
+    chosen = tasks.given(task, {name: value for name, value in settings.items() if name in taken})
+    sections: dict[str, dict[str, Any]] = {"problem": dict(chosen.problem)} | {name: {} for name in SECTIONS}
+    if "scored" in settings:
+        sections["problem"]["scored"] = settings["scored"]
+    sections["model"] |= given.model_of(cell)
+    others = {name: value for name, value in settings.items() if name not in taken and name != "scored"}
+    for name, value in (chosen.suiting | others | {"trials": trials}).items():
+        sections[SECTION_OF[name]][name] = value
+    try:
+        return chosen.name, chosen.examples, Settings(**sections)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("Settings: ")) from None
+
+
+def _trained(task: str, problem: Problem | None, settings: Settings, bar: _Bar) -> Measured:
+    """Train the trials of these settings. What makes jobs, and trains them, is asked here and nowhere else."""
+    from memory_trials.interactive.measured import Measured
+    from memory_trials.tasks import encoding, problems
+    from memory_trials.training import streaming, trainer
+    from memory_trials.training.job import TrainingJob
+
+    interval = settings.evaluation.interval
+    if settings.problem.stream:
+        job = streaming.StreamingJob(settings.model, settings.training, settings.problem.stream, interval)
+        return Measured(task, settings, streaming.train(job, settings.compute, bar))
+    problem = problem or problems.make_problem(settings.problem, "the task")
+    table = encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.stateful)
+    of_table = TrainingJob(settings.model, settings.training, interval, table)
+    return Measured(task, settings, trainer.train(of_table, settings.compute, bar), problem, table)
+
+
+class _Bar:
+    """A progress bar, of a notebook where it has such, else of text; nothing where there is nobody to see it."""
+
+    def __init__(self, settings: Settings, shown: bool):
+        notebook = "ipykernel" in sys.modules
+        if notebook and importlib.util.find_spec("ipywidgets") is not None:
+            from tqdm.notebook import tqdm
+        else:
+            from tqdm import tqdm
+        self.trials, self.learned = settings.training.trials, 0
+        disable = not shown or not (notebook or sys.stderr.isatty())
+        form = "{l_bar}{bar}| {n:.0f}/{total:.0f} epochs{postfix} [{elapsed}, {remaining} left]"
+        epochs, what = settings.training.epochs, f"{self.trials} trials"
+        self.bar = tqdm(total=epochs, desc=what, bar_format=form, disable=disable, leave=False)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __call__(self, trial_epochs: int, newly_learned: int, kept: bool) -> None:
+        self.learned += newly_learned
+        self.bar.set_postfix_str(f"{self.learned} learned so far", refresh=False)
+        self.bar.update(trial_epochs / self.trials)
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
