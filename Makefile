@@ -21,7 +21,7 @@ SHARE ?=
 SEED ?=
 export SHARE SEED
 
-.PHONY: setup repro studies study paper report predict serve test torture mutants ray remotes lint ui track check verify bench lock clean clean-cache
+.PHONY: setup repro studies study paper report predict serve test faults mutants ray remotes lint ui track check verify bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials repro
@@ -48,9 +48,9 @@ serve: setup
 test: .venv/test-installed
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# everything that can go wrong, made to go wrong; `python -m tests.torture kills disk` takes some parts
-torture: .venv/test-installed
-	@python -m tests.torture
+# everything that can go wrong, made to go wrong; `python -m tests.fault_battery kills disk` takes some parts
+faults: .venv/test-installed
+	@python -m tests.fault_battery
 
 # do the tests notice when the library is changed? `python -m tests.mutants files settings` tries some parts
 mutants: .venv/test-installed

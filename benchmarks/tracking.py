@@ -41,7 +41,7 @@ def trained_arm(trials: int) -> design.Arm:
     write_text(arm.files.sequences, problems.to_json(problem))
     encoding.write_table(arm.files.table, table)
     done = trainer.train(TrainingJob(settings.model, some, settings.evaluation.interval, table), settings.compute)
-    write_trained(arm.files.trained, done, design.made_with(settings))
+    write_trained(arm.files.trained, done, design.training_inputs(settings))
     evaluate(arm)
     return arm
 

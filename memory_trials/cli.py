@@ -313,7 +313,7 @@ def _bring_champion_in_step(settings: "Settings") -> None:
         try:
             registry.show(design.pipeline_arm(), settings.tracking)
         except UserError as error:  # the result is what counts, and it is complete
-            print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)
+            print(f"warning: {error}; {tracker.PUBLISH_LATER_HINT}", file=sys.stderr)
 
 
 def _print_answer(folder: Path, whole: bool) -> None:

@@ -12,7 +12,7 @@ from memory_trials.studies import design, rows
 gc.set_threshold(100_000)  # as memory_trials/cli.py has it
 
 
-def chosen() -> list[design.Arm]:
+def arms_from_argv() -> list[design.Arm]:
     """The arms to work on: those of the study that the command line names, or the row of the paper, or the pipeline's
     own one. Of a study that searches for its arms, the one that the search starts from."""
     if len(sys.argv) > 1 and sys.argv[1].startswith(rows.ARGUMENT):

@@ -4,11 +4,11 @@ from memory_trials.errors import exit_on_user_error
 from memory_trials.settings import StreamSettings
 from memory_trials.studies import design
 from memory_trials.tasks import encoding, problems, stream_files
-from stages import chosen
+from stages import arms_from_argv
 
 
 def main() -> None:
-    arms = chosen()
+    arms = arms_from_argv()
     encoded = [encode(arm) for arm in arms]
     for arm, table in zip(arms, encoded):
         if isinstance(table, StreamSettings):

@@ -15,11 +15,11 @@ from memory_trials.serving import predictor
 from memory_trials.studies import answers, design, paper, rows
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
-from stages import chosen
+from stages import arms_from_argv
 
 
 def main() -> None:
-    arms = chosen()
+    arms = arms_from_argv()
     if row := rows.row_of(arms[0]):
         print(leave_row(row, arms[0]))
         return
@@ -70,8 +70,8 @@ def evaluate(arm: design.Arm) -> results.Outcome:
 
 def compute(arm: design.Arm) -> tuple[results.Outcome, np.ndarray]:
     """What is known of an arm, from its artifacts; and its losses [T, E], which are drawn one by one."""
-    made_with, trained = read_trained(arm.files.trained)
-    if made_with["model"] != arm.settings.model.model_dump():
+    training_inputs, trained = read_trained(arm.files.trained)
+    if training_inputs["model"] != arm.settings.model.model_dump():
         raise UserError(f"{arm.files.trained} holds another model than the parameters describe: run dvc repro")
     if arm.settings.problem.stream:
         return streaming.outcome(arm.settings, trained), trained.losses

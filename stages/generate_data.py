@@ -4,11 +4,11 @@ from memory_trials import files
 from memory_trials.errors import exit_on_user_error
 from memory_trials.studies import design
 from memory_trials.tasks import problems, stream_files
-from stages import chosen
+from stages import arms_from_argv
 
 
 def main() -> None:
-    arms = chosen()
+    arms = arms_from_argv()
     made = [describe(arm) for arm in arms]
     for arm, (text, _) in zip(arms, made):
         files.write_text(arm.files.sequences, text)

@@ -7,11 +7,11 @@ from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.serving import registry
 from memory_trials.studies import design
 from memory_trials.tracking import publisher, tracker
-from stages import chosen
+from stages import arms_from_argv
 
 
 def main() -> None:
-    arms = chosen()
+    arms = arms_from_argv()
     settings = arms[0].settings.tracking
     if not settings.enabled:
         return
@@ -21,7 +21,7 @@ def main() -> None:
         else:
             publisher.publish(design.found_arms(arms), settings)
     except UserError as error:  # the result is what counts, and it is complete
-        print(f"warning: {error}; {tracker.LATER}", file=sys.stderr)
+        print(f"warning: {error}; {tracker.PUBLISH_LATER_HINT}", file=sys.stderr)
 
 
 if __name__ == "__main__":

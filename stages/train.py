@@ -15,12 +15,12 @@ from memory_trials.training import cache, streaming, trainer
 from memory_trials.training.job import TrainingJob, shard_count
 from memory_trials.training.streaming import StreamingJob
 from memory_trials.training.trained import write_trained
-from stages import chosen
+from stages import arms_from_argv
 
 
 def main() -> None:
-    arms = chosen()
-    tracker.warn_if_away(arms[0].settings.tracking)
+    arms = arms_from_argv()
+    tracker.warn_if_unreachable(arms[0].settings.tracking)
     compute = arms[0].settings.compute
     store = cache.Store(files.repository() / cache.FOLDER, compute.cache_megabytes)
     if search := design.search_of(arms[0].study):
@@ -77,7 +77,7 @@ def train_arm(
     else:
         with Progress(job.training.trials, job.training.epochs) as own:
             trained = train(own)
-    write_trained(folder / arm.files.trained.name, trained, design.made_with(arm.settings))
+    write_trained(folder / arm.files.trained.name, trained, design.training_inputs(arm.settings))
 
 
 def train_arms(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob], store: cache.Store) -> None:

@@ -1,4 +1,4 @@
-"""A small copy of the repository for tests/torture.py: made once, run in, and checked in the end."""
+"""A small copy of the repository for tests/fault_battery.py: made once, run in, and checked in the end."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tests.faults import Wrong
 TRIALS, EPOCHS, UNITS = 40, 300, 80  # a second or two of training, so that kills meet each stage
 STAGES = ("generate_data", "encode", "train", "evaluate")
 COMMANDS = (*STAGES, "publish")  # the stages' own, which is two of evaluate
-SHARED = "TORTURE_SHARED"  # a folder with a repository and its results, of which parts take copies
+SHARED = "FAULTS_SHARED"  # a folder with a repository and its results, of which parts take copies
 
 Row = tuple[str, str, str]  # fault, how often tried, how it ended
 

@@ -1,4 +1,4 @@
-"""Faults for tests/test_faults.py and tests/torture.py: damaged files, malformed input, clocks that jump; and how a
+"""Faults for tests/test_faults.py and tests/fault_battery.py: damaged files, malformed input, clocks that jump; and how a
 command that meets one must end."""
 
 import contextlib
@@ -116,9 +116,9 @@ def _arrays(named: dict) -> dict:
 
 
 def _read_trained(path: Path):
-    made_with, trained = read_trained(path)
+    training_inputs, trained = read_trained(path)
     parts = dict(vars(trained))
-    return made_with, _arrays(parts.pop("weights")), _arrays(parts.pop("until")), _arrays(parts)
+    return training_inputs, _arrays(parts.pop("weights")), _arrays(parts.pop("until")), _arrays(parts)
 
 
 def _read_memory(path: Path):

@@ -1,5 +1,5 @@
 """The quick part of the fault battery: damaged files, malformed input, clocks that jump, folders that may not be written
-to. What takes longer (kills, full disks, two at once) is in tests/torture.py: make torture."""
+to. What takes longer (kills, full disks, two at once) is in tests/fault_battery.py: make faults."""
 
 import os
 import random

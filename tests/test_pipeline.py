@@ -136,7 +136,7 @@ def test_a_tracking_server_that_is_away_costs_no_result_and_its_secrets_are_writ
     said = run(reproduced, "dvc", "repro", "--single-item", "--force", "--no-run-cache", "train", "evaluate")
     change_params(reproduced, f"uri: postgresql://me:{secret}@127.0.0.1:9/runs", "uri: null")
     sentence = "warning: MLflow cannot be reached at postgresql://***@127.0.0.1:9/runs: connection refused; "
-    before_training = said.index(f"{sentence}training goes on all the same, and the results are kept")
+    before_training = said.index(f"{sentence}training goes on, and the results are kept")
     assert said.index("> python -m stages.train") < before_training < said.index("> python -m stages.evaluate")
     assert said.index(f"{sentence}the results are kept: publish them later with make track") > before_training
     assert contents(reproduced) == before and secret not in said
@@ -225,7 +225,7 @@ def test_an_experiment_in_a_temporary_copy_reaches_the_same_stores_and_table(rep
 def test_the_check_passes_fresh_results_and_fails_stale_or_poor_ones(reproduced):
     run(reproduced, "git", "add", "-A")
     run(reproduced, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "result")
-    check = ("python", "-m", "memory_trials", "check")
+    check = ("python", "-m", "memory_trials", "compare")
     assert re.search(r"\| success_rate +\|", run(reproduced, *check, "HEAD"))
     clone = reproduced.parent / "clone"
     run(reproduced.parent, "git", "clone", "-q", str(reproduced), str(clone))

@@ -269,7 +269,7 @@ def test_a_stream_takes_the_defaults_of_its_task():
 
 
 def test_what_was_trained_before_there_were_streams_is_described_as_it_was(settings):
-    described = design.made_with(settings)
+    described = design.training_inputs(settings)
     assert "stream" not in described["problem"] and "loss" not in described["training"]
 
 

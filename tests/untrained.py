@@ -29,5 +29,5 @@ def write_here() -> None:
     files.write_text(arm.files.sequences, problems.to_json(problem))
     table = encoding.make_table(problem, arm.settings.encoding, arm.settings.training, False)
     encoding.write_table(arm.files.table, table)
-    write_trained(arm.files.trained, trained, design.made_with(arm.settings))
+    write_trained(arm.files.trained, trained, design.training_inputs(arm.settings))
     keep_best_trial(arm, evaluate(arm))

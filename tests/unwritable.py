@@ -1,4 +1,4 @@
-"""Full disks, and folders that may not be written to: two of the groups of tests/torture.py."""
+"""Full disks, and folders that may not be written to: two of the groups of tests/fault_battery.py."""
 
 import collections
 import contextlib
@@ -61,7 +61,7 @@ def fill(folder: Path, leave: int) -> Path:
 
 
 def part_disk(place: Path, seed: int) -> list[Row]:
-    if os.environ.get("TORTURE_MOUNTS") != "1":
+    if os.environ.get("FAULTS_MOUNTS") != "1":
         return _with_mounts("disk", seed)
     base = make_base(place)
     reference, _ = make_reference(base, place / "reference")
@@ -115,8 +115,8 @@ def _with_mounts(part: str, seed: int) -> list[Row]:
     )
     if not allowed or allowed.returncode:
         raise Skipped("needs root, or user namespaces (unshare -rm), to mount a small disk")
-    command = ["unshare", *options, sys.executable, "-m", "tests.torture", part, "--seed", str(seed)]
-    done = run(ROOT, *command, more={"TORTURE_MOUNTS": "1"}, timeout=7200)
+    command = ["unshare", *options, sys.executable, "-m", "tests.fault_battery", part, "--seed", str(seed)]
+    done = run(ROOT, *command, more={"FAULTS_MOUNTS": "1"}, timeout=7200)
     rows = [tuple(cell.strip() for cell in line.strip("|\n").split(" | ")) for line in done.stdout.splitlines()
             if line.startswith("| ")][1:]  # fmt: skip
     if done.returncode:

@@ -164,7 +164,7 @@ class Minute:
         self.pace[record] = seconds / (record.start + sum(record.seconds[index] for index in trials))
 
 
-def drawn(found: list[Record], share: float, seed: int) -> list[tuple[Record, range]]:
+def sample_trials(found: list[Record], share: float, seed: int) -> list[tuple[Record, range]]:
     """This share of all trials, in random order; those of an arm that follow one another are trained together."""
     order = random.Random(seed)
     trials = [(number, index) for number, record in enumerate(found) for index in record.seconds]
@@ -231,8 +231,8 @@ def verify(
     return checked, different
 
 
-def summary(found: list[Record], checked: Counter[Record], different: list[str], chosen: str) -> str:
-    """Markdown: what was checked, what came out, and on what machine. chosen: how the trials were chosen."""
+def summary(found: list[Record], checked: Counter[Record], different: list[str], selection: str) -> str:
+    """Markdown: what was checked, what came out, and on what machine. selection: how the trials were selected."""
     recorded: Counter[str] = Counter()
     for record in found:
         recorded[record.arm.study] += digests.count(record.kept)
@@ -253,7 +253,7 @@ def summary(found: list[Record], checked: Counter[Record], different: list[str],
         "|---|---:|---:|",
         *rows,
         "",
-        f"Trials of {len(checked)} of {len(found)} arms, {chosen}.",
+        f"Trials of {len(checked)} of {len(found)} arms, {selection}.",
         *([note] if own else []),
         f"On {machine()}.",
     ])  # fmt: skip
@@ -281,7 +281,7 @@ def check_against_digests(share: float | None = None, seed: int | None = None) -
     found = records()
     if share is None:
         minute = Minute(found, seed)
-        chosen = (
+        selection = (
             f"by SEED={seed} and this machine's speed: each arm has a turn, the fastest first, "
             "so fast trials are verified more often than slow ones"
         )
@@ -293,11 +293,11 @@ def check_against_digests(share: float | None = None, seed: int | None = None) -
 
             checked, different = verify(lambda: minute.next(ends - time.monotonic()), done)
     else:
-        left = drawn(found, share, seed)
-        chosen = f"drawn by SEED={seed}, each as likely as any other"
+        left = sample_trials(found, share, seed)
+        selection = f"drawn by SEED={seed}, each as likely as any other"
         with Tally("trials trained anew", total=sum(len(trials) for _, trials in left)) as tally:
             take = lambda: left.pop() if left else None
             checked, different = verify(take, lambda record, trials, seconds: tally(len(trials)))
-    print(summary(found, checked, different, chosen))
+    print(summary(found, checked, different, selection))
     if different:
         raise UserError(f"{different[0]} is not what is recorded")

@@ -14,7 +14,7 @@ from typing import Any
 from memory_trials import meaning
 from memory_trials.models import forward
 from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS, TAKES, Settings, defaults
-from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, Search, Study, made_with
+from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, Search, Study, training_inputs
 from memory_trials.training import cache
 
 TUTORIAL = ("generate_data", "encode", "train", "evaluate")  # its stages
@@ -52,7 +52,7 @@ def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]
     roots = [root for engine in sorted(engines) for root in cache.ROOTS[engine]]
     roots += [*(TABLES if engines - {"streaming"} else ()), *(SEARCH if search else ())]
     roots += STREAMS if "streaming" in engines else ()
-    settings = {arm.name: made_with(arm.settings) | _options(arm.settings) for arm in arms}
+    settings = {arm.name: training_inputs(arm.settings) | _options(arm.settings) for arm in arms}
     found = {"code": meaning.digests(roots, _unused(engines)), "settings": settings, "cells": _own_cells(arms)}
     return found | ({"search": search.model_dump()} if search else {})
 

@@ -290,7 +290,7 @@ def searched_settings(start: Arm, changes: dict[str, Any]) -> Settings:
     return validated(Settings, changed(start.settings.model_dump(), changes, place), place)
 
 
-def made_with(settings: Settings) -> dict:
+def training_inputs(settings: Settings) -> dict:
     """What a trained arm depends on, as its artifact says it."""
     sections: dict[str, bool | set[str]] = {
         "problem": True,

@@ -51,7 +51,7 @@ def search(study: design.Study, start: design.Arm, store: cache.Store) -> None:
     for label, changes in chosen.items():
         arm = design.found_arm(study, start, label, changes)
         table = design.table_of(arm, problem)
-        write_trained(arm.files.trained, _train(arm.settings, table, store), design.made_with(arm.settings))
+        write_trained(arm.files.trained, _train(arm.settings, table, store), design.training_inputs(arm.settings))
     files.write_json(folder / design.ARMS, chosen)
     design.keep_only([folder / design.ARMS, *(arm.files.trained for arm in design.found_by_search(study, start))])
 

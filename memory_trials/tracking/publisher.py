@@ -69,7 +69,7 @@ def publish(arms: list[design.Arm], settings: TrackingSettings) -> None:
     print(f"MLflow {state}: {what}, experiment {settings.experiment!r}")
 
 
-def _publish(opened: store.Store, arms: list[design.Arm], name: str) -> tuple[bool, str]:
+def _publish(opened: store.MlflowStore, arms: list[design.Arm], name: str) -> tuple[bool, str]:
     """Whether all was there already, and what there is."""
     client = opened.client
     experiment = _experiment(client, name, local=not opened.server)
@@ -279,7 +279,7 @@ def _set_earlier_apart(client, experiment: str, arm: design.Arm, published: dict
             client.set_tag(run.info.run_id, "kind", "arm")
 
 
-def _publish_arm(opened: store.Store, experiment: str, payload: RunPayload) -> bool:
+def _publish_arm(opened: store.MlflowStore, experiment: str, payload: RunPayload) -> bool:
     """One arm, whole and once; whether it was there already.
 
     While a publisher is at work, its mark is on the parent: where one was killed, also beside another one, a mark
@@ -304,7 +304,7 @@ def _publish_arm(opened: store.Store, experiment: str, payload: RunPayload) -> b
     return was_there
 
 
-def _parent(opened: store.Store, experiment: str, payload: RunPayload, mark: str):
+def _parent(opened: store.MlflowStore, experiment: str, payload: RunPayload, mark: str):
     """The parent run of this fingerprint, made where there is none. Where several publishers made one, the first stays,
     and what is under the others is deleted, also what came there after they were."""
     from mlflow.entities import LifecycleStage
@@ -376,7 +376,7 @@ def _log_arm(client, payload: RunPayload, parent) -> None:
             client.log_artifact(run_id, str(path))
 
 
-def _publish_children(opened: store.Store, payload: RunPayload, parent) -> bool:
+def _publish_children(opened: store.MlflowStore, payload: RunPayload, parent) -> bool:
     """One finished run for each trial, found by its name; whether any was missing. Of several that are finished the
     first stays; what is not finished may be under way elsewhere, and goes when its trial is finished.
 
@@ -430,7 +430,7 @@ def show_page(settings: TrackingSettings) -> None:
     """Print the links to the views, and become MLflow's page, where no server has one."""
     uri = tracker.uri_of(settings)
     host, port, server = os.environ.get("BIND", HOST), os.environ.get("PORT", PORT), not tracker.is_database(uri)
-    address = tracker.named(uri).replace("***@", "").rstrip("/") if server else f"http://{host}:{port}"
+    address = tracker.redacted(uri).replace("***@", "").rstrip("/") if server else f"http://{host}:{port}"
     defaults = design.load_studies()[0] if design.FILE.exists() else {}
     of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
     with store.opened(settings) as opened:

@@ -50,7 +50,7 @@ LOCK = 0x6D656D6F7279  # a number for PostgreSQL to lock, which spells "memory"
 
 
 @dataclass(frozen=True)
-class Store:
+class MlflowStore:
     """client: MLflow's. engine: of the database, where it can be reached, behind a server or without one."""
 
     client: "MlflowClient"
@@ -64,11 +64,11 @@ class Store:
 
 
 @contextlib.contextmanager
-def opened(settings: TrackingSettings) -> Iterator[Store]:
+def opened(settings: TrackingSettings) -> Iterator[MlflowStore]:
     """The store of these settings. Whatever fails in it, or while it is open, is a `UserError` of one sentence."""
     uri = tracker.uri_of(settings)
-    if reason := tracker.away(uri, PATIENCE):
-        raise UserError(f"MLflow cannot be reached at {tracker.named(uri)}: {reason}")
+    if reason := tracker.unreachable_reason(uri, PATIENCE):
+        raise UserError(f"MLflow cannot be reached at {tracker.redacted(uri)}: {reason}")
     try:
         from mlflow import MlflowClient
 
@@ -77,13 +77,13 @@ def opened(settings: TrackingSettings) -> Iterator[Store]:
         with _alone(database) if database else contextlib.nullcontext() as engine:
             if tracker.is_default(settings):
                 moved.follow(tracker.default_database())
-            yield Store(MlflowClient(uri), engine, server)
+            yield MlflowStore(MlflowClient(uri), engine, server)
     except UserError:
         raise
     except Exception as error:  # of any kind: no result may be lost since something is wrong with MLflow
         reason = tracker.without_secrets(f"{type(error).__name__}: {error}", uri)
         reason = " ".join(re.sub(r"\(Background on this error at.*", "", reason).split())  # SQLAlchemy's
-        raise UserError(f"MLflow failed at {tracker.named(uri)}: {reason[:300]}") from None
+        raise UserError(f"MLflow failed at {tracker.redacted(uri)}: {reason[:300]}") from None
 
 
 @contextlib.contextmanager
@@ -166,7 +166,7 @@ def all_runs(client: "MlflowClient", experiment: str, wanted: str, deleted: bool
             return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
-def children(store: Store, parent: "Run") -> list[tuple[str, str, str]]:
+def children(store: MlflowStore, parent: "Run") -> list[tuple[str, str, str]]:
     """Id, name and status of every run under a parent, the one that was begun first foremost."""
     if store.engine is None:
         found = all_runs(store.client, parent.info.experiment_id, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
@@ -186,7 +186,7 @@ def children(store: Store, parent: "Run") -> list[tuple[str, str, str]]:
         return [tuple(row) for row in connection.execute(wanted)]
 
 
-def add_runs(store: Store, parent: "Run", trials: list[dict[str, Any]]) -> None:
+def add_runs(store: MlflowStore, parent: "Run", trials: list[dict[str, Any]]) -> None:
     """Finished runs under a parent, each whole or not finished.
 
     trials: the name, tags, params and metrics [(key, value, step)] of each.

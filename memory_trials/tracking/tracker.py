@@ -20,11 +20,11 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import TrackingSettings
 
-NO_RESULT_DEPENDS_ON_THIS = "it warns where MLflow is away"
+NO_RESULT_DEPENDS_ON_THIS = "it warns where MLflow cannot be reached"
 
 SECONDS = 3  # in which something must answer before training
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-LATER = "the results are kept: publish them later with make track"
+PUBLISH_LATER_HINT = "the results are kept: publish them later with make track"
 # The database of an MLflow server, as the server itself is told it.
 BACKEND = "MLFLOW_BACKEND_STORE_URI"
 SECRET = re.compile("pass|pwd|token|secret|key|cred|sig", re.IGNORECASE)
@@ -67,7 +67,7 @@ def _kind(uri: str) -> str:
     return re.split("[+:]", uri)[0]
 
 
-def away(uri: str, seconds: float = SECONDS) -> str | None:
+def unreachable_reason(uri: str, seconds: float = SECONDS) -> str | None:
     """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
     where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
     kind = _kind(uri)
@@ -138,7 +138,7 @@ def _split(uri: str) -> SplitResult:
     return parts
 
 
-def named(uri: str) -> str:
+def redacted(uri: str) -> str:
     """The URI as it may be shown: without user, password and query."""
     shown = re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL)
     return re.sub(r"[?#].*", "?***", shown, flags=re.DOTALL)
@@ -148,7 +148,7 @@ def without_secrets(text: str, uri: str) -> str:
     """A library's words about this URI without what is secret in it, or in the environment, however it is written."""
     secrets = [os.environ.get(name, "") for name in SECRET_VARIABLES]
     for secret in (uri, os.environ.get(BACKEND, ""), os.environ.get("MLFLOW_REGISTRY_URI", "")):
-        text = text.replace(secret, named(secret)) if secret else text
+        text = text.replace(secret, redacted(secret)) if secret else text
         secrets += _secrets(secret)
     written = {
         form
@@ -172,12 +172,13 @@ def _secrets(uri: str) -> list[str]:
     return found
 
 
-def warn_if_away(settings: TrackingSettings) -> None:
+def warn_if_unreachable(settings: TrackingSettings) -> None:
     """A warning where runs are to be published and nothing answers."""
     uri = uri_of(settings)
-    reason = away(uri) if settings.enabled else None
+    reason = unreachable_reason(uri) if settings.enabled else None
     if reason:
+        where = f"MLflow cannot be reached at {redacted(uri)}: {reason}"
         print(
-            f"warning: MLflow cannot be reached at {named(uri)}: {reason}; training goes on all the same, and {LATER}",
+            f"warning: {where}; training goes on, and {PUBLISH_LATER_HINT}",
             file=sys.stderr,
         )

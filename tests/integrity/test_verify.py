@@ -218,16 +218,18 @@ def test_trials_of_the_paper_that_take_too_long_are_left_out(monkeypatch):
 
 def test_a_share_is_drawn_from_all_trials_and_those_that_follow_one_another_are_trained_together():
     found = [made_up(str(n), trials=60, seconds=1.0) for n in range(3)]
-    everything = verify.drawn(found, 1.0, seed=1)
+    everything = verify.sample_trials(found, 1.0, seed=1)
     assert sorted((found.index(record), trials.start, trials.stop) for record, trials in everything) == [
         (n, *ends) for n in range(3) for ends in ((0, 50), (50, 60))
     ]
-    some = verify.drawn(found, 0.4, seed=1)
+    some = verify.sample_trials(found, 0.4, seed=1)
     trials = [(record, index) for record, trials in some for index in trials]
     assert len(trials) == len(set(trials)) == 72
-    assert verify.drawn(found, 0.4, seed=1) == some != verify.drawn(found, 0.4, seed=2)
-    assert sum(len(trials) for _, trials in verify.drawn(found, 0.0, seed=1)) == 1
-    hits = Counter(index for seed in range(200) for _, trials in verify.drawn(found[:1], 0.1, seed) for index in trials)
+    assert verify.sample_trials(found, 0.4, seed=1) == some != verify.sample_trials(found, 0.4, seed=2)
+    assert sum(len(trials) for _, trials in verify.sample_trials(found, 0.0, seed=1)) == 1
+    hits = Counter(
+        index for seed in range(200) for _, trials in verify.sample_trials(found[:1], 0.1, seed) for index in trials
+    )
     assert len(hits) == 60 and max(hits.values()) < 3 * 20  # each as likely as any other
 
 

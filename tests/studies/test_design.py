@@ -60,7 +60,7 @@ def test_another_source_of_sequences_drops_the_default_one(tmp_path):
 
 
 def test_what_is_trained_depends_on_how_a_file_is_read_only_where_that_is_said():
-    problem = lambda **csv: design.made_with(Settings(problem={"file": "a.csv", "csv": csv}))["problem"]
+    problem = lambda **csv: design.training_inputs(Settings(problem={"file": "a.csv", "csv": csv}))["problem"]
     assert "csv" not in problem() and "csv" not in problem(header=None)
     assert problem(header=False)["csv"] == {"separator": None, "header": False, "index": None}
 

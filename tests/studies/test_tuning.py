@@ -59,9 +59,9 @@ def test_a_search_leaves_its_front_also_when_it_was_killed(tmp_path, monkeypatch
     assert capsys.readouterr().out.count("proposal") == 8
     points = []
     for arm in arms:
-        made_with, trained = read_trained(Path(tmp_path / "whole" / arm.files.trained))
+        training_inputs, trained = read_trained(Path(tmp_path / "whole" / arm.files.trained))
         assert trained.seeds.tolist() == list(range(10_000, 10_006))  # fresh ones
-        assert made_with["model"]["units"] == arm.changes["model.units"] == arm.settings.model.units
+        assert training_inputs["model"]["units"] == arm.changes["model.units"] == arm.settings.model.units
         parameters = sum(array[0].size for array in trained.weights.values())
         points.append((parameters, arm.settings.training.epochs * (2 if arm.changes["training.window"] != 1 else 8)))
     assert points and not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in points for b in points)

@@ -242,7 +242,7 @@ def test_a_stricter_evaluation_is_another_run_and_is_named_so(arm):
 def test_a_run_is_named_by_what_differs_from_the_tutorial(sections, name):
     made = Settings(**{"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}} | sections)
     evaluation = {"evaluation": made.evaluation.model_dump()}
-    assert run_names.of_settings(design.made_with(made) | evaluation) == name
+    assert run_names.of_settings(design.training_inputs(made) | evaluation) == name
 
 
 @given(st.data())

@@ -60,7 +60,7 @@ def black_hole():
 def test_what_answers_is_there():
     for status in (200, 401, 404):
         with answering(status) as (place, asked):
-            assert tracker.away(f"http://me:pass%2Fword@{place}/mlflow/") is None
+            assert tracker.unreachable_reason(f"http://me:pass%2Fword@{place}/mlflow/") is None
             assert asked == ["/mlflow/health"]
     for nowhere in (
         "sqlite:///mlflow.db",
@@ -68,65 +68,65 @@ def test_what_answers_is_there():
         "postgresql:///on_a_socket",
         "databricks",
     ):
-        assert tracker.away(nowhere) is None
+        assert tracker.unreachable_reason(nowhere) is None
 
 
 def test_a_database_that_answers_is_there(postgresql):
-    assert tracker.away(f"{postgresql}/any") is None
+    assert tracker.unreachable_reason(f"{postgresql}/any") is None
 
 
 def test_what_mlflow_cannot_open_is_told_before_training(tmp_path, monkeypatch, capsys):
     """Its migrations' folder is read by configparser, which has a meaning for %."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracker.warn_if_away(TrackingSettings())
+    tracker.warn_if_unreachable(TrackingSettings())
     assert capsys.readouterr().err == "" and "mlflow" in tracker.mlflows_folder()
     monkeypatch.setattr(tracker, "mlflows_folder", lambda: "/a%20b/mlflow/__init__.py")
-    tracker.warn_if_away(TrackingSettings())
+    tracker.warn_if_unreachable(TrackingSettings())
     assert "MLflow opens no database where it is installed in a folder with a % in its name" in capsys.readouterr().err
     with pytest.raises(UserError, match="with a % in its name, as /a%20b/mlflow"), store.opened(TrackingSettings()):
         pass
-    assert tracker.away("databricks") is None and not list(tmp_path.iterdir())
+    assert tracker.unreachable_reason("databricks") is None and not list(tmp_path.iterdir())
 
 
 def test_another_server_is_no_database():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=lambda: listening.accept()[0].sendall(b"HTTP"), daemon=True).start()
         place = f"127.0.0.1:{listening.getsockname()[1]}"
-        assert tracker.away(f"postgresql://u:p@{place}/any") == "this is no PostgreSQL server"
+        assert tracker.unreachable_reason(f"postgresql://u:p@{place}/any") == "this is no PostgreSQL server"
 
 
 def test_what_does_not_answer_is_away():
     with answering(502) as (place, _):
-        assert tracker.away(f"http://{place}") == "it answers 502"
+        assert tracker.unreachable_reason(f"http://{place}") == "it answers 502"
     port = stores.free_port()
     for scheme in ("http", "https", "postgresql", "postgresql+psycopg", "mysql"):
-        assert tracker.away(f"{scheme}://me:secret@127.0.0.1:{port}/x") == "connection refused"
-        assert tracker.away(f"{scheme}://me:secret@no-such-host.invalid/x") == "no such host"
+        assert tracker.unreachable_reason(f"{scheme}://me:secret@127.0.0.1:{port}/x") == "connection refused"
+        assert tracker.unreachable_reason(f"{scheme}://me:secret@no-such-host.invalid/x") == "no such host"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql"])
 @pytest.mark.parametrize("where", [silent, black_hole])
 def test_what_says_nothing_is_away_in_time(scheme, where):
     with where() as place:
-        assert tracker.away(f"{scheme}://{place}/x", seconds=0.4) == "no answer within 0.4 seconds"
+        assert tracker.unreachable_reason(f"{scheme}://{place}/x", seconds=0.4) == "no answer within 0.4 seconds"
 
 
 def test_it_is_said_before_training_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{(port := stores.free_port())}")
-    tracker.warn_if_away(TrackingSettings())
+    tracker.warn_if_unreachable(TrackingSettings())
     assert capsys.readouterr().err == (
         f"warning: MLflow cannot be reached at http://***@127.0.0.1:{port}: connection refused; training goes on "
         "all the same, and the results are kept: publish them later with make track\n"
     )
-    tracker.warn_if_away(TrackingSettings(enabled=False))
+    tracker.warn_if_unreachable(TrackingSettings(enabled=False))
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("uri", ["postgresql://u:sec/ret@h/d", "http://h:port", "http://[h", "http://u:sec ret@h"])
 def test_what_is_no_uri_is_told_without_it(uri):
     with pytest.raises(UserError, match="the tracking URI .* cannot be read: write it as scheme://user") as caught:
-        tracker.away(uri)
+        tracker.unreachable_reason(uri)
     assert "sec" not in str(caught.value)
 
 
@@ -146,10 +146,10 @@ def test_no_password_is_shown_however_it_is_written(secret, said):
         f"postgresql://example.org/runs?user=me&password={encoded}&sslmode=require",
     ):
         text = said.format(uri, secret, repr(secret))
-        for shown in (tracker.named(uri), tracker.without_secrets(text, uri)):
+        for shown in (tracker.redacted(uri), tracker.without_secrets(text, uri)):
             left = shown.replace("***", "")
             assert secret not in left and encoded not in left and repr(secret)[1:-1] not in left
-        assert "example.org" in tracker.named(uri)
+        assert "example.org" in tracker.redacted(uri)
 
 
 @given(
@@ -163,7 +163,7 @@ def test_a_path_is_no_uri_and_comes_back_from_one_as_it_was(name):
     path = Path("/home") / name / "mlflow.db"
     uri = tracker.uri_of_file(path)
     assert sqlalchemy.make_url(uri).database == str(path) and not sqlalchemy.make_url(uri).query
-    assert tracker.is_database(uri) and tracker.away(uri) is None
+    assert tracker.is_database(uri) and tracker.unreachable_reason(uri) is None
     assert uri == f"sqlite:///{path}" or "%" in name or "?" in name
 
 

@@ -1,7 +1,7 @@
 """Everything that can go wrong around the pipeline, made to go wrong: does it still end right, or in one sentence?
 
-python -m tests.torture                       (make torture: all parts, about an hour on two busy cores)
-python -m tests.torture kills disk --seed 7   (some parts: kills, training, disk, damage, malformed, together, rights, clocks)
+python -m tests.fault_battery                       (make faults: all parts, about an hour on two busy cores)
+python -m tests.fault_battery kills disk --seed 7   (some parts: kills, training, disk, damage, malformed, together, rights, clocks)
 
 Prints what was tried and how it ended as a Markdown table; exits with 1 where anything ended otherwise than it should.
 What did not really happen (a kill that came after the end, an input that turned out to be valid) is not counted.
@@ -418,7 +418,7 @@ PARTS: dict[str, Callable[[Path, int], list[Row]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("torture", description="Faults, and how they end.")
+    parser = argparse.ArgumentParser("faults", description="Faults, and how they end.")
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     given = parser.parse_args()
@@ -427,11 +427,11 @@ def main() -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     print(f"seed {given.seed}", file=sys.stderr, flush=True)
     began, rows, wrong = time.monotonic(), [], False
-    shared = tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True)
+    shared = tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True)
     os.environ.setdefault(SHARED, shared.name)
     for name in given.parts or PARTS:
         since = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as place:
+        with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as place:
             try:
                 rows += PARTS[name](Path(place).resolve(), given.seed)
                 how = "done"
