@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from memory_trials.tasks.draws import below, words
+from memory_trials.numerics.draws import below, words
 
 if TYPE_CHECKING:
     from jaxtyping import Int32, UInt8, UInt32

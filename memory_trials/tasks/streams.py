@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from memory_trials.numerics.draws import above, below, normal, unit, words
 from memory_trials.settings import StreamSettings
 from memory_trials.tasks import grammar
-from memory_trials.tasks.draws import above, below, normal, unit, words
 from memory_trials.tasks.interface import Criterion, Drawn, Purpose, Sequences, Shape
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
+from memory_trials.numerics.draws import words
 from memory_trials.settings import TAKES, StreamSettings
 from memory_trials.tasks import grammar
-from memory_trials.tasks.draws import words
 from memory_trials.tasks.interface import Criterion, Sequences, Shape
 from memory_trials.tasks.streams import criteria, draw, shape
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.models.elementary import product, sigmoid, sliced, softmax, tanh
+from memory_trials.numerics.elementary import product, sigmoid, sliced, softmax, tanh
 from memory_trials.settings import ModelSettings
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.models.elementary import log, sin_cos, total
+from memory_trials.numerics.elementary import log, sin_cos, total
 from memory_trials.settings import ModelSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memory_trials.models import elementary
+from memory_trials.numerics import elementary
 
 
 @given(st.floats(1e-300, 1e300))

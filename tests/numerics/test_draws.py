@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from memory_trials.tasks.draws import above, below, normal, quantile, unit, words
+from memory_trials.numerics.draws import above, below, normal, quantile, unit, words
 
 WORDS = np.array([0, 1, 511, 512, 2**31 - 1, 2**31, 2**32 - 512, 2**32 - 1], np.uint32)
 SOME = words(0, "some", 0, 1, 200_000)[0]
