@@ -4,6 +4,7 @@ What a command needs takes up to seconds to import, so each imports its own: the
 """
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +31,28 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, to be read by programs.")
+
+
+def print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def complete_names(file: str, key: str) -> Any:
+    """Complete the names of the blocks under a key of a YAML file in experiments/, as shells ask for it."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        import yaml
+
+        try:
+            names = yaml.safe_load(Path(EXPERIMENTS, file).read_text(encoding="utf-8"))[key]
+            return [str(name) for name in names if str(name).startswith(incomplete)]
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+            return []  # a shell shows nothing of an error
+
+    return complete
+
+
 class InProject(click.Command):
     """A command for the folder that holds params.yaml; elsewhere one sentence says so."""
 
@@ -49,7 +72,7 @@ def check_folder(context: click.Context) -> None:
     if not (here / "params.yaml").is_file():
         raise UserError(
             f"{context.command_path} must be run in the folder that holds params.yaml: "
-            f"neither {here} nor a folder above it does"
+            f"neither {here} nor a folder above it does (memory-trials init makes a project)"
         )
 
 
@@ -58,6 +81,7 @@ def check_folder(context: click.Context) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`memory-trials COMMAND --help` tells more. Run it in the folder that holds params.yaml.",
 )
+@click.version_option(package_name="memory-trials", prog_name="memory-trials", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error too, here and in the stages.")
 def commands(debug: bool) -> None:
     """How often does a recurrent network learn to remember?
@@ -71,17 +95,50 @@ def commands(debug: bool) -> None:
         os.environ[DEBUG] = "1"
 
 
+@commands.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def init(folder: Path) -> None:
+    """Make a project in an empty folder.
+
+    Writes params.yaml, dvc.yaml, experiments/, my_cells/ and data/problems/ into FOLDER, by default the current one.
+    Existing files are never overwritten.
+
+    \b
+    memory-trials init my_project
+    cd my_project && memory-trials repro
+    """
+    from memory_trials import project
+
+    for path in project.create(folder):
+        print(folder / path)
+    go = "" if folder == Path() else f"cd {folder} && "
+    print(f"next: {go}memory-trials repro; every setting is in params.yaml")
+
+
 @commands.command(cls=InProject)
-def repro() -> None:
+@click.option(
+    "-S", "--set", "changes", multiple=True, metavar="KEY=VALUE",
+    help="Change a setting of params.yaml in a copy of the project, and leave this folder as it is.",
+)  # fmt: skip
+def repro(changes: tuple[str, ...]) -> None:
     """Bring the pipeline up to date, and print the answer.
+
+    With -S the pipeline runs in a copy, as a DVC experiment, which `dvc exp show` lists and `dvc exp apply` brings into
+    this folder. This needs git.
 
     \b
     memory-trials repro
-    dvc exp run --temp -S model.cell=gru     # DVC's own: in a copy, with another setting
+    memory-trials repro -S model.cell=gru -S model.units=10
     """
     from memory_trials.settings import load_settings
 
     settings = load_settings()
+    if changes:
+        if wrong := next((change for change in changes if "=" not in change.strip("+~")), None):
+            raise click.UsageError(f"-S {wrong!r} is not KEY=VALUE", click.get_current_context())
+        _check_git()
+        dvc("exp", "run", "--temp", *(word for change in changes for word in ("--set-param", change)))
+        return
     dvc("repro")
     _bring_champion_in_step(settings)
     _print_answer(TUTORIAL, whole=False)
@@ -89,8 +146,11 @@ def repro() -> None:
 
 @commands.command(cls=InProject)
 @click.option("--check", is_flag=True, help="Only say whether they are valid, and list them; train nothing.")
-def studies(check: bool) -> None:
+@AS_JSON
+def studies(check: bool, as_json: bool) -> None:
     """Bring all studies and RESULTS.md up to date.
+
+    With --json, list them as --check does: the question, the source and the settings that differ between the arms.
 
     \b
     memory-trials studies --check
@@ -98,6 +158,10 @@ def studies(check: bool) -> None:
     """
     from memory_trials.studies import design
 
+    if as_json:
+        blocks = design.load_studies()[1]
+        print_json({name: block.model_dump(mode="json", exclude_unset=True) for name, block in blocks.items()})
+        return
     for name in design.load_studies()[1]:
         print(design.described(name), flush=True)
     if not check:
@@ -106,7 +170,7 @@ def studies(check: bool) -> None:
 
 
 @commands.command(cls=InProject)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names("studies.yaml", "studies"))
 def study(name: str) -> None:
     """Bring one study up to date, and its answer in RESULTS.md.
 
@@ -122,7 +186,7 @@ def study(name: str) -> None:
 
 
 @commands.command(cls=InProject)
-@click.argument("row", default="")
+@click.argument("row", default="", shell_complete=complete_names("paper.yaml", "rows"))
 def paper(row: str) -> None:
     """Measure the paper's rows anew: all, or one.
 
@@ -151,18 +215,27 @@ def paper(row: str) -> None:
 @commands.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=TUTORIAL)
 @click.option("--short", is_flag=True, help="The first sentence only.")
+@AS_JSON
 @click.pass_context
-def answer(context: click.Context, folder: Path, short: bool) -> None:
+def answer(context: click.Context, folder: Path, short: bool, as_json: bool) -> None:
     """Say in words what came out.
 
-    FOLDER: of another arm than the pipeline's.
+    FOLDER: of another arm than the pipeline's. With --json, print the metrics (docs/results.md explains them).
 
     \b
     memory-trials answer
+    memory-trials answer --json
     memory-trials answer --short experiments/data/studies/cells/arms/cell=gru
     """
     if not folder.exists():
         check_folder(context)
+    if as_json:
+        from memory_trials import files
+        from memory_trials.evaluation import statistics
+
+        files.check_recorded()
+        print_json(files.read_json(folder / statistics.METRICS))
+        return
     _print_answer(folder, whole=not short)
 
 
@@ -187,8 +260,9 @@ def report() -> None:
     "--model", type=click.Path(path_type=Path), default=BEST, show_default=True,
     help="A file that the stage evaluate wrote.",
 )  # fmt: skip
+@AS_JSON
 @click.pass_context
-def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model: Path) -> None:
+def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model: Path, as_json: bool) -> None:
     """Predict what comes next, by the best trial.
 
     It answers with each symbol's probability. SYMBOLS are separated by spaces or commas, or given as a JSON array;
@@ -205,41 +279,54 @@ def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model:
     if model == BEST and not model.exists():
         check_folder(context)
     best = predictor.read(model)
-    for symbol, probability in predictor.predict(best, words(" ".join(symbols)), steps):
+    predicted = predictor.predict(best, words(" ".join(symbols)), steps)
+    if as_json:
+        print_json([{"symbol": name(symbol), "probability": float(probability)} for symbol, probability in predicted])
+        return
+    for symbol, probability in predicted:
         print(f"{name(symbol)}  (probability {probability:.4f})")
     print(f"says {best}")
 
 
 @commands.command(cls=InProject)
-def serve() -> None:
+@click.option(
+    "--host", envvar="BIND", default="127.0.0.1", show_default=True,
+    help="The address to listen on. By default only this machine can reach it.",
+)  # fmt: skip
+@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=5001, show_default=True)
+def serve(host: str, port: int) -> None:
     """Answer the same over HTTP, by MLflow.
 
-    Prints a request to paste, and serves until Ctrl-C. On 127.0.0.1:5001, unless the environment variables BIND and
-    PORT say otherwise.
+    Prints a request to paste, and serves until Ctrl-C. The environment variables BIND and PORT set the defaults.
 
     \b
     memory-trials serve
-    PORT=5002 memory-trials serve
+    memory-trials serve --port 5002
     """
     from memory_trials.serving import registry
 
-    registry.serve()
+    registry.serve(host, port)
 
 
 @commands.command(cls=InProject)
-def ui() -> None:
+@click.option(
+    "--host", envvar="BIND", default="127.0.0.1", show_default=True,
+    help="The address to listen on. By default only this machine can reach it.",
+)  # fmt: skip
+@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=5000, show_default=True)
+def ui(host: str, port: int) -> None:
     """Show the runs in MLflow's page.
 
-    Prints a link to each study's charts. On 127.0.0.1:5000, unless the environment variables BIND and PORT say
-    otherwise.
+    Prints a link to each study's charts. The environment variables BIND and PORT set the defaults.
 
     \b
     memory-trials ui
+    memory-trials ui --port 5003
     """
     from memory_trials.settings import load_settings
     from memory_trials.tracking import publisher
 
-    publisher.show_page(load_settings().tracking)
+    publisher.show_page(load_settings().tracking, host, port)
 
 
 @commands.command(cls=InProject)
@@ -299,6 +386,38 @@ def verify(share: float | None, seed: int | None) -> None:
     from memory_trials.integrity import verify
 
     verify.check_against_digests(share, seed)
+
+
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the code that makes a shell complete words.
+
+    It completes commands, options and the names of studies.
+
+    \b
+    memory-trials completion bash >> ~/.bashrc
+    memory-trials completion zsh >> ~/.zshrc
+    memory-trials completion fish > ~/.config/fish/completions/memory-trials.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    completer = get_completion_class(shell)
+    assert completer is not None
+    print(completer(commands, {}, "memory-trials", "_MEMORY_TRIALS_COMPLETE").source())
+
+
+def _check_git() -> None:
+    """`UserError` unless this folder is in a git repository with a commit, which DVC's experiments need."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True)
+    except OSError:
+        raise UserError("-S runs a DVC experiment, which needs git; git cannot be run") from None
+    if done.returncode:
+        raise UserError(
+            "-S runs a DVC experiment, which needs a git repository with a commit: git init, git add . and git commit "
+            "(and remove no_scm from .dvc/config); or change params.yaml"
+        )
 
 
 def _bring_champion_in_step(settings: "Settings") -> None:

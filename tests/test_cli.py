@@ -1,12 +1,17 @@
 """The command: it teaches, starts at once, and tells a mistake in one sentence."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
+import click
 import pytest
 
+from memory_trials import cli, project
 from memory_trials.cli import commands
 from memory_trials.errors import UserError
 from tests.conftest import ROOT
@@ -63,7 +68,7 @@ def test_elsewhere_it_says_what_is_missing(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", commands.commands)
+@pytest.mark.parametrize("name", sorted({*commands.commands} - {"init", "completion"}))
 @pytest.mark.parametrize("folder", ["docs", "experiments", "memory_trials/tasks"])
 def test_in_a_folder_of_the_project_it_names_the_folder_to_run_it_in(name, folder, monkeypatch):
     monkeypatch.chdir(ROOT / folder)  # experiments/ has a dvc.yaml of its own
@@ -103,3 +108,65 @@ def test_make_and_the_pipelines_call_commands_that_there_are():
         "compare",
         "verify",
     } == words
+
+
+def test_the_version_is_that_of_the_package():
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert command("--version").stdout == f"memory-trials {described['version']}\n"
+
+
+def test_programs_read_json(evaluated, monkeypatch, capsys):
+    monkeypatch.chdir(evaluated)
+    commands.main(["answer", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out) == json.loads(Path("data/tutorial/metrics.json").read_text())
+    monkeypatch.chdir(ROOT)
+    commands.main(["studies", "--json"], standalone_mode=False)
+    studies = json.loads(capsys.readouterr().out)
+    assert studies["cells"]["question"].endswith("?")
+
+
+def test_a_changed_setting_runs_in_a_copy(monkeypatch):
+    called = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(cli, "dvc", lambda *arguments: called.append(arguments))
+    commands.main(["repro", "-S", "model.cell=gru", "--set", "model.units=5"], standalone_mode=False)
+    assert called == [
+        ("exp", "run", "--temp", "--set-param", "model.cell=gru", "--set-param", "model.units=5"),
+    ]
+    with pytest.raises(click.UsageError, match=r"-S 'model\.cell' is not KEY=VALUE"):
+        commands.main(["repro", "-S", "model.cell"], standalone_mode=False)
+
+
+def test_without_git_a_setting_cannot_be_changed_in_a_copy(monkeypatch, tmp_path):
+    project.create(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="needs a git repository with a commit"):
+        commands.main(["repro", "-S", "model.cell=gru"], standalone_mode=False)
+
+
+def test_options_of_servers_come_before_the_environment(monkeypatch):
+    called = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("memory_trials.tracking.publisher.show_page", lambda *arguments: called.append(arguments[1:]))
+    for given, port, expected in (([], "", 5000), ([], "5005", 5005), (["--port", "5006"], "5005", 5006)):
+        monkeypatch.setenv("PORT", port)
+        commands.main(["ui", *given], standalone_mode=False)
+        assert called.pop() == ("127.0.0.1", expected)
+    monkeypatch.setenv("PORT", "many")
+    with pytest.raises(click.UsageError, match="'many' is not a valid integer"):
+        commands.main(["ui"], standalone_mode=False)
+
+
+def test_shells_complete_names_of_studies(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = commands.commands["study"]
+    names = [item.value for item in study.params[0].shell_complete(click.Context(study), "c")]
+    assert "cells" in names and all(name.startswith("c") for name in names)
+    monkeypatch.chdir(ROOT / "docs")
+    assert study.params[0].shell_complete(click.Context(study), "c") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_it_prints_what_a_shell_needs_to_complete(shell, capsys):
+    commands.main(["completion", shell], standalone_mode=False)
+    assert "_MEMORY_TRIALS_COMPLETE" in capsys.readouterr().out

@@ -77,10 +77,10 @@ def test_modules_are_imported_by_name_in_one_place_only():
 
 
 def test_servers_are_for_this_machine_unless_told_otherwise():
-    from memory_trials.serving import registry
-    from memory_trials.tracking import publisher
+    from memory_trials.cli import commands
 
-    assert registry.HOST == publisher.HOST == "127.0.0.1"
+    defaults = [{option.name: option.default for option in commands.commands[name].params} for name in ("serve", "ui")]
+    assert defaults == [{"host": "127.0.0.1", "port": 5001}, {"host": "127.0.0.1", "port": 5000}]
     assert not [path.name for path in OURS if "0.0.0.0" in path.read_text()]
 
 

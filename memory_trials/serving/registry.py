@@ -29,7 +29,6 @@ from memory_trials.tasks import problems, symbols
 from memory_trials.tracking import publisher, store, tracker
 
 VERSION = "2"  # of what is registered and how: a new one registers anew
-HOST, PORT = "127.0.0.1", "5001"
 SHOWN = 20  # symbols in the example of a request
 
 
@@ -166,18 +165,18 @@ def _save(path: Path, model, folder: Path, best: predictor.Predictor, example: s
     )
 
 
-def serve() -> None:
-    """Become MLflow's own server of the champion, for this machine only unless BIND says otherwise. What is here is
-    registered first, so it answers what `predict` does; where nothing is here, it is whatever the registry has."""
+def serve(host: str, port: int) -> None:
+    """Become MLflow's own server of the champion. What is here is registered first, so it answers what `predict` does;
+    where nothing is here, it is whatever the registry has."""
     from mlflow.exceptions import MlflowException
 
     arm = design.pipeline_arm()
-    settings, host, port = arm.settings.tracking, os.environ.get("BIND", HOST), os.environ.get("PORT", PORT)
+    settings = arm.settings.tracking
     with socket.socket() as wanted:
         wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will, where one has just ended
         try:
-            wanted.bind((host, int(port)))
-        except (OSError, ValueError, OverflowError):
+            wanted.bind((host, port))
+        except OSError:
             raise UserError(
                 f"port {port} of {host} cannot be used: name another one, such as make serve PORT=5002"
             ) from None
@@ -211,7 +210,8 @@ def serve() -> None:
     os.environ["MLFLOW_TRACKING_URI"] = tracker.uri_of(settings)
     os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
     model = f"models:/{NAME}/{version.version}"  # by its number: the alias may move on
-    os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, "-h", host, "-p", port, "--env-manager", "local"])
+    at = ["-h", host, "-p", str(port)]
+    os.execvp("mlflow", ["mlflow", "models", "serve", "-m", model, *at, "--env-manager", "local"])
 
 
 def register_what_is_here() -> None:

@@ -35,7 +35,6 @@ from memory_trials.studies import answers, design, rows
 from memory_trials.tracking import metric_names, moved, run_names, store, tracker, views
 from memory_trials.training.trained import read_trained
 
-HOST, PORT = "127.0.0.1", "5000"
 VERSION = "5"  # of what is shown and how: a new one publishes anew
 NAME_LENGTH = 250  # of a run, the most that MLflow takes
 BATCH = 1000  # metrics in one request, the most that MLflow takes
@@ -426,10 +425,10 @@ def _children(payload: RunPayload, parent_id: str):
         }
 
 
-def show_page(settings: TrackingSettings) -> None:
+def show_page(settings: TrackingSettings, host: str, port: int) -> None:
     """Print the links to the views, and become MLflow's page, where no server has one."""
     uri = tracker.uri_of(settings)
-    host, port, server = os.environ.get("BIND", HOST), os.environ.get("PORT", PORT), not tracker.is_database(uri)
+    server = not tracker.is_database(uri)
     address = tracker.redacted(uri).replace("***@", "").rstrip("/") if server else f"http://{host}:{port}"
     defaults = design.load_studies()[0] if design.FILE.exists() else {}
     of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
@@ -441,7 +440,7 @@ def show_page(settings: TrackingSettings) -> None:
     if not server:
         os.environ[tracker.BACKEND] = uri  # not as an argument, which all users of the machine could read
         os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
-        os.execvp("mlflow", ["mlflow", "ui", "--host", host, "--port", port])
+        os.execvp("mlflow", ["mlflow", "ui", "--host", host, "--port", str(port)])
 
 
 def publish_what_is_here() -> None:

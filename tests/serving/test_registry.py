@@ -181,7 +181,7 @@ def test_what_is_here_is_what_repro_and_serve_offer(arm, monkeypatch):
 
     monkeypatch.setattr(registry.os, "execvp", becomes)
     monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # to be undone in the end
-    monkeypatch.setenv("PORT", str(stores.free_port()))
+    where = ("127.0.0.1", stores.free_port())
     memory, settings = arm.files.folder / predictor.MEMORY, load_settings()
     assert not champion.is_another(settings, memory)  # there is none yet
     registry.register(arm, TrackingSettings())
@@ -191,14 +191,14 @@ def test_what_is_here_is_what_repro_and_serve_offer(arm, monkeypatch):
     assert champion.is_another(settings, memory)
     assert not champion.is_another(settings.model_copy(update={"tracking": TrackingSettings(enabled=False)}), memory)
     assert not champion.is_another(settings.model_copy(update={"tracking": TrackingSettings(uri="http://a")}), memory)
-    registry.serve()
+    registry.serve(*where)
     assert not champion.is_another(settings, memory) and alias(client_of()) == "2"
     predictor.write(arm.files.folder, first)
     monkeypatch.setattr(cli, "dvc", lambda *arguments: None)  # has nothing to do
     monkeypatch.setattr(cli, "_print_answer", lambda *arguments, **more: None)
-    cli.repro.callback()
+    cli.repro.callback(())
     assert not champion.is_another(settings, memory) and alias(client_of()) == "1"
-    registry.serve()
+    registry.serve(*where)
     assert [command[command.index("-m") + 1] for command in become] == [
         "models:/memory-trials/2",
         "models:/memory-trials/1",
@@ -207,9 +207,9 @@ def test_what_is_here_is_what_repro_and_serve_offer(arm, monkeypatch):
     arm.files.trained.unlink()  # as where only this file was pulled: what it was trained with cannot be published
     predictor.write(arm.files.folder, make_predictor(seed=10))
     with pytest.raises(UserError, match=r"memory-trials@champion .* is another memory than .*memory\.npz, by which"):
-        registry.serve()
+        registry.serve(*where)
     memory.unlink()
-    registry.serve()
+    registry.serve(*where)
     assert len(become) == 3
 
 
@@ -370,16 +370,16 @@ def test_a_server_of_runs_gets_the_same(arm, server):
 
 def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatch):
     Path("params.yaml").write_text("problem: {sequences: [[1, 2]]}\n")
-    monkeypatch.setenv("PORT", str(stores.free_port()))
+    where = ("127.0.0.1", stores.free_port())
     arm.files.trained.rename("trained.npz")
     with pytest.raises(UserError, match="MLflow's registry has no memory-trials@champion: run make repro"):
-        registry.serve()
+        registry.serve(*where)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+        where = taken.getsockname()
         with pytest.raises(UserError, match="cannot be used: name another one, such as make serve PORT=5002"):
-            registry.serve()
+            registry.serve(*where)
     Path("trained.npz").rename(arm.files.trained)
     with pytest.raises(UserError, match=r"MLflow cannot be reached at http://\*\*\*@127.0.0.1:9") as caught:
         registry.register(arm, TrackingSettings(uri="http://me:secret@127.0.0.1:9"))

@@ -299,14 +299,14 @@ def test_the_page_is_for_this_machine_and_no_secret_is_among_its_arguments(arm, 
         monkeypatch.setenv(name, "")  # to be undone in the end
     monkeypatch.setattr(publisher.os, "execvp", lambda *command: become.append(command))
     publisher.publish([arm], TrackingSettings())
-    publisher.show_page(TrackingSettings())
+    publisher.show_page(TrackingSettings(), "127.0.0.1", 5000)
     assert become == [("mlflow", ["mlflow", "ui", "--host", "127.0.0.1", "--port", "5000"])]
     assert os.environ["MLFLOW_BACKEND_STORE_URI"] == tracker.uri_of(TrackingSettings())
     monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI")
     assert "pipeline          http://127.0.0.1:5000/#/experiments/1/runs?" in capsys.readouterr().out
     elsewhere = TrackingSettings(uri=server.replace("//", "//me:secret@"), experiment="of the page")
     publisher.publish([arm], elsewhere)
-    publisher.show_page(elsewhere)  # which has a page already
+    publisher.show_page(elsewhere, "127.0.0.1", 5000)  # which has a page already
     said = capsys.readouterr().out
     assert len(become) == 1 and f"{server}/#/experiments/" in said and "secret" not in said
 
