@@ -200,7 +200,7 @@ class Measured:
             text = problems.to_json(self.problem)
         with tempfile.TemporaryDirectory() as folder:
             arm = design.Arm(design.PIPELINE, "", self.settings, {}, design.pipeline_files(Path(folder)))
-            write_trained(arm.files.trained, self.trained, design.made_with(self.settings))
+            write_trained(arm.files.trained, self.trained, design.training_inputs(self.settings))
             results.write(arm.files.folder, self.outcome)
             arm.files.sequences.write_text(text, encoding="utf-8")
             self.plot().save(arm.files.folder / results.FIGURE)
