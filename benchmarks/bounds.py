@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.tutorial import HERE, note, seconds
-from memory_trials.cells.backend import CORES
 from memory_trials.engines import compiler
+from memory_trials.models.backend import CORES
 
 ROUNDS, TIMES = 15, 20_000
 UPDATES = 2000

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.tutorial import jax, note, peer, seconds
-from memory_trials.cells.backend import keras
+from memory_trials.models.backend import keras
 from memory_trials.settings import EncodingSettings, GeneratedSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem

@@ -8,8 +8,8 @@ import itertools
 
 import numpy as np
 
-from memory_trials.cells.published import initial_weights
 from memory_trials.engines.streaming import Program
+from memory_trials.models.published import initial_weights
 from memory_trials.settings import ModelSettings, StreamSettings
 from memory_trials.studies.rows import load_rows, row_arm
 from memory_trials.tasks import streams

@@ -16,8 +16,8 @@ from statistics import median
 import numpy as np
 
 from memory_trials import files
-from memory_trials.cells.backend import CORES, keras
-from memory_trials.cells.initializers import initial_weights
+from memory_trials.models.backend import CORES, keras
+from memory_trials.models.initializers import initial_weights
 from memory_trials.settings import load_settings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
@@ -96,7 +96,7 @@ def note(name: str, figures: dict) -> None:
 
 def jax(script: str, *arguments: int, flags: str = "") -> float:
     """What a script prints, the median of three runs. Without the flags that this project sets for its own engine (in
-    cells/backend.py): they keep XLA on one core."""
+    models/backend.py): they keep XLA on one core."""
     command = [".venv-bench/bin/python", str(HERE / script), *map(str, arguments), "3"]
     environment = os.environ | {"XLA_FLAGS": flags}
     printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout

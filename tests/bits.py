@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from memory_trials.cells import forward, initializers
-from memory_trials.cells.initializers import draw, initial_weights
+from memory_trials.models import forward, initializers
+from memory_trials.models.initializers import draw, initial_weights
 from memory_trials.settings import ChronoSettings, ModelSettings, StreamSettings
 from memory_trials.tasks.streams import draw as draw_streams
 

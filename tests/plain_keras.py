@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memory_trials.cells.backend import keras
+from memory_trials.models.backend import keras
 from my_cells.leaky import LeakyCell
 
 

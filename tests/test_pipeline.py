@@ -42,7 +42,7 @@ def test_a_mistake_in_the_code_keeps_its_traceback():
 
 def test_stages_that_need_no_tensorflow_do_not_import_it():
     for stage in ("generate_data", "encode"):
-        assert "memory_trials/cells/backend.py" not in meaning.digests([f"stages.{stage}"])
+        assert "memory_trials/models/backend.py" not in meaning.digests([f"stages.{stage}"])
 
 
 def test_what_never_changes_a_result_never_invalidates_one():
@@ -121,7 +121,7 @@ def test_built_in_cells_are_trained_and_evaluated_without_tensorflow(reproduced,
     said = run(reproduced, "python", "-X", "importtime", "-m", f"stages.{stage}")
     modules = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
     assert "memory_trials.files" in modules and "trials are kept" not in said
-    assert not modules & {"tensorflow", "keras", "memory_trials.cells.backend"}
+    assert not modules & {"tensorflow", "keras", "memory_trials.models.backend"}
 
 
 def test_publishing_again_changes_nothing(reproduced):

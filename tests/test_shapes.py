@@ -10,8 +10,8 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from memory_trials.cells import forward, initializers
 from memory_trials.evaluation import predictions, statistics
+from memory_trials.models import forward, initializers
 from memory_trials.settings import ModelSettings
 from memory_trials.tasks.encoding import one_hot
 from memory_trials.training import trained

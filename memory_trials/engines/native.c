@@ -839,7 +839,7 @@ static void activate(Trial *t) {
 }
 
 /* Is the target the first of the largest outputs? By the activations, since numbers far apart may become
-   the same activation: as memory_trials/cells/forward.py has it, and with NaN no. */
+   the same activation: as memory_trials/models/forward.py has it, and with NaN no. */
 static int is_right(const Trial *t, size_t target) {
     const float *outputs = t->costs;
     for (size_t o = 0; o < (size_t)t->task->symbols; o++)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.cells import flat
 from memory_trials.engines.compiler import Library, compiler
+from memory_trials.models import flat
 from memory_trials.tasks.encoding import UpdateTable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ stacked over trials are stepped as each trial alone would be.
 
 from collections.abc import Callable
 
-from memory_trials.cells.backend import tf
+from memory_trials.models.backend import tf
 
 # (step number from 1, learning rate, weight, gradient, slots) -> (weight, slots); any shape, all float32
 Step = Callable[..., tuple]

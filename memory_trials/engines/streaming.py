@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.cells import flat
-from memory_trials.cells.initializers import supports
-from memory_trials.cells.published import weight_shapes
 from memory_trials.engines.compiler import Library
 from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
+from memory_trials.models import flat
+from memory_trials.models.initializers import supports
+from memory_trials.models.published import weight_shapes
 from memory_trials.settings import PUBLISHED_CELLS, FullyRecurrentOptions, ModelSettings, TrainingSettings
 from memory_trials.tasks.interface import Sequences, Shape
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.cells.backend import tf
-from memory_trials.cells.cells import Model, predict
-from memory_trials.cells.user_code import told
 from memory_trials.engines.optimizers import OPTIMIZERS
 from memory_trials.errors import UserError
+from memory_trials.models.backend import tf
+from memory_trials.models.cells import Model, predict
+from memory_trials.models.user_code import told
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable, one_hot
 

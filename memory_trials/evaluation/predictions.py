@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.cells import forward
 from memory_trials.errors import UserError
+from memory_trials.models import forward
 from memory_trials.settings import FreeRunSettings, ModelSettings
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.problems import Problem
@@ -140,7 +140,7 @@ def _outputs(
 ) -> Iterator[tuple[int, Float[np.ndarray, "T K symbols"]]]:
     if forward.supports(settings):
         return forward.outputs(settings, weights, table.eval_x, wanted)
-    from memory_trials.cells import cells
+    from memory_trials.models import cells
 
     model = cells.make_model(settings, table.inputs, table.symbols)
     all_steps = cells.predict(model, [weights[name] for name in model.names], table.eval_x, table.inputs).numpy()

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from memory_trials import files
-from memory_trials.cells import forward
 from memory_trials.errors import UserError
+from memory_trials.models import forward
 from memory_trials.settings import PUBLISHED_CELLS, ModelSettings
 from memory_trials.training.trained import FOUND, Trained
 

@@ -1,6 +1,6 @@
 /* What a trained model computes, step by step, in double precision, from a trial's exported weights.
 
-   The equations are those of memory_trials/cells/forward.py. A specimen is what memory_trials/report/microscope.py exports of an arm.
+   The equations are those of memory_trials/models/forward.py. A specimen is what memory_trials/report/microscope.py exports of an arm.
 
      Equations.forward(specimen, trialIndex, symbols)  every number of every step */
 const Equations = (() => {

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from memory_trials.cells import forward
 from memory_trials.evaluation import results
+from memory_trials.models import forward
 from memory_trials.studies import design
 from memory_trials.tasks import problems
 from memory_trials.tasks.symbols import name

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from memory_trials import files
-from memory_trials.cells import forward
 from memory_trials.errors import UserError
+from memory_trials.models import forward
 from memory_trials.settings import EncodingSettings, ModelSettings, Settings, Symbol, load_settings, validated
 from memory_trials.tasks.encoding import NOTHING, one_hot
 from memory_trials.tasks.problems import Problem
@@ -198,8 +198,8 @@ def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, n
             f"this memory is of the cell {predictor.model.cell!r} with code or arguments of its own, "
             "which are used only where the section model of params.yaml says the same"
         )
-    from memory_trials.cells import cells
-    from memory_trials.cells.backend import tf
+    from memory_trials.models import cells
+    from memory_trials.models.backend import tf
 
     model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
     weights = [tf.constant(predictor.weights[name]) for name in model.names]
@@ -279,9 +279,9 @@ def _keras_weights(predictor: Predictor) -> bytes:
 def _file_by_keras(predictor: Predictor) -> bytes:
     """The same for a cell of the user's: as Keras's RNN layer of this cell, or where Keras cannot load that, of a cell
     of this library's that calls it. What is returned has been loaded by Keras, and predicts what evaluation finds."""
-    from memory_trials.cells import cells
-    from memory_trials.cells.backend import keras, tf
-    from memory_trials.cells.layers import Step
+    from memory_trials.models import cells
+    from memory_trials.models.backend import keras, tf
+    from memory_trials.models.layers import Step
 
     settings = predictor.model
     model = cells.make_model(settings, predictor.inputs, len(predictor.alphabet))

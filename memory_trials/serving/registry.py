@@ -19,8 +19,8 @@ from pathlib import Path
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from memory_trials import files
-from memory_trials.cells import forward
 from memory_trials.errors import UserError
+from memory_trials.models import forward
 from memory_trials.serving import champion, predictor
 from memory_trials.serving.champion import ALIAS, NAME
 from memory_trials.settings import TrackingSettings

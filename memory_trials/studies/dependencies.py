@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memory_trials import meaning
-from memory_trials.cells import forward
+from memory_trials.models import forward
 from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS, TAKES, Settings, defaults
 from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, Search, Study, training_inputs
 from memory_trials.training import cache
@@ -23,7 +23,7 @@ SECTIONS = {"problem", "encoding", "model", "training", "evaluation"}
 # an engine's code, as far as nothing else needs it
 OF_ENGINE = {
     "native": {"memory_trials.engines.native"},
-    "xla": {"memory_trials.engines.xla", "memory_trials.cells.cells"},
+    "xla": {"memory_trials.engines.xla", "memory_trials.models.cells"},
     "streaming": {"memory_trials.training.streaming", "memory_trials.engines.streaming"},
 }
 TABLES = ("memory_trials.tasks.problems", "memory_trials.tasks.encoding", "memory_trials.training.job")

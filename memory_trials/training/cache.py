@@ -38,9 +38,9 @@ LOCK = ".lock"
 BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 # Where the code begins that can change a trial's bits, by engine, and what is left out: a table is in the key itself.
 ROOTS = {
-    "native": ("memory_trials.engines.native", "memory_trials.cells.initializers", "memory_trials.training.batches"),
+    "native": ("memory_trials.engines.native", "memory_trials.models.initializers", "memory_trials.training.batches"),
     "xla": (
-        "memory_trials.engines.xla", "memory_trials.cells.cells", "memory_trials.cells.initializers",
+        "memory_trials.engines.xla", "memory_trials.models.cells", "memory_trials.models.initializers",
         "memory_trials.training.batches",
     ),
     "streaming": ("memory_trials.training.streaming",),

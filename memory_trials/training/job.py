@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memory_trials.cells import forward
 from memory_trials.engines import compiler, native
 from memory_trials.engines.interface import TableProgram
+from memory_trials.models import forward
 from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.training import cache
@@ -58,8 +58,8 @@ def make_program(job: TrainingJob, engine: str, size: int) -> TableProgram:
     if engine == "native":
         of_model = (model.cell, model.units, model.output)
         return native.Program(*of_model, training.optimizer, training.learning_rate, table)
-    from memory_trials.cells import cells
     from memory_trials.engines import xla  # TensorFlow takes seconds to import, and may not be needed
+    from memory_trials.models import cells
 
     return xla.Program(cells.make_model(model, table.inputs, table.symbols), training, table, size, job.eval_interval)
 

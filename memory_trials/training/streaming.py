@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memory_trials import files
-from memory_trials.cells import published
 from memory_trials.engines import streaming
 from memory_trials.engines.interface import Errors
 from memory_trials.engines.streaming import Program
+from memory_trials.models import published
 from memory_trials.settings import ComputeSettings, ModelSettings, StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Criterion, Sequences

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from memory_trials import files
-from memory_trials.cells import initializers
+from memory_trials.models import initializers
 from memory_trials.settings import ComputeSettings, TrainingSettings
 from memory_trials.training import batches, cache
 from memory_trials.training.batches import Progress
@@ -165,6 +165,6 @@ def _initial_weights(job: TrainingJob, seeds: np.ndarray) -> list[np.ndarray]:
     inputs, symbols = job.table.inputs, job.table.symbols
     if initializers.supports(job.model):
         return initializers.initial_weights(job.model, inputs, symbols, seeds)
-    from memory_trials.cells import cells  # TensorFlow takes seconds to import, and may not be needed
+    from memory_trials.models import cells  # TensorFlow takes seconds to import, and may not be needed
 
     return cells.initial_weights(job.model, inputs, symbols, seeds)

@@ -6,10 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from memory_trials.cells.backend import tf
 from memory_trials.engines import native
 from memory_trials.engines.optimizers import OPTIMIZERS
 from memory_trials.errors import UserError
+from memory_trials.models.backend import tf
 from memory_trials.tasks.encoding import UpdateTable
 from tests import plain_keras, plain_numpy
 

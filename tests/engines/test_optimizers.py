@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from memory_trials.cells.backend import keras, tf
 from memory_trials.engines.optimizers import OPTIMIZERS
+from memory_trials.models.backend import keras, tf
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])

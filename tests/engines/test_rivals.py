@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from memory_trials.cells.published import guesses, initial_weights, weight_count
 from memory_trials.engines import streaming
 from memory_trials.errors import UserError
+from memory_trials.models.published import guesses, initial_weights, weight_count
 from memory_trials.settings import ModelSettings, StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Sequences, Shape
@@ -173,7 +173,7 @@ def test_the_chunker_learns_as_in_double_precision(units, loss):
 
 
 def keras_model(shape, cell, units, optimizer, rate):
-    from memory_trials.cells.backend import keras
+    from memory_trials.models.backend import keras
 
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple_rnn": keras.layers.SimpleRNN}[cell]
     inputs = keras.Input(batch_shape=(1, None, shape.inputs))
@@ -194,7 +194,7 @@ def keras_model(shape, cell, units, optimizer, rate):
 )
 @pytest.mark.parametrize("cell", KERAS_CELLS)
 def test_keras_cells_learn_as_keras_differentiates(cell, name, optimizer, rate, loss):
-    from memory_trials.cells.backend import tf
+    from memory_trials.models.backend import tf
 
     shape = SHAPES[name]
     ours = program(shape, cell, units=5, update="sequence", optimizer=optimizer, rate=rate, loss=loss)

@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from memory_trials.cells.backend import tf
-from memory_trials.cells.published import initial_weights
 from memory_trials.engines import streaming
+from memory_trials.models.backend import tf
+from memory_trials.models.published import initial_weights
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.interface import Sequences, Shape
 from tests.published_numpy import ARCHITECTURES, MemoryCell, memory_cell

@@ -6,9 +6,9 @@ import types
 import numpy as np
 import pytest
 
-from memory_trials.cells import forward
 from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions
+from memory_trials.models import forward
 from memory_trials.settings import FreeRunSettings, ModelSettings, ProblemSettings, Settings
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
@@ -190,8 +190,8 @@ def test_a_cell_of_ones_own_is_computed_by_keras_for_the_wanted_steps(monkeypatc
 
     make_model = lambda *what: types.SimpleNamespace(names=["output/bias", "a"], what=what)
     cells = types.SimpleNamespace(make_model=make_model, predict=predict)
-    monkeypatch.setitem(sys.modules, "memory_trials.cells.cells", cells)
-    monkeypatch.setattr("memory_trials.cells.cells", cells, raising=False)
+    monkeypatch.setitem(sys.modules, "memory_trials.models.cells", cells)
+    monkeypatch.setattr("memory_trials.models.cells", cells, raising=False)
     own = settings_of(model={"cell": "my_cells.leaky.LeakyCell"})
     problem = make_problem(own.problem)
     table = make_table(problem, own.encoding, own.training, False)

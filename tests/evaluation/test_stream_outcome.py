@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from memory_trials.cells import published
 from memory_trials.engines.streaming import LIBRARY, Program
 from memory_trials.evaluation import statistics, streaming
+from memory_trials.models import published
 from memory_trials.settings import Settings
 from memory_trials.tasks import streams
 from memory_trials.training.trained import Trained

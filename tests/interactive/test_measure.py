@@ -185,8 +185,8 @@ def test_a_notebooks_bar_is_shown_though_nobody_sits_at_a_terminal(monkeypatch, 
 
 
 def test_of_instances_and_classes_the_arguments_count(monkeypatch):
-    from memory_trials.cells.backend import keras
     from memory_trials.interactive.given import model_of
+    from memory_trials.models.backend import keras
     from my_cells.leaky import LeakyCell
 
     assert model_of(LeakyCell) == {"cell": "my_cells.leaky.LeakyCell"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials.cells import cells
-from memory_trials.cells.backend import keras, tf
 from memory_trials.engines import xla
 from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions
+from memory_trials.models import cells
+from memory_trials.models.backend import keras, tf
 from memory_trials.serving import predictor
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table, one_hot

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from memory_trials import files
-from memory_trials.cells import forward
 from memory_trials.cli import commands
 from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.models import forward
 from memory_trials.serving import predictor
 from memory_trials.settings import EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks import encoding
@@ -134,7 +134,7 @@ def test_softmax_shares_one_probability_among_the_symbols():
 
 @pytest.mark.parametrize("cell", list(GATES))
 def test_keras_loads_the_model_and_computes_the_same(cell, tmp_path, monkeypatch):
-    from memory_trials.cells.backend import keras
+    from memory_trials.models.backend import keras
 
     (tmp_path / "params.yaml").write_text(f"problem: {{sequences: [[1, 2]]}}\nmodel: {{cell: {cell}, units: 6}}\n")
     monkeypatch.chdir(tmp_path)
@@ -151,7 +151,7 @@ def test_keras_loads_the_model_and_computes_the_same(cell, tmp_path, monkeypatch
 
 
 def test_other_arguments_of_a_cell_reach_keras(tmp_path, monkeypatch):
-    from memory_trials.cells.backend import keras
+    from memory_trials.models.backend import keras
 
     best = make_predictor("lstm", cell_options={"activation": "relu"})
     predictor.write(tmp_path, best)

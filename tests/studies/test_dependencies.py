@@ -28,7 +28,7 @@ def test_a_stage_of_the_tutorial_depends_on_its_code_and_not_on_what_it_prints()
     contents = {stage: dependencies.of_stage(stage) for stage in dependencies.TUTORIAL}
     found = {stage: modules(content) for stage, content in contents.items()}
     assert "tasks/encoding.py" in found["encode"] and "engines/native.c" in found["train"] - found["encode"]
-    assert {"engines/xla.py", "engines/streaming.c", "cells/initializers.py", "training/batches.py"} <= found["train"]
+    assert {"engines/xla.py", "engines/streaming.c", "models/initializers.py", "training/batches.py"} <= found["train"]
     assert {"report/style.py", "report/fonts/MemoryTrialsSans-Bold.ttf", "serving/predictor.py"} <= found["evaluate"]
     for stage, code in found.items():
         assert f"stages/{stage}.py" in code
@@ -42,7 +42,7 @@ def test_a_study_depends_on_the_code_of_its_kind_and_on_every_setting(cells):
     study, arms = cells
     training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
     assert {"engines/native.c", "tasks/encoding.py", "tasks/problems.py", "training/job.py"} <= modules(training)
-    assert "engines/xla.py" not in modules(training) and "cells/cells.py" not in modules(evaluation)
+    assert "engines/xla.py" not in modules(training) and "models/cells.py" not in modules(evaluation)
     assert not {name for name in modules(training) if "stream" in name or "report" in name or "tuning" in name}
     assert {
         "evaluation/results.py",
@@ -84,7 +84,7 @@ def test_a_cell_of_ones_own_is_depended_on(cells, monkeypatch):
     own = design.make_arm("cells", "own", arm.settings.model_copy(update={"model": model}), {})
     found = dependencies.of_training([own])
     assert "engines/xla.py" in modules(found) and "engines/native.c" not in modules(found)
-    assert "cells/cells.py" in modules(dependencies.of_evaluation([own]))
+    assert "models/cells.py" in modules(dependencies.of_evaluation([own]))
     ((cell, digest),) = found["cells"].items()
     assert cell == model.cell and len(digest) == 16
     monkeypatch.setattr(dependencies.cache, "code", lambda engine, cell: b"another")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from memory_trials.cells import published
 from memory_trials.errors import UserError
 from memory_trials.evaluation import statistics
+from memory_trials.models import published
 from memory_trials.report import paper as report
 from memory_trials.settings import PUBLISHED_CELLS
 from memory_trials.studies import paper

@@ -264,10 +264,10 @@ def test_the_code_that_counts_is_what_training_reaches_and_no_table():
     for engine, others in (("native", {"native.c", "native.py", "elementary.h"}), ("xla", {"xla.py", "optimizers.py"}),
                            ("streaming", {"streaming.c", "streaming.py", "net.h", "memory_cell.h"})):  # fmt: skip
         names = {name.removeprefix("memory_trials/engines/") for name in found[engine] if "/engines/" in name}
-        assert others <= names and "memory_trials/cells/initializers.py" in found[engine]
+        assert others <= names and "memory_trials/models/initializers.py" in found[engine]
         assert not found[engine] & {"memory_trials/tasks/encoding.py", "memory_trials/training/cache.py"}
     assert (
-        "memory_trials/cells/cells.py" in found["xla"] - found["native"]
+        "memory_trials/models/cells.py" in found["xla"] - found["native"]
         and "memory_trials/tasks/streams.py" in found["streaming"]
     )
 

@@ -427,7 +427,7 @@ def keras(monkeypatch):
         return batches.run_shard(told.real, batch, checks)
 
     told.run_shard = run_shard
-    for name in ("memory_trials.cells.cells", "memory_trials.engines.xla", "memory_trials.training.cluster"):
+    for name in ("memory_trials.models.cells", "memory_trials.engines.xla", "memory_trials.training.cluster"):
         monkeypatch.setitem(sys.modules, name, told)
         monkeypatch.setattr(name, told, raising=False)
     return told

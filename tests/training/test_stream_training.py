@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from memory_trials.cells import published
 from memory_trials.engines.streaming import Program
+from memory_trials.models import published
 from memory_trials.settings import ComputeSettings, Settings
 from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Criterion

@@ -46,7 +46,7 @@ def during(method: str) -> Iterator[None]:
 @contextlib.contextmanager
 def told(cell: str, method: str = "") -> Iterator[None]:
     """Turn what is raised into a `UserError`, such as: model.cell my_cells.x.Cell, call: ..."""
-    from memory_trials.cells.backend import keras
+    from memory_trials.models.backend import keras
 
     shortened = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # which replaces exceptions by others

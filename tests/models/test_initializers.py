@@ -5,10 +5,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from memory_trials.cells import cells, initializers
-from memory_trials.cells.backend import keras
-from memory_trials.cells.initializers import draw, initial_weights, supports
 from memory_trials.errors import UserError
+from memory_trials.models import cells, initializers
+from memory_trials.models.backend import keras
+from memory_trials.models.initializers import draw, initial_weights, supports
 from memory_trials.settings import ChronoSettings, ModelSettings
 
 UNIFORM = sorted(name for name, (kind, _) in initializers.DISTRIBUTIONS.items() if kind == "uniform")

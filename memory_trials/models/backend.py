@@ -59,7 +59,7 @@ with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow be
 if keras.config.backend() != "tensorflow":
     raise UserError(
         f"Keras was imported with the backend {keras.config.backend()}, and cells are trained by TensorFlow: "
-        "set KERAS_BACKEND=tensorflow, or import memory_trials.cells.backend first"
+        "set KERAS_BACKEND=tensorflow, or import memory_trials.models.backend first"
     )
 
 __all__ = ["CORES", "keras", "tf"]

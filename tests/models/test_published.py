@@ -5,8 +5,8 @@ from math import prod
 import numpy as np
 import pytest
 
-from memory_trials.cells import initializers
-from memory_trials.cells.published import initial_weights, weight_count, weight_shapes
+from memory_trials.models import initializers
+from memory_trials.models.published import initial_weights, weight_count, weight_shapes
 from memory_trials.settings import ModelSettings
 from tests.published_numpy import ARCHITECTURES, memory_cell
 

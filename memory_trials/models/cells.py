@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.cells import initializers, layers, user_cells
-from memory_trials.cells.backend import keras, tf
-from memory_trials.cells.user_code import told
 from memory_trials.errors import UserError
+from memory_trials.models import initializers, layers, user_cells
+from memory_trials.models.backend import keras, tf
+from memory_trials.models.user_code import told
 from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
 from memory_trials.tasks.encoding import one_hot
 

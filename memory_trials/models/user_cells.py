@@ -11,9 +11,9 @@ import re
 
 import numpy as np
 
-from memory_trials.cells.backend import keras, tf
-from memory_trials.cells.layers import Step, flat_states, initial_states
-from memory_trials.cells.user_code import Refusal, during
+from memory_trials.models.backend import keras, tf
+from memory_trials.models.layers import Step, flat_states, initial_states
+from memory_trials.models.user_code import Refusal, during
 
 ROWS = 3  # of a batch that a cell is tried with
 NEAR = 1e-4  # between two ways of computing the same

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.cells import flat, initializers
+from memory_trials.models import flat, initializers
 from memory_trials.settings import PUBLISHED_CELLS, Biases, MemoryCellOptions, ModelSettings
 from memory_trials.tasks.interface import Shape
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from memory_trials.cells import backend
-from memory_trials.cells.cells import make_model
-from memory_trials.cells.user_code import Refusal, described, during, told
 from memory_trials.errors import UserError
+from memory_trials.models import backend
+from memory_trials.models.cells import make_model
+from memory_trials.models.user_code import Refusal, described, during, told
 from memory_trials.settings import ModelSettings
 from tests.conftest import ROOT, run
 
@@ -33,7 +33,7 @@ def wrapped():
 
 
 def test_a_sentence_has_the_cause_and_its_place():
-    here = r" (tests/cells/test_user_code.py, line \d+)"
+    here = r" (tests/models/test_user_code.py, line \d+)"
     for function, words in (
         (wrapped, "RuntimeError: the cause"),
         (chained, "KeyError: 'the cause'"),

@@ -14,10 +14,10 @@ from typing import Any, no_type_check
 
 import numpy as np
 
-from memory_trials.cells.backend import keras, tf
-from memory_trials.cells.user_code import Refusal, during
 from memory_trials.errors import brief
 from memory_trials.files import not_in_this_copy
+from memory_trials.models.backend import keras, tf
+from memory_trials.models.user_code import Refusal, during
 from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
 
 UNNAMED = re.compile(r"variable(_\d+)?$")  # Keras's name for a weight without one, numbered through the process
