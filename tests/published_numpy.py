@@ -72,13 +72,14 @@ class MemoryCell:
         sigma = logistic(nets[self.gates :])
         if self.options.squashing == "plain":
             return y_in, y_out, sigma, sigma * (1 - sigma)
-        return y_in, y_out, 4 * sigma - 2, 4 * sigma * (1 - sigma)
+        reach = {"equations": 2, "caption": 1}[self.options.squashing]  # of g: [-2, 2] or [-1, 1]
+        return y_in, y_out, reach * (2 * sigma - 1), reach * 2 * sigma * (1 - sigma)
 
     def h(self, s):
         if self.options.squashing == "plain":
             return s, np.ones_like(s)
-        sigma = logistic(s)
-        return 2 * sigma - 1, 2 * sigma * (1 - sigma)
+        sigma, reach = logistic(s), {"equations": 1, "caption": 2}[self.options.squashing]
+        return reach * (2 * sigma - 1), reach * 2 * sigma * (1 - sigma)
 
     def read_out(self, x, y_cells):
         nets = y_cells @ self.w["output/kernel"]
