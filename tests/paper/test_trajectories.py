@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from memory_trials.models.published import initial_weights
 from memory_trials.engines import streaming
+from memory_trials.models.published import initial_weights
 from memory_trials.settings import StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
 from tests.published_numpy import ARCHITECTURES, MemoryCell
