@@ -13,6 +13,7 @@ from typing import Any
 API = {
     "measure": "interactive.measure:measure",
     "Measured": "interactive.measured:Measured",
+    "check": "interactive.check:check",
     "Settings": "settings:Settings",
     "load_settings": "settings:load_settings",
     "Problem": "tasks.problems:Problem",

@@ -346,6 +346,35 @@ def track() -> None:
     registry.register_what_is_here()
 
 
+@commands.command()
+@click.argument("cell")
+@click.option("--units", type=click.IntRange(1), default=20, show_default=True, help="The cell's first argument.")
+@click.option("--inputs", type=click.IntRange(2), default=5, show_default=True, help="Length of the input vector.")
+@click.option("--options", default="{}", help="Further arguments of the cell, as JSON: '{\"leak\": 0.5}'.")
+def check(cell: str, units: int, inputs: int, options: str) -> None:
+    """Check a cell of your own before it is trained.
+
+    Is it one that trials can share, are its gradients right, does it stay finite, is it deterministic? CELL is a dotted
+    path, or a file and a class in it.
+
+    \b
+    memory-trials check my_cells.leaky.LeakyCell
+    memory-trials check path/to/leaky.py:LeakyCell --units 8
+    """
+    import json
+
+    try:
+        cell_options = json.loads(options)
+    except ValueError:
+        raise UserError(f"--options is {options!r}: it must be JSON, such as '{{\"leak\": 0.5}}'") from None
+    from memory_trials.interactive.check import check
+
+    checked = check(cell, units, inputs, cell_options)
+    print(checked)
+    if not checked.passed:
+        raise UserError(f"{len(checked.failures)} of {len(checked.findings)} checks failed")
+
+
 @commands.command(cls=InProject)
 @click.argument("revision", required=False)
 def compare(revision: str | None) -> None:

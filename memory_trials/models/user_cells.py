@@ -68,6 +68,7 @@ def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int)
     x = tf.constant(np.sin(np.arange(ROWS * inputs, dtype=np.float32)).reshape(ROWS, inputs))
     start = [s + tf.reshape(tf.cos(tf.range(float(math.prod(s.shape)))), s.shape) for s in flat_states(cell, ROWS)]
     traced = _traced(cell, x, start)
+    _check_first_step(cell, inputs)
     with during("call"):
         found = _called(cell, x, start)
         if cell.losses:
@@ -85,6 +86,15 @@ def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int)
         # where only the first row was computed, it is compared
         if not all(np.allclose(a[: len(b)], b, rtol=NEAR, atol=NEAR, equal_nan=True) for a, b in zip(found, others)):
             raise Refusal(f"it computes something else {when}", "call")
+
+
+def _check_first_step(cell: keras.layers.Layer, inputs: int) -> None:
+    with during("call"):
+        first = _called(cell, tf.eye(ROWS, inputs), flat_states(cell, ROWS))
+        if not all(np.isfinite(array).all() for array in first):
+            raise Refusal(
+                "its first step returns numbers that are not finite (NaN or infinite): look for 0 / 0, log(0), sqrt(-1)"
+            )
 
 
 def _check_initial_states(cell: keras.layers.Layer, other: keras.layers.Layer) -> None:
