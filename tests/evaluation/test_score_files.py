@@ -96,7 +96,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_the_command_says_writes_and_prints_it(tmp_path):
     draws = np.random.default_rng(0)
-    rows = [(m, t, s, level + draws.normal(0, 0.1)) for m, level in (("a", 0.9), ("b", 0.2)) for t in "xy" for s in range(8)]
+    rows = [
+        (m, t, s, level + draws.normal(0, 0.1)) for m, level in (("a", 0.9), ("b", 0.2)) for t in "xy" for s in range(8)
+    ]
     path = written(tmp_path, "model,task,seed,score\n" + "".join(f"{m},{t},{s},{v}\n" for m, t, s, v in rows))
     run = lambda *more: CliRunner().invoke(cli.commands, ["rank", str(path), *more], catch_exceptions=False).output
     said = run("--output", str(tmp_path / "out"))
@@ -112,6 +114,9 @@ def test_the_command_says_writes_and_prints_it(tmp_path):
 
 def test_the_command_refuses_what_it_cannot_honour(tmp_path):
     path = written(tmp_path, TABLE + "b,x,2,1\n")
-    for arguments, words in ((["--paired"], "not all models have the same values of seed"), (["--choose-by", "score"], "needs --choose")):
+    for arguments, words in (
+        (["--paired"], "not all models have the same values of seed"),
+        (["--choose-by", "score"], "needs --choose"),
+    ):
         result = CliRunner().invoke(cli.commands, ["rank", str(path), *arguments])
         assert isinstance(result.exception, UserError) and words in str(result.exception)
