@@ -131,11 +131,11 @@ def _deals(first: int, second: int) -> Float[np.ndarray, "N runs"]:
     """All ways to deal runs to two models, or where there are too many, some: 1 where a run is the first model's."""
     runs = first + second
     if math.comb(runs, first) <= RESAMPLES:
-        dealt = list(itertools.combinations(range(runs), first))
+        dealt = np.array(list(itertools.combinations(range(runs), first)))
     else:
         dealt = np.random.default_rng(0).permuted(np.tile(np.arange(runs), (RESAMPLES, 1)), axis=1)[:, :first]
     mine = np.zeros((len(dealt), runs))
-    np.put_along_axis(mine, np.array(dealt), 1.0, axis=1)
+    np.put_along_axis(mine, dealt, 1.0, axis=1)
     return mine
 
 
