@@ -131,6 +131,10 @@ class _Walk(ast.NodeVisitor):
             return f"Call(func={self.visit(node.func)}, args=[], keywords=[])"
         return self.generic_visit(node)
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> str:
+        """Python 3.12 ends some with an empty string."""
+        return self.generic_visit(node, values=[part for part in node.values if getattr(part, "value", None) != ""])
+
     def visit_Constant(self, node: ast.Constant) -> str:
         if isinstance(node.value, str):
             self.strings.add(node.value)
