@@ -70,12 +70,12 @@ def workers(node, at_work: bool = False) -> list[int]:
     """The ids of a node's worker processes, or of those that train."""
     [raylet] = node.all_processes["raylet"]
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for children in Path(f"/proc/{raylet.process.pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (folder / "cmdline").read_bytes()
-            if parent == raylet.process.pid and command.startswith(b"ray::_train" if at_work else b"ray::"):
-                found.append(int(folder.name))
+            for child in children.read_text().split():
+                command = Path("/proc", child, "cmdline").read_bytes()
+                if command.startswith(b"ray::_train" if at_work else b"ray::"):
+                    found.append(int(child))
     return found
 
 
@@ -83,7 +83,7 @@ def wait_until(condition, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
