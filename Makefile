@@ -21,7 +21,7 @@ SHARE ?=
 SEED ?=
 export SHARE SEED
 
-.PHONY: setup repro studies study paper report predict serve test faults mutants ray remotes lint ui track check verify bench lock clean clean-cache
+.PHONY: setup repro studies study paper report predict serve test faults mutants ray remotes lint reference site ui track check verify bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials repro
@@ -101,6 +101,20 @@ lint: .venv/test-installed
 	@ruff format --check .
 	@lint-imports --no-logo
 	@mypy
+	@python -m website.check
+	@codespell
+
+# docs/commands.md and docs/settings.md, which follow from the code
+reference: setup
+	@python -m website.reference
+
+# the site, in site/: docs, results, the API and, if it is there, report.html
+site: .venv/site-installed
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --clean
+	@echo "open site/index.html in a browser; it needs no network"
+.venv/site-installed: requirements-site.txt .venv/installed
+	$(call install,requirements-site.txt)
+	@touch $@
 
 ui: setup
 	@python -m memory_trials ui
@@ -132,6 +146,7 @@ bench: setup .venv-bench/installed
 lock: setup
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-test.in -o requirements-test.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-site.in -o requirements-site.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-ray.in -o requirements-ray.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements-remotes.in -o requirements-remotes.txt
 	cd benchmarks && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.txt

@@ -1,0 +1,179 @@
+"""Reference pages that follow from the code: docs/commands.md from the command, docs/settings.md from the settings.
+
+python -m website.reference     # writes both (`make reference`)
+"""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from memory_trials.cli import commands
+from memory_trials.settings import Section, Settings
+from website.commands import sections
+from website.links import ROOT
+
+NOTE = "<!-- Made from the code by `make reference`: do not edit. -->\n\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return the content of each page that is made from the code."""
+    return {ROOT / "docs/commands.md": commands_page(), ROOT / "docs/settings.md": settings_page()}
+
+
+def outdated() -> list[str]:
+    """Return a sentence for each page that is not what the code makes of it."""
+    return [
+        f"{path.relative_to(ROOT)} is out of date: run make reference"
+        for path, text in pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def commands_page() -> str:
+    """Return the reference of all commands as Markdown."""
+    lines = ["# Commands", "", *wrapped(
+        "`memory-trials COMMAND` runs in the folder that holds params.yaml, with the environment on the path "
+        "(`source .venv/bin/activate`); `make` sets up the environment first. `memory-trials COMMAND --help` prints "
+        "what is here.", ""
+    ), ""]  # fmt: skip
+    lines += ["| command | what it does |", "|---|---|"]
+    lines += [f"| [{name}](#{name}) | {summary(command)} |" for name, command in commands.commands.items()]
+    lines += ["", "Options before the command:", "", *options(commands)]
+    for name, command in commands.commands.items():
+        context = click.Context(command, info_name=f"memory-trials {name}")
+        lines += ["", f"## {name}", "", "```", command.get_usage(context).removeprefix("Usage: "), "```", ""]
+        lines += [*body(command), "", *options(command)]
+    return NOTE + "\n".join(lines).rstrip() + "\n"
+
+
+def summary(command: click.Command) -> str:
+    return inspect.cleandoc(command.help or "").partition("\n")[0]
+
+
+def body(command: click.Command) -> Iterator[str]:
+    """Yield the lines of a command's help, its examples as code."""
+    first = True
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        if not first:
+            yield ""
+        first = False
+        if paragraph.startswith("\b"):
+            yield from ["```", *(line for line in paragraph.splitlines()[1:]), "```"]
+        else:
+            yield from wrapped(" ".join(paragraph.split()), "")
+
+
+def options(command: click.Command) -> Iterator[str]:
+    """Yield a line for each option of a command."""
+    context = click.Context(command)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context)):
+            names, text = (" ".join(part.split()) for part in record)
+            text = re.sub(r"\[(.*?)\]", r"(\1)", text)
+            yield from wrapped(f"- `{names}`: {text}" if text else f"- `{names}`", "  ")
+
+
+def settings_page() -> str:
+    """Return the reference of all settings as Markdown: what each means, its default, and what is allowed."""
+    comments, about = comments_of((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    lines = ["# Settings", "", *wrapped(
+        "Every setting of [params.yaml](../params.yaml), with its default and the values that it allows. An unknown "
+        "name or a value that is not allowed is refused before anything is overwritten.", ""
+    )]  # fmt: skip
+    for name, field in Settings.model_fields.items():
+        lines += ["", f"## {name}", ""]
+        if name in about:
+            lines += [*wrapped(about[name], ""), ""]
+        for section in sections(field.annotation):
+            lines += rows(section, name, comments)
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def rows(section: type[Section], path: str, comments: dict[str, str]) -> Iterator[str]:
+    """Yield a list item for each field of a section, and for those of the sections in it."""
+    schema = section.model_json_schema()
+    for name, field in schema["properties"].items():
+        has_default = name not in schema.get("required", ()) and not isinstance(field.get("default"), dict)
+        default = f"; default `{shown(field['default'])}`" if has_default else ""
+        text = comments.get(f"{path}.{name}", "")
+        values = allowed(field, schema)
+        yield from wrapped(f"- **`{path}.{name}`** ({values}{default})" + (f": {text}" if text else ""), "  ")
+        for inner in sections(section.model_fields[name].annotation):
+            if inner.__doc__ and inner.__doc__ != Section.__doc__:
+                yield from wrapped(" ".join(inspect.cleandoc(inner.__doc__).split()), "  ", "  ")
+            yield from (f"  {line}" for line in rows(inner, f"{path}.{name}", {}))
+
+
+def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
+    """Return in words which values a field of a JSON schema allows."""
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(allowed(option, schema) for option in field["anyOf"]))
+    if "$ref" in field or "allOf" in field:
+        return "the settings below"
+    if "enum" in field:
+        return ", ".join(f"`{shown(value)}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if field.get("type") == "array":
+        return f"list of {plural(allowed(field['items'], schema))}"
+    kind = {"integer": "integer", "number": "number", "string": "text", "boolean": "`true` or `false`",
+            "null": "`null`", "object": "a mapping"}.get(field.get("type", ""), "any value")  # fmt: skip
+    bounds = [
+        f"{words} {field[key]:,}"
+        for key, words in (
+            ("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("exclusiveMaximum", "below"),
+        )
+        if key in field
+    ]  # fmt: skip
+    return " ".join([kind, *bounds])
+
+
+def plural(words: str) -> str:
+    return re.sub(r"\b(integer|number|text|list)\b", r"\1s", words)
+
+
+def shown(value: Any) -> str:
+    """Return a value as YAML writes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value).replace("\t", "\\t").replace(" ", "space") if isinstance(value, str) else str(value)
+
+
+def comments_of(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the comment above each setting of a YAML file, and that above each section, by their dotted paths."""
+    found: dict[str, str] = {}
+    waiting: list[str] = []
+    path: list[str] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("#"):
+            waiting.append(stripped.lstrip("# "))
+        elif match := re.match(r"( *)(\w+):", line):
+            path = [*path[: len(match[1]) // 2], match[2]]
+            if waiting:
+                found[".".join(path)] = " ".join(waiting)
+            waiting = []
+        elif not stripped:
+            waiting = []
+    return {k: v for k, v in found.items() if "." in k}, {k: v for k, v in found.items() if "." not in k}
+
+
+def wrapped(text: str, following: str, first: str = "") -> list[str]:
+    """Return the lines of a paragraph or list item, 120 characters long at most."""
+    return textwrap.wrap(
+        text, 120, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
