@@ -532,7 +532,7 @@ def _bring_champion_in_step(settings: "Settings") -> None:
     """Where DVC took the result from its cache, as after a git checkout, MLflow may still offer another memory."""
     from memory_trials.serving import champion
 
-    if champion.is_another(settings, TUTORIAL / "memory.npz"):
+    if champion.is_another(settings, BEST):
         from memory_trials.serving import registry
         from memory_trials.studies import design
         from memory_trials.tracking import tracker

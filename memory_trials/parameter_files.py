@@ -81,7 +81,7 @@ def _check_plain(content: dict, path: Path) -> None:
             if id(value) not in known:
                 inner = (*value, *value.values()) if isinstance(value, dict) else value
                 counts, levels = zip((1, 0), *(look(each, depth + 1) for each in inner))
-                known[id(value)] = sum(counts), max(levels) + bool(inner)
+                known[id(value)] = sum(counts), max(levels) + 1
             values, deep = known[id(value)]
         elif isinstance(value, date):
             raise UserError(f"{path}: {value} is a date to YAML; put it in quotes, and it is text")
