@@ -5,7 +5,7 @@
 mutmut changes the library in one place at a time (a plus to a minus, an argument to None) and runs the tests of that
 area. Here an area is a package, or a module, and its own tests. Of an area with more than `MOST` such mutants a sample
 is drawn, by `SEED`. A mutant that no test can notice is named, with the reason, in tests/equivalent_mutants.yaml.
-Exits with 1 where fewer than `SHARE` of the others are noticed.
+Exits with 1 where fewer than `SHARE` of an area's others are noticed.
 
 Not mutated: text, since the wording of messages is not what tests hold; code outside functions, and decorated
 functions, which mutmut leaves alone. Left out as equivalent: `False` to `None` in a call, `astype(None)` for
@@ -50,6 +50,8 @@ AREAS = {
         [f"tests/training/test_{name}.py" for name in ("batches", "cache", "job", "shards", "stream_training", "trained")]
         + ["-k", "not xla and not killed and not processes"],
     ),
+    "numerics": Area(["memory_trials/numerics/*.py"], ["tests/numerics"]),
+    "progress": Area(["memory_trials/progress.py"], ["tests/test_progress.py"]),
     "files": Area(["memory_trials/files.py"], ["tests/test_files.py"]),
     "settings": Area(["memory_trials/settings.py", "memory_trials/parameter_files.py"], ["tests/test_settings.py"]),
     "dependencies": Area(["memory_trials/meaning.py", "memory_trials/studies/dependencies.py"],
@@ -175,7 +177,7 @@ def main() -> None:
     if given.here:
         FOUND.write_text(json.dumps(try_area(AREAS[given.areas[0]])))
         return
-    known, all_noticed, all_mutants = equivalent(), 0, 0
+    known, counts = equivalent(), {}
     with tempfile.TemporaryDirectory() as temporary:
         for area in given.areas or AREAS:
             folder = (given.folder or Path(temporary)).resolve() / area
@@ -186,10 +188,11 @@ def main() -> None:
             mutants = [(Mutant(*mutant), noticed) for mutant, noticed in json.loads((folder / FOUND).read_text())]
             noticed, total, said = report(area, mutants, known)
             print(said, flush=True)
-            all_noticed, all_mutants = all_noticed + noticed, all_mutants + total
-    print(f"{all_noticed} of {all_mutants} mutants are noticed ({all_noticed / all_mutants:.1%})")
-    if all_noticed < SHARE * all_mutants:
-        sys.exit(f"error: fewer than {SHARE:.0%} of the mutants are noticed")
+            counts[area] = noticed, total
+    noticed, total = map(sum, zip(*counts.values()))
+    print(f"{noticed} of {total} mutants are noticed ({noticed / max(1, total):.1%})")
+    if poor := [area for area, (noticed, total) in counts.items() if noticed < SHARE * total]:
+        sys.exit(f"error: fewer than {SHARE:.0%} of the mutants of {', '.join(poor)} are noticed")
 
 
 if __name__ == "__main__":
