@@ -377,7 +377,8 @@ def check(cell: str, units: int, inputs: int, options: str) -> None:
 
 @commands.command(cls=InProject)
 @click.argument("revision", required=False)
-def compare(revision: str | None) -> None:
+@AS_JSON
+def compare(revision: str | None, as_json: bool) -> None:
     """Compare the recorded result with another revision's.
 
     Prints a table of its metrics beside those of REVISION, a commit, branch or experiment; without one, the commit
@@ -390,7 +391,7 @@ def compare(revision: str | None) -> None:
     """
     from memory_trials.integrity import check
 
-    check.check(revision or None)
+    check.check(revision or None, as_json)
 
 
 @commands.command()

@@ -15,8 +15,9 @@ from typing import TypeGuard
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results
+from memory_trials.integrity.summary import summary
 from memory_trials.integrity.tools import DVC, run
-from memory_trials.settings import load_settings
+from memory_trials.settings import Settings, load_settings
 from memory_trials.studies import dependencies
 
 METRICS = Path("data/tutorial") / results.METRICS
@@ -103,31 +104,59 @@ def check_numbers(metrics: dict, floor: float, memory_floor: float | None = None
     if not _number(low) or not low >= floor:
         sentences.append(
             f"the success rate's interval begins at {_text(low)}, below check.success_rate_floor, which is {floor:g}"
+            + _by(low, floor)
         )
     memory = metrics.get("memory_median_low")
     if memory_floor is not None and not (_number(memory) and memory >= memory_floor):
         sentences.append(
             f"the median memory's interval begins at {_text(memory)}, below check.memory_floor, {memory_floor:g}"
+            + _by(memory, memory_floor)
         )
     return sentences
 
 
-def check(revision: str | None = None) -> None:
+def _by(number: object, floor: float) -> str:
+    return f", by {floor - number:.3g}" if _number(number) and math.isfinite(number) else ""
+
+
+def metrics_at(revision: str | None) -> dict | None:
+    """Return the metrics that are recorded at a revision of git's; None where it has none."""
+    try:
+        found = json.loads(run("git", "show", f"{revision or BEFORE}:{METRICS.as_posix()}"))
+    except (UserError, ValueError):  # such as a first commit, or the name of an experiment of DVC's
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def mistakes_of(metrics: dict, settings: Settings) -> list[str]:
+    """Return what is out of step or not good enough in the recorded result, a sentence each."""
+    # `dvc status` exits with 0 even when stale, so what it prints is read
+    stages = files.recorded()
+    status = json.loads(run(*DVC, "status", "--json"))
+    status.pop("code", None)  # any changed comment makes it rerun; what counts is what it leaves
+    mistakes = stale(status, recorded_outputs(stages)) + changed_code(stages)
+    if mistakes:
+        mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
+    return mistakes + check_numbers(metrics, settings.check.success_rate_floor, settings.check.memory_floor)
+
+
+def check(revision: str | None = None, as_json: bool = False) -> None:
     """Print the metrics beside another revision's, as `changes` has them; `UserError` tells what is out of step or not
     good enough."""
     settings = load_settings()
     stages = files.recorded()
     if not stages:  # else DVC would call each of its files stale
         raise UserError("dvc.lock does not exist, or records nothing: run dvc repro to make it")
-    metrics = files.read_json(METRICS)
+    metrics, before = files.read_json(METRICS), metrics_at(revision)
+    if as_json:
+        mistakes = mistakes_of(metrics, settings)
+        found = {"passed": not mistakes, "mistakes": mistakes, "metrics": metrics, "before": before}
+        print(files.json_text(found), end="")
+        if mistakes:
+            raise UserError(f"{len(mistakes)} checks failed")
+        return
+    print(summary(metrics, before, revision or BEFORE, settings.check.success_rate_floor))
     print(changes(revision))
-    # `dvc status` exits with 0 even when stale, so what it prints is read
-    status = json.loads(run(*DVC, "status", "--json"))
-    status.pop("code", None)  # any changed comment makes it rerun; what counts is what it leaves
-    mistakes = stale(status, recorded_outputs(stages)) + changed_code(stages)
-    if mistakes:
-        mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
-    mistakes += check_numbers(metrics, settings.check.success_rate_floor, settings.check.memory_floor)
-    if mistakes:
+    if mistakes := mistakes_of(metrics, settings):
         raise UserError("\nerror: ".join(mistakes))
     print("\nThe recorded result is in step with code and parameters and passes the gate.")

@@ -12,6 +12,7 @@ from memory_trials.errors import UserError
 from memory_trials.integrity import check as check_module
 from memory_trials.integrity import tools
 from memory_trials.integrity.check import METRICS, changed_code, changes, check, check_numbers, recorded_outputs, stale
+from memory_trials.integrity.summary import summary
 from memory_trials.studies import dependencies
 
 GOOD = {"trials": 100, "success_rate_low": 0.3, "median_epochs_to_learn": None}
@@ -195,7 +196,7 @@ def test_the_table_is_printed_and_what_is_in_step_and_good_enough_passes(result,
     }
     check("main")
     assert capsys.readouterr().out == (
-        f"<metrics diff --md --all --targets {METRICS} -- main>\n"
+        f"\n<metrics diff --md --all --targets {METRICS} -- main>\n"
         "\nThe recorded result is in step with code and parameters and passes the gate.\n"
     )
 
@@ -231,3 +232,48 @@ def test_code_is_stale_by_its_meaning_alone(monkeypatch):
         dependencies, "of_stage", lambda stage: real(stage) | ({"code": {}} if stage == "train" else {})
     )
     assert changed_code({"code": {"outs": outs}}) == ["train: its code, or the default of a setting, has changed"]
+
+
+def test_programs_read_what_a_comparison_found(result, capsys):
+    check("main", as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "passed": True, "mistakes": [], "metrics": GOOD | {"memory_median_low": 0.25}, "before": None,
+    }  # fmt: skip
+    result.write(GOOD | {"success_rate_low": 0.1, "memory_median_low": 0.25})
+    with pytest.raises(UserError, match="1 checks failed"):
+        check("main", as_json=True)
+    (mistake,) = json.loads(capsys.readouterr().out)["mistakes"]
+    assert mistake.endswith("which is 0.3, by 0.2")
+
+
+def test_metrics_are_read_at_a_revision(git, tmp_path):
+    assert check_module.metrics_at("HEAD") is None
+    METRICS.parent.mkdir(parents=True)
+    METRICS.write_text('{"trials": 3}')
+    git("add", ".")
+    git("commit", "-q", "-m", "the first")
+    METRICS.write_text('{"trials": 4}')
+    assert check_module.metrics_at("HEAD") == {"trials": 3}
+    assert check_module.metrics_at(None) is None and check_module.metrics_at("no-such") is None
+
+
+RATE = {"trials": 100, "success_rate": 0.4, "success_rate_low": 0.3, "success_rate_high": 0.5}
+
+
+def test_a_summary_shows_both_rates_on_one_scale():
+    text = summary(RATE, RATE | {"success_rate": 0.5, "success_rate_high": 1.0}, "main", 0.25)
+    assert "**Success rate 40.0 % (30.0 % to 50.0 %, 100 trials)**; main: 50.0 %" in text
+    assert "a change of -10.0 percentage points. The interval begins 5.0 percentage points above the floor." in text
+    here, base, floor = (line for line in text.splitlines() if line.startswith(("here", "main", "floor")))
+    start = here.index("·")
+    assert [here.index(mark) - start for mark in "├●┤"] == [15, 20, 25]
+    assert [base.index(mark) - start for mark in "├●┤"] == [15, 25, 50]
+    assert floor.index("^") - start == 12
+
+
+def test_a_summary_without_another_revision_or_below_the_floor():
+    text = summary(RATE, None, "HEAD~1", 0.35)
+    assert "HEAD~1" not in text and "begins 5.0 percentage points below the floor" in text
+    assert summary({"trials": 3}, None, "HEAD~1", 0.2) == ""
+    edges = summary(RATE | {"success_rate": 0, "success_rate_low": 0, "success_rate_high": 0}, None, "x", 0)
+    assert "here   ●··" in edges
