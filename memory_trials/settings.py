@@ -172,15 +172,16 @@ Biases = list[float] | Literal["random"] | None  # one for each block; drawn lik
 class MemoryCellOptions(Section):
     """Of the memory cell as published in 1997; `model.units` are its cells, in blocks that share their gates.
 
-    connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; or B, where
-    they see the inputs alone, and outputs see inputs and cells. squashing: as the paper's equations have it (g from -2
-    to 2, h from -1 to 1), as its table's caption (g from -1 to 1, h from -2 to 2), or plain (g from 0 to 1, h the
-    identity). biases: of cells, of output units. weights: drawn uniformly within +- this.
+    connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; C, the same
+    without the gates as sources; or B, where cells and gates see the inputs alone, and outputs see inputs and cells.
+    squashing: as the paper's equations have it (g from -2 to 2, h from -1 to 1), as its table's caption (g from -1 to
+    1, h from -2 to 2), or plain (g from 0 to 1, h the identity). biases: of cells, of output units. weights: drawn
+    uniformly within +- this.
     added: the cells are there at first, or later: once the error of outputs that see only inputs stops to decrease.
     """
 
     block_size: Annotated[int, Field(ge=1, le=100)] = 1
-    connected: Literal["F", "B"] = "F"
+    connected: Literal["F", "B", "C"] = "F"
     output_gate: bool = True
     input_gate_bias: Biases = None
     output_gate_bias: Biases = None
@@ -201,7 +202,7 @@ class FullyRecurrentOptions(Section):
 class ModelSettings(Section):
     cell: Annotated[str, BeforeValidator(_known_cell)] = "lstm"
     units: Annotated[int, Field(ge=1, le=4096)] = 20
-    output: Literal["sigmoid", "softmax"] = "sigmoid"
+    output: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
     forget_bias: float | ChronoSettings | None = None
     cell_options: dict[str, Any] = {}
 
@@ -228,10 +229,16 @@ class ModelSettings(Section):
                 biases = getattr(options, name)
                 if isinstance(biases, list) and len(biases) != blocks:
                     raise ValueError(f"cell_options.{name} has {len(biases)} numbers for {blocks} blocks")
-            if options.added == "later" and options.connected == "F":
+            if options.added == "later" and options.connected != "B":
                 raise ValueError("cell_options.added is later, and outputs see cells alone: set connected: B")
             if options.output_gate_bias is not None and not options.output_gate:
                 raise ValueError("cell_options.output_gate_bias is set, and output_gate is false")
+        return self
+
+    @model_validator(mode="after")
+    def _output_fits(self) -> "ModelSettings":
+        if self.output == "linear" and self.cell != "memory_cell":
+            raise ValueError(f"output is linear, which only memory_cell takes, not {self.cell}: set sigmoid or softmax")
         return self
 
     @model_validator(mode="after")
@@ -354,7 +361,7 @@ class Settings(Section):
                 name
                 for name, is_default in {
                     "encoding": self.encoding == EncodingSettings(),
-                    "model.output": model.output == "sigmoid",
+                    "model.output": model.output != "softmax",
                     "model.forget_bias": model.forget_bias is None,
                     "training.reset": training.reset == "sequence",
                     "training.batch": training.batch == 1,
@@ -370,6 +377,8 @@ class Settings(Section):
         )
         if changed:
             raise ValueError(f"{changed} has no meaning for a stream: leave it out")
+        if model.output == "linear" and training.loss == "cross_entropy":
+            raise ValueError("training.loss: cross_entropy takes outputs between 0 and 1: set model.output: sigmoid")
         if training.update == "epoch" or training.window not in (1, "sequence"):
             raise ValueError("of a stream, the weights change after each window of 1 step, or after each sequence")
         if model.cell not in PUBLISHED_CELLS and training.update == "window" and training.optimizer != "guess":

@@ -43,13 +43,14 @@ def logistic(x):
 class MemoryCell:
     """options: settings.MemoryCellOptions. weights: by name, as models/published.py names them, of one trial."""
 
-    def __init__(self, options, cells, inputs, outputs, weights, rate=0.0, by_sequence=False, loss=None):
+    def __init__(self, options, cells, inputs, outputs, weights, rate=0.0, by_sequence=False, loss=None, linear=False):
         self.options, self.cells, self.inputs, self.outputs = options, cells, inputs, outputs
-        self.rate, self.by_sequence, self.loss = rate, by_sequence, loss
+        self.rate, self.by_sequence, self.loss, self.linear = rate, by_sequence, loss, linear
         self.w = {name: np.array(array, np.float64) for name, array in weights.items()}
         self.blocks, self.size = cells // options.block_size, options.block_size
         self.gates = self.blocks * (1 + options.output_gate)
         self.units = self.gates + cells
+        self.seen = slice({"F": 0, "C": self.gates, "B": self.units}[options.connected], None)  # of the units before
         self.block_of = np.arange(cells) // self.size
         has = [options.input_gate_bias is not None] * self.blocks
         has += [options.output_gate_bias is not None] * (self.gates - self.blocks) + [options.cell_bias] * cells
@@ -59,7 +60,7 @@ class MemoryCell:
     def nets(self, x, before):
         nets = x @ self.w["cell/kernel"]
         if "cell/recurrent_kernel" in self.w:
-            nets = nets + before @ self.w["cell/recurrent_kernel"]
+            nets = nets + before[self.seen] @ self.w["cell/recurrent_kernel"]
         if len(self.biased):
             nets = nets.copy()
             nets[self.biased] += self.w["cell/bias"]
@@ -87,14 +88,14 @@ class MemoryCell:
             nets = nets + x @ self.w["output/input_kernel"]
         if "output/bias" in self.w:
             nets = nets + self.w["output/bias"]
-        return logistic(nets)
+        return nets if self.linear else logistic(nets)
 
     def run(self, xs, targets, train=True):
         """xs: [steps, inputs]. targets: for each step a vector, or None where it is not scored. Returns the outputs at
         scored steps; learns, unless told otherwise."""
         before, s = np.zeros(self.units), np.zeros(self.cells)
         trace = {name: np.zeros((2, size, self.cells)) for name, size in
-                 (("cell/kernel", self.inputs), ("cell/recurrent_kernel", self.units), ("cell/bias", 1))}  # fmt: skip
+                 (("cell/kernel", self.inputs), ("cell/recurrent_kernel", len(before[self.seen])), ("cell/bias", 1))}  # fmt: skip
         self.gradient = {name: np.zeros_like(array) for name, array in self.w.items()}
         said, self.before = [], []
         for step, (x, target) in enumerate(zip(xs, targets)):
@@ -104,7 +105,11 @@ class MemoryCell:
             y_in, y_out, g, slope = self.squashed(self.nets(x, before))
             block = self.block_of
             s = s + y_in[block] * g
-            for name, source in (("cell/kernel", x), ("cell/recurrent_kernel", before), ("cell/bias", np.ones(1))):
+            for name, source in (
+                ("cell/kernel", x),
+                ("cell/recurrent_kernel", before[self.seen]),
+                ("cell/bias", np.ones(1)),
+            ):
                 trace[name][0] += np.outer(source, slope * y_in[block])
                 trace[name][1] += np.outer(source, g * (y_in * (1 - y_in))[block])
             h, h_slope = self.h(s)
@@ -114,7 +119,7 @@ class MemoryCell:
                 y = self.read_out(x, y_cells)
                 said.append(y)
                 if train:
-                    slope_of_output = 1 if self.loss == "cross_entropy" else y * (1 - y)
+                    slope_of_output = 1 if self.linear or self.loss == "cross_entropy" else y * (1 - y)
                     self.backward(x, before, y_cells, y_out, h, h_slope, trace, (y - target) * slope_of_output)
                     if not self.by_sequence:
                         self.descend()
@@ -128,7 +133,11 @@ class MemoryCell:
         error = y_out[self.block_of] * h_slope * by_cells
         by_block = lambda values: np.array([values[..., self.block_of == b].sum(-1) for b in range(self.blocks)]).T
         gate_error = y_out * (1 - y_out) * by_block(h * by_cells)
-        for name, source in (("cell/kernel", x), ("cell/recurrent_kernel", before), ("cell/bias", np.ones(1))):
+        for name, source in (
+            ("cell/kernel", x),
+            ("cell/recurrent_kernel", before[self.seen]),
+            ("cell/bias", np.ones(1)),
+        ):
             if name not in self.w:
                 continue
             into_gates = by_block(trace[name][1] * error)

@@ -254,6 +254,19 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
         ),
         ({"task": "adding"}, {}, {"loss": "mse"}, "training.loss is 'mse': must be 'squared_error' or 'cross_entropy'"),
         (None, {"cell": "lstm", "cell_options": {}}, {"loss": "cross_entropy"}, "training.loss is for problem.stream"),
+        (
+            {"task": "adding"},
+            {"output": "linear"},
+            {"loss": "cross_entropy"},
+            "training.loss: cross_entropy takes outputs",
+        ),
+        (
+            {"task": "adding"},
+            {"cell": "lstm", "cell_options": {}, "output": "linear"},
+            {},
+            "output is linear, which only",
+        ),
+        ({"task": "adding"}, {"output": "softmax"}, {}, "model.output has no meaning for a stream: leave it out"),
         (None, {}, {}, "the cell memory_cell learns from a stream: set problem.stream"),
     ],
 )

@@ -5,7 +5,7 @@
    d s / d w adds up forward in time (a trace): for a cell's weight from source y by g'(net_c) y_in y, for its input
    gate's by g(net_c) y_in' y.
 
-   Weights: kernel [inputs, units], recurrent kernel [units, units] where there is one, bias [those units that have
+   Weights: kernel [inputs, units], where there is one recurrent kernel [units or cells, units], bias [those units that have
    one]; the units are the input gates, the output gates where there are, and the cells, block by block. */
 
 #ifndef MEMORY_CELL_H
@@ -17,6 +17,7 @@
 
 typedef struct {
     size_t blocks, size, gates, cells, units; /* gates: of all blocks, of both kinds */
+    size_t recurrent;                         /* the last units, which are sources of the next step */
     size_t inputs, rows, biased;              /* inputs: real ones; rows of sources: inputs, recurrent ones, and 1 */
     size_t waiting;                           /* steps that traces wait for */
     vec *source, *factor; /* [WAITING, rows], [WAITING, 2 * cells]: a step adds source[row] * factor[i] to traces[row][i] */
@@ -35,13 +36,14 @@ static MemoryCell memory_cell_sizes(const Setting *s) {
     c.units = c.gates + c.cells;
     c.biased = (s->input_gate_bias ? c.blocks : 0) + (s->output_gate_bias ? c.blocks : 0) + (s->cell_bias ? c.cells : 0);
     c.inputs = s->real_input ? s->inputs : 0;
-    c.rows = c.inputs + (s->recurrent ? c.units : 0) + 1;
+    c.recurrent = !s->recurrent ? 0 : s->sees_gates ? c.units : c.cells;
+    c.rows = c.inputs + c.recurrent + 1;
     return c;
 }
 
 static size_t memory_cell_weights(const Setting *s) {
     const MemoryCell c = memory_cell_sizes(s);
-    return (s->inputs + (s->recurrent ? c.units : 0)) * c.units + c.biased;
+    return (s->inputs + c.recurrent) * c.units + c.biased;
 }
 
 static size_t memory_cell_hidden(const Setting *s) { return s->units; }
@@ -134,9 +136,9 @@ INLINE void memory_cell_step(Net *net, size_t step, ivec alive, const int whole)
     if (!whole && own->waiting) memory_cell_trace(own, alive, 1); /* of steps in which all were alive */
     const MemoryCell copy = *own, *c = &copy; /* which no store into a vector can change */
     vec *source = c->source + c->waiting * c->rows, *factor = c->factor + c->waiting * 2 * c->cells;
-    const vec *x = net->x + step * c->inputs, *latest = c->latest;
+    const vec *x = net->x + step * c->inputs, *latest = c->latest, *y = c->y + c->units - c->recurrent;
     for (size_t row = 0; row < c->rows; row++) {
-        const vec new = row < c->inputs ? x[row] : row + 1 < c->rows ? c->y[row - c->inputs] : splat(1.0f);
+        const vec new = row < c->inputs ? x[row] : row + 1 < c->rows ? y[row - c->inputs] : splat(1.0f);
         source[row] = whole ? new : select_of(alive, new, latest[row]);
     }
     own->latest = source;

@@ -20,6 +20,8 @@ typedef struct {
     int32_t optimizer;
     int32_t cross_entropy; /* the loss; else 1/2 sum of squares */
     int32_t dormant; /* there is no cell yet: it says nothing, and does not learn */
+    int32_t linear;  /* outputs are their sums, rather than logistic */
+    int32_t sees_gates; /* of the memory cell where it is recurrent: its units see the gates, and not the cells alone */
     float learning_rate;
     float range_of_g, range_of_h; /* of the memory cell where it is not plain: g from -range to range, and h */
 } Setting;
@@ -107,11 +109,11 @@ INLINE void change_lane(const Net *net, size_t weight, int lane, float gradient)
     }
 }
 
-/* The gradient of a logistic output's sum. Of the squared error it has the slope of the logistic function, which
-   cross-entropy does not. */
+/* The gradient of an output's sum. Of the squared error it has the slope of the logistic function, which a linear
+   output and cross-entropy do not. */
 INLINE vec gradient_of(const Setting *s, vec output, vec goal) {
     const vec error = output - goal;
-    return s->cross_entropy ? error : (vec)(error * (output * (1.0f - output)));
+    return s->cross_entropy || s->linear ? error : (vec)(error * (output * (1.0f - output)));
 }
 
 /* Is the same input 1 in every lane? Then its weights are whole vectors. */
@@ -167,6 +169,7 @@ static void read_out(Net *net, size_t step) {
     for (size_t o = 0; o < outputs; o++) net->outputs[o] = s->output_bias ? bias[o] : (vec){0};
     if (inputs) add_inputs(net, net->outputs, from_input, step, outputs);
     add_product(net->outputs, net->seen, kernel, net->hidden, outputs);
+    if (s->linear) return;
     squash(net->outputs, outputs);
     for (size_t o = 0; o < outputs; o++) net->outputs[o] = logistic_of(net->outputs[o]);
 }

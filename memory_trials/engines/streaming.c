@@ -3,7 +3,7 @@
    The published networks have a hundred weights, too few to fill a vector: so LANES trials are computed side by side.
    They begin each sequence together, each its own; a lane whose sequence has ended waits, and keeps all it has.
    A cell is the functions of net.h's `Cell`; the layer of outputs, the loss, and what is found of each sequence stand
-   here. The outputs are logistic; the loss of a scored step is E = 1/2 sum (output - target)^2, or cross-entropy.
+   here. The outputs are logistic or linear; the loss of a scored step is E = 1/2 sum (output - target)^2, or cross-entropy.
 
    The same bits on every machine: see native.c. Every operation is one of IEEE 754, lane by lane; every sum goes
    over sources, outputs and steps one after another, in the order of their numbers; sums of products are rounded once

@@ -40,7 +40,7 @@ OPTIMIZERS = {"sgd": 0, "adam": 2, "rmsprop": 1}  # and how many slots each has
 _INTS = (
     "cell", "units", "inputs", "outputs", "real_input", "real_target", "every_step", "by_sequence", "through",
     "output_bias", "block_size", "recurrent", "output_gate", "plain", "input_gate_bias", "output_gate_bias",
-    "cell_bias", "optimizer", "cross_entropy", "dormant",
+    "cell_bias", "optimizer", "cross_entropy", "dormant", "linear", "sees_gates",
 )  # fmt: skip
 _FLOATS = ("learning_rate", "range_of_g", "range_of_h")
 RANGES = {"equations": (2, 1), "caption": (1, 2), "plain": (1, 1)}  # of g and h
@@ -104,6 +104,7 @@ class Program:
             by_sequence=training.update == "sequence",
             optimizer=list(OPTIMIZERS).index(training.optimizer) if training.optimizer in OPTIMIZERS else 0,
             cross_entropy=training.loss == "cross_entropy",
+            linear=model.output == "linear",
             learning_rate=training.learning_rate,
             **_of_cell(model),
         )
@@ -181,7 +182,8 @@ def _of_cell(model: ModelSettings) -> dict[str, int | float]:
         "through": options.connected == "B",
         "output_bias": options.output_bias,
         "block_size": options.block_size,
-        "recurrent": options.connected == "F",
+        "recurrent": options.connected != "B",
+        "sees_gates": options.connected == "F",
         "output_gate": options.output_gate,
         "plain": options.squashing == "plain",
         "input_gate_bias": options.input_gate_bias is not None,

@@ -30,14 +30,14 @@ def weight_shapes(model: ModelSettings, inputs: int, outputs: int) -> dict[str, 
     options = model.published_options
     if isinstance(options, MemoryCellOptions):
         units = model.units + (1 + options.output_gate) * (model.units // options.block_size)
-        recurrent, through = options.connected == "F", options.connected == "B"
+        recurrent, through = {"F": units, "C": model.units, "B": 0}[options.connected], options.connected == "B"
         biased, output_bias = sum(size for size, _ in hidden_biases(model.units, options)), options.output_bias
     else:
-        units, recurrent, through = model.units, True, True
+        units, recurrent, through = model.units, model.units, True
         biased, output_bias = model.units if options.bias else 0, options.bias
     shapes = {
         "cell/kernel": (inputs, units),
-        "cell/recurrent_kernel": (units if recurrent else 0, units),
+        "cell/recurrent_kernel": (recurrent, units),
         "cell/bias": (biased,),
         **(_chunker_shapes(model, inputs, outputs) if model.cell == "chunker" else {}),
         "output/kernel": (model.units, outputs),

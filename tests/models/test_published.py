@@ -17,6 +17,13 @@ def test_a_memory_cell_has_as_many_weights_as_the_paper_says(name):
     assert weight_count(model, shape.inputs, shape.outputs) == count
 
 
+def test_without_the_gates_as_sources_a_kernel_has_rows_of_cells_alone():
+    model, shape, count = ARCHITECTURES["2c 50"]
+    blind = model.model_copy(update={"cell_options": model.cell_options | {"connected": "C"}})
+    assert weight_shapes(blind, shape.inputs, shape.outputs)["cell/recurrent_kernel"] == (2, 6)
+    assert weight_count(blind, shape.inputs, shape.outputs) == count - 4 * 6
+
+
 @pytest.mark.parametrize(("p", "count"), [(4, 36), (10, 144), (100, 10404)])
 def test_a_fully_recurrent_network_has_as_many_weights_as_the_paper_says(p, count):
     model = ModelSettings(cell="fully_recurrent", units=1)

@@ -5,7 +5,7 @@ import pytest
 
 from memory_trials.engines import streaming
 from memory_trials.models.published import initial_weights
-from memory_trials.settings import StreamSettings, TrainingSettings
+from memory_trials.settings import ModelSettings, StreamSettings, TrainingSettings
 from memory_trials.tasks import streams
 from tests.published_numpy import ARCHITECTURES, MemoryCell
 
@@ -27,6 +27,20 @@ EXPERIMENTS = {  # the paper's architecture, task, learning rate, and after what
     "6a": ("6a", {"task": "temporal_order", "length": 100, "signal": 2}, 0.5, "sequence"),
     "6b": ("6b", {"task": "temporal_order", "length": 100, "signal": 3}, 0.1, "sequence"),
 }
+READINGS = {  # what an experiment's model has besides
+    "1": [{"squashing": "caption"}, {"connected": "C"}],
+    "2c": [{"squashing": "caption"}, {"connected": "C"}, {"output": "linear"}],
+    "4 adding": [{"squashing": "caption"}, {"connected": "C"}, {"output": "linear"}],
+    "6a": [{"output": "linear", "connected": "C"}],
+}
+CASES = [(name, reading) for name in EXPERIMENTS for reading in ({}, *READINGS.get(name, []))]
+
+
+def read(model, reading):
+    """The model, read in another way."""
+    options = {of: value for of, value in reading.items() if of != "output"}
+    output = reading.get("output", model.output)
+    return ModelSettings(cell=model.cell, units=model.units, output=output, cell_options=model.cell_options | options)
 
 
 def sequence(shape, drawn, number):
@@ -40,11 +54,11 @@ def sequence(shape, drawn, number):
     return x, [None] * (len(x) - 1) + [target]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_errors_and_weights_are_those_of_the_papers_equations(name):
+@pytest.mark.parametrize(("name", "reading"), CASES)
+def test_errors_and_weights_are_those_of_the_papers_equations(name, reading):
     """Over a hundred sequences of training: each one's errors, and the weights after every tenth."""
     architecture, task, rate, update = EXPERIMENTS[name]
-    model, stream = ARCHITECTURES[architecture][0], StreamSettings(**task)
+    model, stream = read(ARCHITECTURES[architecture][0], reading), StreamSettings(**task)
     shape, seeds = streams.shape(stream), np.array([3])
     training = TrainingSettings(optimizer="sgd", learning_rate=rate, update=update)
     program = streaming.Program(model, training, shape)
@@ -52,8 +66,9 @@ def test_errors_and_weights_are_those_of_the_papers_equations(name):
     state = program.start(weights)
     named = {of: array[0] for of, array in zip(program.names, weights)}
     equations = MemoryCell(
-        model.published_options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence"
-    )
+        model.published_options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence",
+        linear=model.output == "linear",
+    )  # fmt: skip
     for part in range(SEQUENCES // PART):
         drawn = streams.draw(stream, seeds, "train", part, PART)
         errors = program.train(state, drawn)
@@ -64,4 +79,4 @@ def test_errors_and_weights_are_those_of_the_papers_equations(name):
             assert np.allclose([found[0, number] for found in errors[:3]], expected, rtol=0, atol=OF_ERRORS)
         for of, ours in zip(program.names, program.weights(state)):
             assert np.abs(ours[0] - equations.w[of]).max() < OF_WEIGHTS
-    assert max(np.abs(new - old).max() for old, new in zip(weights, program.weights(state))) > 100 * OF_WEIGHTS
+    assert max(np.abs(new - old).max() for old, new in zip(weights, program.weights(state))) > 20 * OF_WEIGHTS
