@@ -36,7 +36,10 @@ LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "mlp": "Dense
 
 @dataclass(frozen=True)
 class Predictor:
-    """One trained trial: its weights by name (cell/kernel, ..., output/bias), and all that predicting needs."""
+    """One trained trial: its weights by name (cell/kernel, ..., output/bias), and all that predicting needs.
+
+    bundled: whether the code of a cell of the user's came with it, as in MLflow's registry.
+    """
 
     alphabet: tuple[Symbol, ...]
     encoding: EncodingSettings
@@ -45,6 +48,7 @@ class Predictor:
     seed: int
     learned: bool
     loss: float
+    bundled: bool = False
 
     @property
     def inputs(self) -> int:
@@ -97,8 +101,8 @@ def write_none(folder: Path) -> None:
     files.write_text(folder / KERAS_MODEL, f"{NO_PREDICTOR}\n")
 
 
-def read(path: str | Path) -> Predictor:
-    """`UserError` where the file is missing, damaged or something else."""
+def read(path: str | Path, bundled: bool = False) -> Predictor:
+    """Read a memory.npz; `UserError` where the file is missing, damaged or something else."""
     settings, weights = files.read_arrays(path, FORMAT)
     try:
         predictor = Predictor(
@@ -106,6 +110,7 @@ def read(path: str | Path) -> Predictor:
             encoding=validated(EncodingSettings, settings["encoding"], str(path)),
             model=validated(ModelSettings, settings["model"], str(path)),
             weights=weights,
+            bundled=bundled,
             **{name: settings[name] for name in ("seed", "learned", "loss")},
         )
         if forward.supports(predictor.model):  # whether everything fits together shows when it predicts
@@ -192,8 +197,9 @@ def _outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndar
 
 
 def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The same by Keras, seconds slower. Code that a file names is run only where params.yaml names it too."""
-    if load_settings().model != predictor.model:
+    """The same by Keras, seconds slower. Code that a file names is run only where params.yaml names it too, or where it
+    came with the file."""
+    if not predictor.bundled and load_settings().model != predictor.model:
         raise UserError(
             f"this memory is of the cell {predictor.model.cell!r} with code or arguments of its own, "
             "which are used only where the section model of params.yaml says the same"
@@ -207,6 +213,24 @@ def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, n
     for t in range(x.shape[1]):
         output, states = model.step(weights, tf.constant(one_hot(x[:, t], predictor.inputs)), states)
         yield t, model.readout(weights, output).numpy()[0]
+
+
+def check_weights(predictor: Predictor) -> None:
+    """`UserError` where a cell of the user's, as its code is now, has other weights than these."""
+    if forward.supports(predictor.model):
+        return  # `read` has run it
+    from memory_trials.models import cells
+
+    model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
+    needed = {name: tuple(variable.shape) for name, variable in zip(model.names, model.variables)}
+    found = {name: array.shape for name, array in predictor.weights.items()}
+    for weight in {**needed, **found}:
+        its, now = found.get(weight, "none"), needed.get(weight, "none")
+        if its != now:
+            raise UserError(
+                f"the weight {weight} has the shape {its} in this memory and {now} in the cell {predictor.model.cell}: "
+                "its code has changed"
+            )
 
 
 def keras_file(predictor: Predictor) -> bytes:

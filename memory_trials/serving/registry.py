@@ -3,7 +3,8 @@
     python -m memory_trials.serving.registry               (make track, after the runs)
     python -m memory_trials serve       (make serve: it answers over HTTP on this machine)
 
-A version holds memory.npz, model.keras and the code that predicts with them; no pickle. It is found by its content, so
+A version holds memory.npz, model.keras, settings.json and the code that predicts with them, also that of a cell of the
+user's; no pickle. It is found by its content, so
 registering again changes nothing, and what was cut short is completed.
 """
 
@@ -21,14 +22,15 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.models import forward
-from memory_trials.serving import champion, predictor
+from memory_trials.serving import bundle, champion, predictor
 from memory_trials.serving.champion import ALIAS, NAME
-from memory_trials.settings import TrackingSettings
+from memory_trials.settings import Settings, TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems, symbols
 from memory_trials.tracking import publisher, store, tracker
+from memory_trials.training import cache
 
-VERSION = "2"  # of what is registered and how: a new one registers anew
+VERSION = "3"  # of what is registered and how: a new one registers anew
 SHOWN = 20  # symbols in the example of a request
 
 
@@ -132,12 +134,12 @@ def _gone(location: str) -> bool:
 
 def _log_files(client, model, arm: design.Arm, best: predictor.Predictor, example: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        _save(Path(folder) / "model", model, arm.files.folder, best, example)
+        _save(Path(folder) / "model", model, arm.files.folder, arm.settings, best, example)
         client.log_model_artifacts(model.model_id, f"{folder}/model")
 
 
-def _save(path: Path, model, folder: Path, best: predictor.Predictor, example: str) -> None:
-    """The folder of an MLflow model that needs nothing of this repository, unless the cell is the user's own."""
+def _save(path: Path, model, folder: Path, settings: Settings, best: predictor.Predictor, example: str) -> None:
+    """Write the folder of an MLflow model, which needs nothing of this repository: it holds its code and settings."""
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import Model, ModelSignature
@@ -146,13 +148,18 @@ def _save(path: Path, model, folder: Path, best: predictor.Predictor, example: s
     needed = ["mlflow", "numpy", "pandas", "pydantic", "PyYAML"]
     if not forward.supports(best.model):
         needed.append("tensorflow")
-    package = Path(__file__).parents[1]
+    requirements = [f"{name}=={version(name)}" for name in needed]
+    requirements += ["==".join(library.split()) for library in cache.libraries_of(best.model.cell)]
+    package, code = Path(__file__).parents[1], bundle.code_of(best.model.cell)
+    text = bundle.settings_text(settings, folder / predictor.MEMORY, code)
+    files.write_text(path.parent / bundle.SETTINGS, text)
+    artifacts = [folder / predictor.MEMORY, folder / predictor.KERAS_MODEL, path.parent / bundle.SETTINGS]
     mlflow.pyfunc.save_model(
         path,
         python_model=Path(__file__).with_name("served.py"),
-        artifacts={Path(name).stem: str(folder / name) for name in (predictor.MEMORY, predictor.KERAS_MODEL)},
-        code_paths=[str(package)],
-        pip_requirements=[f"{name}=={version(name)}" for name in needed],
+        artifacts={artifact.stem: str(artifact) for artifact in artifacts},
+        code_paths=[str(each) for each in (package, *code)],
+        pip_requirements=requirements,
         mlflow_model=Model(run_id=model.source_run_id, model_id=model.model_id, model_uuid=model.model_id),
         signature=ModelSignature(
             inputs=Schema([ColSpec("string", "sequence")]),

@@ -1,5 +1,6 @@
 """The memory as MLflow loads it: text in, text out. MLflow runs this file by itself ("models from code": no pickle)."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from memory_trials.errors import UserError, brief
-from memory_trials.serving import predictor
+from memory_trials.serving import bundle, predictor
 from memory_trials.tasks import symbols
 
 
@@ -17,7 +18,12 @@ class Served(PythonModel):
     """Rows with a sequence in; out, row by row, the next symbol, its probability, and all `steps` symbols it says."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        self.predictor = predictor.read(context.artifacts["memory"])
+        """A mistake in the model's folder is told in one sentence."""
+        memory, settings = (Path(context.artifacts[name]) for name in ("memory", "settings"))
+        try:
+            self.predictor = bundle.read(memory, settings, memory.parents[1] / bundle.CODE)
+        except UserError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 
     def predict(self, context, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """A mistake in a request is told in one sentence, over HTTP with status 400."""

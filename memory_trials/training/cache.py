@@ -96,6 +96,11 @@ def imported_by(cell: str) -> list[Path]:
     return _imported(cell.partition(".")[0])[0]
 
 
+def libraries_of(cell: str) -> list[str]:
+    """Return the installed libraries that a cell of the user's imports, besides this project's own: name, version."""
+    return [] if cell in BUILT_IN_CELLS + PUBLISHED_CELLS else _imported(cell.partition(".")[0])[1]
+
+
 @functools.cache
 def _imported(name: str) -> tuple[list[Path], list[str]]:
     """The files of a package and of all that they import, transitively; installed libraries by their versions.

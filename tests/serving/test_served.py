@@ -7,18 +7,33 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from memory_trials.serving import predictor
+from memory_trials.serving import bundle, predictor
 from memory_trials.serving.served import Served
+from memory_trials.settings import Settings
 from tests.serving.test_predictor import make_predictor
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Served:
     folder = tmp_path_factory.mktemp("served")
-    predictor.write(folder, make_predictor(alphabet=(0, 1e5, "007", "ice cream")))
     model = Served()
-    model.load_context(SimpleNamespace(artifacts={"memory": str(folder / predictor.MEMORY)}))
+    model.load_context(SimpleNamespace(artifacts=artifacts(folder)))
     return model
+
+
+def artifacts(folder) -> dict[str, str]:
+    best = make_predictor(alphabet=(0, 1e5, "007", "ice cream"))
+    predictor.write(folder, best)
+    settings = Settings(problem={"sequences": [[0, 1]]}, model=best.model.model_dump())
+    (folder / bundle.SETTINGS).write_text(bundle.settings_text(settings, folder / predictor.MEMORY, []))
+    return {"memory": str(folder / predictor.MEMORY), "settings": str(folder / bundle.SETTINGS)}
+
+
+def test_a_model_that_does_not_fit_is_refused_when_it_is_loaded(tmp_path):
+    found = artifacts(tmp_path)
+    (tmp_path / bundle.SETTINGS).write_text("{}")
+    with pytest.raises(MlflowException, match=r"^settings.json of this model is missing or damaged"):
+        Served().load_context(SimpleNamespace(artifacts=found))
 
 
 def test_rows_of_text_are_answered(served):
