@@ -364,7 +364,7 @@ def test_a_server_of_runs_gets_the_same(arm, server):
     (found,) = (version for version in versions(client) if version.source == model.artifact_location)
     assert alias(client) == str(found.version) and found.tags["seed"] == "41" and model.status == "READY"
     assert {file.path for file in client.list_logged_model_artifacts(model.model_id, "artifacts")} == {
-        "artifacts/memory.npz", "artifacts/model.keras",
+        "artifacts/memory.npz", "artifacts/model.keras", "artifacts/settings.json",
     }  # fmt: skip
 
 
