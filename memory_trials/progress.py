@@ -76,7 +76,7 @@ class Progress:
         self.interval = seconds_between_lines
         self.started = self.told = time.monotonic()
         terminal = sys.stderr.isatty()
-        bar = "{l_bar}{bar}| {n:.0f}/{total:.0f} epochs, {postfix} [{elapsed}, {remaining} left]"
+        bar = "{l_bar}{bar}| {n:.0f}/{total:.0f} epochs{postfix} [{elapsed}, {remaining} left]"
         self.bar = tqdm(total=epochs, desc=f"{trials} trials", bar_format=bar, disable=not terminal, leave=False)
 
     def __enter__(self) -> "Progress":

@@ -1,8 +1,12 @@
 """Progress in plain lines, where there is no terminal."""
 
+import re
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from memory_trials import progress as progress_module
 
 from memory_trials.progress import Progress, Tally, counted
 
@@ -71,3 +75,88 @@ def test_a_tally_is_a_bar_on_a_terminal(capsys, monkeypatch, bound):
         assert round(tally.bar.n) == 2
     said = capsys.readouterr().err
     assert "trials: 2" in said and "s left" not in said
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What time it is, in a list, to be set."""
+    now = [1000.0]
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def drawn(bar, seconds: float) -> str:
+    """A bar as it is drawn so many seconds after its beginning, without its blocks."""
+    bar.start_t = bar._time() - seconds
+    return re.sub(r"\|?[ \u2588-\u258f]*\|", "|", str(bar))
+
+
+def quietly(bar):
+    """It is not drawn at each update, as on a quick machine."""
+    bar.mininterval = 1e9
+    return bar
+
+
+def test_the_time_that_is_left_is_that_of_the_items_so_far(clock, capsys):
+    for _ in counted(range(4), 4, "arms", seconds_between_lines=10.0):
+        clock[0] += 10
+    assert capsys.readouterr().err.splitlines() == [f"arms: {n} of 4, {10 * (4 - n)} s left" for n in (1, 2, 3)]
+
+
+def test_a_tally_tells_a_line_each_few_seconds(clock, capsys):
+    with Tally("trials", total=4, seconds_between_lines=5.0) as tally:
+        for seconds, items in ((5.0, 1), (4.0, 1), (1.0, 0), (1.0, 2)):
+            clock[0] += seconds
+            tally(items)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["trials: 1 of 4, 15 s left", "trials: 2 of 4, 10 s left"]
+
+
+def test_what_comes_from_a_store_while_others_are_trained_does_not_begin_the_time_anew(clock, capsys):
+    with Progress(trials=10, epochs=100, seconds_between_lines=4.0) as progress:
+        progress(300, 2, True)
+        clock[0] += 5
+        progress(200, 1, True)  # all so far is kept, so the time begins here
+        for seconds, epochs, kept in ((4, 1, False), (4, 100, True), (4, 3, False)):
+            clock[0] += seconds
+            progress(epochs, 0, kept)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"10 trials, epoch 50 of 100, 3 learned so far, {4 * 499} s left",
+        f"10 trials, epoch 60 of 100, 3 learned so far, {12 * 396 // 4} s left",
+    ]
+
+
+def test_the_bar_of_training_tells_epochs_who_learned_and_the_time_of_what_is_trained(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Progress(trials=10, epochs=100) as progress:
+        quietly(progress.bar)
+        progress(500, 3, True)
+        progress(250, 1)
+        assert drawn(progress.bar, 10) == "10 trials:  75%| 75/100 epochs, 4 learned so far [00:10, 00:10 left]"
+    assert capsys.readouterr().err.endswith("\r")  # nothing of it is left
+
+
+def test_the_bar_of_a_tally_is_of_all_items_or_of_the_time(monkeypatch, clock, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Tally("trials", total=2000) as tally:
+        quietly(tally.bar)
+        tally(300)
+        tally(200)
+        assert (tally.bar.n, tally.bar.total) == (500, 2000)
+        assert drawn(tally.bar, 10) == "trials: 500 of 2,000| [00:10, 00:30 left]"
+    with Tally("trials", seconds=60.0) as tally:
+        quietly(tally.bar)
+        clock[0] += 20
+        tally(1234)
+        clock[0] += 20
+        tally(1)
+        assert (tally.bar.n, tally.bar.total) == (40, 60)
+        assert drawn(tally.bar, 40) == "trials: 1,235| [00:40, 00:20 left]"
+    assert capsys.readouterr().err.endswith("\r")
+
+
+def test_a_bar_of_items_leaves_nothing_behind(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(counted(range(2), 2, "arms")) == [0, 1]
+    assert capsys.readouterr().err.endswith("\r")
