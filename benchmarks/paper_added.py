@@ -7,7 +7,7 @@ squared error, and to 2b by cross-entropy.
 import numpy as np
 
 from memory_trials.settings import ComputeSettings
-from memory_trials.studies.rows import load_rows, row_arm
+from memory_trials.studies import design
 from memory_trials.training import streaming
 
 TRIALS, SEQUENCES = 32, 20_000
@@ -19,7 +19,7 @@ FALLS = {  # row, loss: the shares
 
 
 def main() -> None:
-    rows, train_block = load_rows(), streaming._train_block
+    train_block = streaming._train_block
     added: list[int] = []
 
     def noted(program, state, sequences, running):
@@ -30,7 +30,7 @@ def main() -> None:
 
     streaming._train_block = noted
     for (row, loss), shares in FALLS.items():
-        settings = row_arm(row, rows).settings
+        settings = design.find(row)[1][0].settings
         training = settings.training.model_copy(update={"trials": TRIALS, "epochs": SEQUENCES, "loss": loss})
         interval = settings.evaluation.interval
         job = streaming.StreamingJob(settings.model, training, settings.problem.stream, interval)

@@ -11,7 +11,7 @@ import numpy as np
 from memory_trials.engines.streaming import Program
 from memory_trials.models.published import initial_weights
 from memory_trials.settings import ModelSettings, StreamSettings
-from memory_trials.studies.rows import load_rows, row_arm
+from memory_trials.studies import design
 from memory_trials.tasks import streams
 from memory_trials.training.trained import read_trained
 
@@ -45,7 +45,7 @@ def first_states(q: int, p: int, gates_seen: bool) -> np.ndarray:
 
 def wrong_by_target(name: str) -> None:
     """Of the first trials of a row, as they were when they stopped, on fresh sequences."""
-    arm = row_arm(name, load_rows())
+    (arm,) = design.find(name)[1]
     settings, trained, stream = arm.settings, read_trained(arm.files.trained)[1], arm.settings.problem.stream
     some = slice(0, 32)
     program = Program(settings.model, settings.training, streams.shape(stream))

@@ -156,14 +156,16 @@ def studies(check: bool, as_json: bool) -> None:
     memory-trials studies --check
     memory-trials studies
     """
-    from memory_trials.studies import design
+    from memory_trials.studies import design, schema
 
     if as_json:
-        blocks = design.load_studies()[1]
+        blocks = schema.load(design.FILE).studies
         print_json({name: block.model_dump(mode="json", exclude_unset=True) for name, block in blocks.items()})
         return
-    for name in design.load_studies()[1]:
-        print(design.described(name), flush=True)
+    for study, arms in design.units():  # those of the paper too, so that a mistake is known now
+        line = design.described(study, arms)
+        if not study.separate:
+            print(line, flush=True)
     if not check:
         dvc("--cd", EXPERIMENTS, "repro", "results")
         print(f"every answer: RESULTS.md; pictures: {EXPERIMENTS}/pictures/")
@@ -177,39 +179,48 @@ def study(name: str) -> None:
     \b
     memory-trials study cells
     """
-    from memory_trials.studies import design
-
-    print(design.described(name), flush=True)
-    # one by one, since RESULTS.md depends on all studies, which are not to run
-    dvc("--cd", EXPERIMENTS, "repro", "--single-item", "resolve", f"train@{name}", f"evaluate@{name}", "results")
-    print(f"the answer: RESULTS.md#{name}; the picture: {EXPERIMENTS}/pictures/{name}.png")
+    _bring_up_to_date(name)
 
 
 @commands.command(cls=InProject)
-@click.argument("row", default="", shell_complete=complete_names("paper.yaml", "rows"))
-def paper(row: str) -> None:
-    """Measure the paper's rows anew: all, or one.
+@click.argument("arm", default="", shell_complete=complete_names("paper.yaml", "arms"))
+def paper(arm: str) -> None:
+    """Measure the paper's tables anew: all, one table, or one arm.
 
     PAPER.md sets them beside the paper's own numbers.
 
-    ROW: as experiments/paper.yaml names it; all of them take a night.
+    ARM: an arm or a study of experiments/paper.yaml; all of them take a night.
 
     \b
     memory-trials paper adding_100
+    memory-trials paper paper_6a
     memory-trials paper
     """
-    from memory_trials.studies.rows import load_rows, row_arm
+    from memory_trials.studies import design
 
-    rows = load_rows()
-    for name in [row] if row else rows.rows:
-        row_arm(name, rows)  # a mistake in the last row is told now, and not after a night
-    if row:
-        # one by one, since PAPER.md depends on all rows, which are not to run
-        stages = ("resolve", f"train_row@{row}", f"evaluate_row@{row}", "paper")
-        dvc("--cd", EXPERIMENTS, "repro", "--single-item", *stages)
-    else:
-        dvc("--cd", EXPERIMENTS, "repro", "paper")
-    print(f"every row: PAPER.md; the picture: {EXPERIMENTS}/pictures/paper.png")
+    if arm:
+        _bring_up_to_date(arm)
+        return
+    for study, arms in design.units():
+        design.described(study, arms)  # a mistake in the last arm is known now, and not after a night
+    dvc("--cd", EXPERIMENTS, "repro", "paper")
+    print(f"every arm: PAPER.md; the picture: {EXPERIMENTS}/pictures/paper.png")
+
+
+def _bring_up_to_date(name: str) -> None:
+    """Run the stages of a study, or of an arm that is trained by itself, and of the page that shows it."""
+    from memory_trials.studies import design
+
+    units = {unit: design.find(unit) for unit in design.units_of(name)}
+    for study, arms in units.values():
+        print(design.described(study, arms), flush=True)
+    (separate,) = {study.separate for study, _ in units.values()}
+    ways, page = (("train_arm", "evaluate_arm"), "paper") if separate else (("train", "evaluate"), "results")
+    # one by one, since the page depends on all experiments, which are not to run
+    stages = [f"{way}@{unit}" for unit in units for way in ways]
+    dvc("--cd", EXPERIMENTS, "repro", "--single-item", "resolve", *stages, page)
+    where, picture = ("PAPER.md", "paper") if separate else (f"RESULTS.md#{name}", name)
+    print(f"the answer: {where}; the picture: {EXPERIMENTS}/pictures/{picture}.png")
 
 
 @commands.command()

@@ -12,52 +12,46 @@ from memory_trials.integrity import digests
 from memory_trials.progress import counted
 from memory_trials.report import figures, study_figures, style, wording
 from memory_trials.serving import predictor
-from memory_trials.studies import answers, design, paper, rows
+from memory_trials.studies import answers, design
 from memory_trials.tasks import encoding, problems
 from memory_trials.training.trained import read_trained
 from stages import arms_from_argv
 
 
 def main() -> None:
-    arms = arms_from_argv()
-    if row := rows.row_of(arms[0]):
-        print(leave_row(row, arms[0]))
-        return
-    arms = design.found_arms(arms)
-    told = compare(arms) if arms[0].compared else report(arms[0])
-    files.write_json(design.digests_of(arms[0].study), {arm.name: digest(arm) for arm in arms})
-    print(told)
+    arms = design.found_arms(arms_from_argv())
+    printed = compare(arms) if arms[0].compared else report(arms[0])
+    files.write_json(design.digests_of(arms[0]), {arm.name: digest(arm) for arm in arms})
+    print(printed)
 
 
 def report(arm: design.Arm) -> str:
-    """What is left of an arm that is told by itself; its report."""
+    """Write all outputs of params.yaml's arm; return its report."""
     outcome = evaluate(arm)
     keep_best_trial(arm, outcome)
     return wording.report(outcome, arm.files.folder)
 
 
 def compare(arms: list[design.Arm]) -> str:
-    """What is left of a study's arms, evaluated side by side; its question and answer."""
+    """Evaluate a study's arms side by side, and write all outputs; return its question and answer. Of an arm that is
+    trained by itself, return its own answer."""
     import scipy.stats  # noqa: F401  once, before the processes are forked that need it
 
-    study = arms[0].study
-    block = design.load_studies()[1][study]
+    study = design.study_of(arms[0])
+    assert study is not None  # `compared` says so
+    path = arms[0].results / design.SUMMARIES / f"{arms[0].unit}.json"
+    if study.separate:
+        outcomes, until = [evaluate(arm) for arm in arms], [read_trained(arm.files.trained)[1].until for arm in arms]
+        summary = answers.summarize(arms[0].study, study, arms, outcomes, until)
+        files.write_text(path, answers.summary_text(summary))
+        return summary["answer"]
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         outcomes = list(counted(pool.map(evaluate, arms), len(arms), "arms evaluated"))
         design.keep_only([arm.files.folder for arm in arms])
-        summary = answers.summarize(study, block, arms, outcomes)
+        summary = answers.summarize(arms[0].study, study, arms, outcomes)
         pool.submit(draw_study, summary).result()  # where what draws is warm
-    files.write_json(design.SUMMARIES / f"{study}.json", summary)
-    return f"{block.question}\n{summary['answer']}"
-
-
-def leave_row(row: str, arm: design.Arm) -> str:
-    """All outputs of the stage for a row of the paper; what came out."""
-    outcome = evaluate(arm)
-    content = paper.measured(row, outcome, read_trained(arm.files.trained)[1])
-    files.write_text(paper.MEASURED / f"{row}.json", paper.text_of(content))
-    files.write_json(paper.DIGESTS / f"{row}.json", {"": digest(arm)})
-    return answers.how_often_and_how_much(outcome.metrics)
+    files.write_json(path, summary)
+    return f"{study.question}\n{summary['answer']}"
 
 
 def evaluate(arm: design.Arm) -> results.Outcome:

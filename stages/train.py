@@ -23,7 +23,7 @@ def main() -> None:
     tracker.warn_if_unreachable(arms[0].settings.tracking)
     compute = arms[0].settings.compute
     store = cache.Store(files.repository() / cache.FOLDER, compute.cache_megabytes)
-    if search := design.search_of(arms[0].study):
+    if search := design.search_of(arms[0]):
         from memory_trials.studies import tuning
 
         tuning.search(search, arms[0], store)

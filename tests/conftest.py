@@ -173,7 +173,7 @@ def make_repository(folder: Path, trials: int = 4, epochs: int = 30) -> Path:
             replace(library, source=folder / library.source.relative_to(ROOT)).install(compiled)
     for name in ("metrics.json", "digests.json"):  # of more trials
         (folder / "data/tutorial" / name).unlink(missing_ok=True)
-    for name, section in (("experiments/studies.yaml", "studies"), ("experiments/paper.yaml", "rows")):
+    for name, section in (("experiments/studies.yaml", "studies"), ("experiments/paper.yaml", "arms")):
         content = read_yaml(folder / name)
         first = next(iter(content[section]))
         content[section] = {first: content[section][first]}

@@ -45,8 +45,8 @@ def test_trials_that_learn_from_streams_go_through_the_pipeline(repository):
 def test_a_row_of_the_paper_is_measured_and_told(repository):
     path = repository / "experiments/paper.yaml"
     row = """  tiny:
-    experiment: 2a
-    label: a row of one's own
+    study: counting_middle
+    label: an arm of one's own
     kind: own
     like: noise_free
     set: {problem.stream: {task: keys, length: 4}, training.trials: 6, training.epochs: 1000}
@@ -54,10 +54,10 @@ def test_a_row_of_the_paper_is_measured_and_told(repository):
     path.write_text(path.read_text() + row)
     said = run(repository, "python", "-m", "memory_trials", "paper", "tiny")
     assert "its 6 trials, experiment 'memory-trials-paper'" in said
-    measured = json.loads((repository / "experiments/data/paper/measured/tiny.json").read_text())
+    measured = json.loads((repository / "experiments/data/paper/summaries/tiny.json").read_text())["arms"][0]
     learned = sum(until > 0 for until in measured["until"]["success"])
     assert len(measured["until"]["success"]) == 6
-    assert f"| a row of one's own |  |  |  | {learned} of 6 (" in (repository / "PAPER.md").read_text()
+    assert f"| an arm of one's own |  |  |  | {learned} of 6 (" in (repository / "PAPER.md").read_text()
     assert (repository / "experiments/pictures/paper.png").read_bytes().startswith(b"\x89PNG")
     refused = run(repository, "python", "-m", "memory_trials", "paper", "tyni", fails=True)
-    assert "experiments/paper.yaml has no row 'tyni'" in refused
+    assert "experiments has no study or arm 'tyni'; among its 3 are" in refused

@@ -1,7 +1,7 @@
 """Are the recorded results what this code trains, on this machine? (make verify)
 
 Trains recorded trials anew and compares each with its digest, which is in git for the pipeline, for every study and, if
-a trial takes seconds, for every row of the paper. It needs no data and keeps nothing. Given a share, it draws so many
+a trial takes seconds, for every arm of the paper's. It needs no data and keeps nothing. Given a share, it draws so many
 of all trials, each as likely as any other (1: every one). Otherwise `Minute` says which trials it takes. It prints a
 Markdown summary, and exits with 1 where a trial differs, naming the first.
 """
@@ -26,7 +26,7 @@ from memory_trials.errors import UserError
 from memory_trials.integrity import digests
 from memory_trials.progress import Tally
 from memory_trials.settings import ComputeSettings
-from memory_trials.studies import design, paper, rows
+from memory_trials.studies import answers, design
 from memory_trials.tasks import problems, streams
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.training import streaming, trainer
@@ -64,7 +64,7 @@ class Record:
 
     @cached_property
     def seconds(self) -> dict[int, float]:
-        """About how long each trial that can be trained anew takes, besides `start`. All can, but of the paper's rows
+        """About how long each trial that can be trained anew takes, besides `start`. All can, except of streams
         those that take too long."""
         settings, trials = self.arm.settings, range(digests.count(self.kept))
         training, stream = settings.training, settings.problem.stream
@@ -74,9 +74,8 @@ class Record:
             steps = training.epochs * table.y.size + checks * table.eval_y.size
             multiplications = steps * 4 * units * (units + table.inputs + table.symbols)
             return dict.fromkeys(trials, multiplications * (XLA_MULTIPLICATION if self.is_own else MULTIPLICATION))
-        row = rows.row_of(self.arm)
-        measured = paper.read_measured(row) if row else None
-        until = next(iter(measured["until"].values())) if measured else [0] * len(trials)
+        measured = answers.summaries(self.arm.results, [self.arm.key]).get(self.arm.key)
+        until = next(iter(measured["arms"][0]["until"].values())) if measured else [0] * len(trials)
         longest = streams.shape(stream).longest
         each = GUESSED_STEP if training.optimizer == "guess" else STEP
         steps_of = {index: (met or training.epochs) * longest for index, met in zip(trials, until)}
@@ -90,21 +89,16 @@ class Record:
 def records() -> list[Record]:
     """Of every arm that is recorded; `UserError` where nothing is, or where the parameters describe other arms."""
     found = [Record(design.pipeline_arm(), kept) for kept in _recorded(design.PIPELINE_DIGESTS).values()]
-    for name in design.load_studies()[1] if design.FILE.exists() else ():
-        path = design.digests_of(name)
+    for study, arms in design.units():
+        path = design.digests_of(arms[0])
         kept = _recorded(path)
-        study, arms = design.study_arms(name)
         if study.search:
             arms = [design.found_arm(study, arms[0], label, record["changes"]) for label, record in kept.items()]
         by_name = {arm.name: arm for arm in arms}
         if kept and kept.keys() != by_name.keys():
-            raise UserError(f"{path} records other arms than {design.FILE} describes: run make study NAME={name}")
+            where = design.where(arms[0]).partition(", arm")[0]
+            raise UserError(f"{path} records other arms than {where} describes: run make study NAME={path.stem}")
         found += [Record(by_name[label], record) for label, record in kept.items()]
-    if rows.FILE.exists():
-        of_paper = rows.load_rows()
-        for name in of_paper.rows:
-            kept = _recorded(paper.DIGESTS / f"{name}.json")
-            found += [Record(rows.row_arm(name, of_paper), record) for record in kept.values()]
     if not found:
         raise UserError(f"no trial is recorded in {design.PIPELINE_DIGESTS} or {design.DIGESTS}/: run dvc repro")
     return found

@@ -20,9 +20,8 @@ import yaml
 from memory_trials import files, revision
 from memory_trials.evaluation import results
 from memory_trials.progress import counted
-from memory_trials.report import drawing, figures, microscope, study_figures, style, wording
-from memory_trials.report import paper as paper_page
-from memory_trials.studies import answers, design, paper, rows
+from memory_trials.report import drawing, figures, microscope, paper, study_figures, style, wording
+from memory_trials.studies import answers, design, schema
 from memory_trials.training.trained import read_trained
 
 FILE = Path("report.html")
@@ -75,33 +74,33 @@ def page() -> str:
 
 
 def _summaries() -> list[dict]:
-    """Every study's, in the order of studies/params.yaml."""
+    """Every study's, in the order of experiments/studies.yaml."""
     if not design.FILE.exists():
         return []
-    paths = (design.SUMMARIES / f"{name}.json" for name in design.load_studies()[1])
-    return [answers.read_summary(path) for path in paths if path.exists()]
+    return list(answers.summaries(design.FOLDER, schema.load(design.FILE).units).values())
 
 
 def _paper(charts: dict[str, dict]) -> list[dict]:
-    """What the page shows of the paper's rows, an experiment each, as far as they were run; adds their chart."""
-    if not rows.FILE.exists():
+    """What the page shows of the paper's arms, a study each, as far as they were run; adds their chart."""
+    if not design.PAPER.exists():
         return []
-    of_paper = rows.load_rows().rows
-    found = paper.all_measured(of_paper)
+    experiments = schema.load(design.PAPER)
+    found = paper.measured(answers.summaries(design.PAPER_FOLDER, experiments.arms))
     if not found:
         return []
-    names = [f"{row.experiment}: {row.label}" for name, row in of_paper.items() if row.paper and name in found]
-    shown = _added(charts, "paper", {"after": paper_page.picture(of_paper, found)}, names)
-    tables = paper_page.tables(of_paper, found, paper_page.verdicts(of_paper, found))
+    names = [paper.named(arm) for name, arm in experiments.arms.items() if arm.reference and name in found]
+    shown = _added(charts, "paper", {"after": paper.picture(experiments, found)}, names)
+    tables = paper.tables(experiments, found, paper.verdicts(experiments.arms, found))
+    titles = [experiments.studies[study].title for study in tables]
     return [{"charts": shown if number == 0 else [], "title": title, "head": head, "rows": body}
-            for number, (title, (head, *body)) in enumerate(tables.items())]  # fmt: skip
+            for number, (title, (head, *body)) in enumerate(zip(titles, tables.values()))]  # fmt: skip
 
 
 def _study(summary: dict, charts: dict[str, dict]) -> dict:
     """What the page shows of a study; adds its charts."""
     shown = study_figures.of_study(summary)
     if summary["rule"]["rule"] == "compare" and len(summary["arms"]) <= CURVES:
-        folders = {arm.name: arm.files.folder for arm in design.study_arms(summary["study"])[1]}
+        folders = {arm.name: arm.files.folder for arm in design.find(summary["study"])[1]}
         if all((folder / "time_to_learn.csv").exists() for folder in folders.values()):  # absent in a fresh clone
             shown["curves"] = study_figures.times_to_learn(summary, folders)
     head, *rows = wording.study_table(summary)

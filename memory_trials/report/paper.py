@@ -5,8 +5,8 @@ import math
 import altair as alt
 
 from memory_trials.report.style import inline, titled
-from memory_trials.studies import paper
-from memory_trials.studies.rows import HEADINGS, Published, Row
+from memory_trials.studies import references
+from memory_trials.studies.schema import Experiments, Reference, SeparateArm
 
 HEAD = """# The paper, measured anew
 
@@ -27,42 +27,47 @@ trials had fewer than twice the paper's mean. The paper gives no spread, so this
 numbers allow. Another reading is compared with the numbers of the paper's row that it is one of; with several tries,
 one may agree by luck.
 """
-KINDS = {"paper": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
+KINDS = {"published": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
 TOO_FEW = "not told: too few sequences"
 ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not learned says little about the paper
 
 
-def page(rows: dict[str, Row], found: dict[str, dict]) -> str:
-    """PAPER.md. found: what was measured of the rows that were run, by name."""
-    told = verdicts(rows, found)
-    lines = [HEAD, _summary(rows, told), "![The paper's means and ours](experiments/pictures/paper.png)", ""]
-    for title, (head, *body) in tables(rows, found, told).items():
-        lines += [f"## {title}", ""]
+def measured(summaries: dict[str, dict]) -> dict[str, dict]:
+    """What was measured of each arm, from its summary."""
+    return {name: summary["arms"][0] for name, summary in summaries.items()}
+
+
+def page(experiments: Experiments, found: dict[str, dict]) -> str:
+    """PAPER.md. found: what was `measured` of the arms that were run, by name."""
+    rows, agreed = experiments.arms, verdicts(experiments.arms, found)
+    lines = [HEAD, _summary(rows, agreed), "![The paper's means and ours](experiments/pictures/paper.png)", ""]
+    for study, (head, *body) in tables(experiments, found, agreed).items():
+        lines += [f"## {experiments.studies[study].title}", ""]
         lines += [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * 7, "---", "---:"], *body)]
-        lines += [*_readings(_of(title, rows), found), ""]
+        lines += [*_readings(_of(study, rows), found), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def verdicts(rows: dict[str, Row], found: dict[str, dict]) -> dict[str, str]:
+def verdicts(rows: dict[str, SeparateArm], found: dict[str, dict]) -> dict[str, str]:
     """Of the rows that the paper has, of their other readings, and that were run: yes, or what does not agree."""
-    said = {name: rows[str(row.of)].paper if row.kind == "reading" else row.paper for name, row in rows.items()}
-    return {name: agreement(paper, found[name]) for name, paper in said.items() if paper and name in found}
+    said = {name: rows[str(row.of)].reference if row.kind == "reading" else row.reference for name, row in rows.items()}
+    return {name: agreement(reference, found[name]) for name, reference in said.items() if reference and name in found}
 
 
-def agreement(said: Published, found: dict) -> str:
+def agreement(said: Reference, found: dict) -> str:
     """yes, or what does not agree."""
     if said.after is not None and found["metrics"]["epochs_budget"] < ENOUGH * said.after:
         return TOO_FEW
-    compared = paper.agreement(said, found)
+    compared = references.agreement(said, found)
     apart = [word for word in ("success", "after") if compared[word] is False]
     verdict = " and ".join(apart) if apart else "yes"
     return verdict + (f" ({compared['ratio']:.2g} x)" if compared["ratio"] is not None else "")
 
 
-def _summary(rows: dict[str, Row], verdicts: dict[str, str]) -> str:
+def _summary(rows: dict[str, SeparateArm], verdicts: dict[str, str]) -> str:
     word = {name: verdict.split(" (")[0] for name, verdict in verdicts.items()}
-    words = [verdict for name, verdict in word.items() if rows[name].kind == "paper"]
+    words = [verdict for name, verdict in word.items() if rows[name].kind == "published"]
     otherwise = {
         row.of
         for name, row in rows.items()
@@ -79,28 +84,29 @@ def _summary(rows: dict[str, Row], verdicts: dict[str, str]) -> str:
         )
     if few:
         text += f" {few} had too few sequences to tell."
-    if missing := sum(row.paper is not None for row in rows.values()) - len(words):
+    if missing := sum(row.reference is not None for row in rows.values()) - len(words):
         text += f" {missing} of its rows are {NOT_RUN}."
     return text + "\n"
 
 
-def tables(rows: dict[str, Row], found: dict[str, dict], verdicts: dict[str, str]) -> dict[str, list[list[str]]]:
-    """Each experiment's rows as a table of words under its title, the head first."""
-    return {title: _table(of_it, found, verdicts) for title in HEADINGS.values() if (of_it := _of(title, rows))}
+def tables(experiments: Experiments, found: dict[str, dict], verdicts: dict[str, str]) -> dict[str, list[list[str]]]:
+    """Each study's arms as a table of words by its name, the head first."""
+    of_studies = {study: _of(study, experiments.arms) for study in experiments.studies}
+    return {study: _table(rows, found, verdicts) for study, rows in of_studies.items() if rows}
 
 
-def _of(title: str, rows: dict[str, Row]) -> dict[str, Row]:
-    """An experiment's rows: the paper's first, then what stands beside them."""
-    of_it = [(name, row) for name, row in rows.items() if HEADINGS[row.experiment] == title]
+def _of(study: str, rows: dict[str, SeparateArm]) -> dict[str, SeparateArm]:
+    """A study's arms: those with a reference first, then what is compared with them."""
+    of_it = [(name, row) for name, row in rows.items() if row.study == study]
     return dict(sorted(of_it, key=lambda named: list(KINDS).index(named[1].kind)))
 
 
-def _table(rows: dict[str, Row], found: dict[str, dict], verdicts: dict[str, str]) -> list[list[str]]:
+def _table(rows: dict[str, SeparateArm], found: dict[str, dict], verdicts: dict[str, str]) -> list[list[str]]:
     head = ["", "paper: learned", "after", "wrong", "measured: learned", "after (mean)", "median", "wrong", "agrees",
             "sequences at most"]  # fmt: skip
     cells = [head]
     for name, row in rows.items():
-        said, got = row.paper, found.get(name)
+        said, got = row.reference, found.get(name)
         line = [row.label + KINDS[row.kind]]
         line += ["", "", ""] if said is None else [
             f"{said.successful:g} % of {said.trials}", _exact(said.after), _few(said.wrong)
@@ -125,7 +131,7 @@ def _few(wrong: float | None) -> str:
     return "" if wrong is None else f"{wrong:.2g}"
 
 
-def _readings(rows: dict[str, Row], found: dict[str, dict]) -> list[str]:
+def _readings(rows: dict[str, SeparateArm], found: dict[str, dict]) -> list[str]:
     """What further criteria say: other readings of when a trial has learned, by the same runs."""
     lines = []
     for name, row in rows.items():
@@ -134,7 +140,8 @@ def _readings(rows: dict[str, Row], found: dict[str, dict]) -> list[str]:
             numbers = found[name]["metrics"]
             mean = numbers[f"{criterion}_mean_epochs_to_learn"]
             after = f", after {_number(mean)} in the mean" if mean is not None else ""
-            said = f"; the paper: {_exact(row.paper.first_after)}" if row.paper and row.paper.first_after else ""
+            reference = row.reference and row.reference.first_after
+            said = f"; the paper: {_exact(reference)}" if reference else ""
             lines.append(
                 f"- {row.label}, by *{criterion.replace('_', ' ')}*: {numbers[f'{criterion}_successes']} of "
                 f"{numbers['trials']}{after}{said}"
@@ -154,22 +161,26 @@ def _number(value: float | None) -> str:
     return f"{round(value, min(0, digits)):,.0f}"
 
 
-def picture(rows: dict[str, Row], found: dict[str, dict]) -> alt.LayerChart:
+def named(row: SeparateArm) -> str:
+    """The name of an arm in the picture, with the number of its experiment."""
+    return f"{row.study.removeprefix('paper_')}: {row.label}"
+
+
+def picture(experiments: Experiments, found: dict[str, dict]) -> alt.LayerChart:
     """One line a row of the paper that says after how many sequences: its mean, ours with the interval, and those of
     other readings."""
-    named = lambda row: f"{row.experiment}: {row.label}"
-    shown, otherwise = [], []
+    rows, shown, otherwise = experiments.arms, [], []
     for name, row in rows.items():
         numbers = found[name]["metrics"] if name in found else {}
         mean = numbers.get("mean_epochs_to_learn")
         if row.kind == "reading" and mean is not None:
             otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label})
-        if row.paper is None or row.paper.after is None or not numbers:
+        if row.reference is None or row.reference.after is None or not numbers:
             continue
         ends = [numbers[f"mean_epochs_to_learn_{end}"] if mean is not None else None for end in ("low", "high")]
         low, high = (mean if end is None else end for end in ends)
         shown.append({
-            "row": named(row), "paper": row.paper.after, "mean": mean,
+            "row": named(row), "paper": row.reference.after, "mean": mean,
             "low": mean and max(mean / 10, low), "high": high,  # a logarithm has no place for 0
             "learned": f"{numbers['successes']} of {numbers['trials']}",
         })  # fmt: skip

@@ -4,6 +4,8 @@ hand."""
 import contextlib
 import itertools
 import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,8 @@ import numpy as np
 from memory_trials import files
 from memory_trials.errors import UserError, brief
 from memory_trials.evaluation import statistics
-from memory_trials.studies.design import AnswerRule, Arm, Study, word
+from memory_trials.studies.design import SUMMARIES, Arm, word
+from memory_trials.studies.schema import AnswerRule, Study
 
 if TYPE_CHECKING:  # pandas takes half a second to import
     from memory_trials.evaluation.results import Outcome
@@ -22,17 +25,26 @@ DEMONSTRATIONS = (1, 3, 10)  # seeds of each setting that a demonstration may sh
 WIDTHS = (0.4, 0.2, 0.1, 0.05)  # of an interval
 
 
-def summarize(name: str, study: Study, arms: list[Arm], outcomes: "list[Outcome]") -> dict[str, Any]:
+def summarize(
+    name: str,
+    study: Study,
+    arms: list[Arm],
+    outcomes: "list[Outcome]",
+    until: Sequence[Mapping[str, np.ndarray]] = (),
+) -> dict[str, Any]:
     """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
 
     Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
-    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck what a few seeds can tell.
+    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck what a few seeds can tell;
+    where it is reference, until says of an arm after how many sequences each trial met each criterion (0: never).
     """
     confidence = arms[0].settings.evaluation.confidence
     rows: list[dict[str, Any]] = [
         {"name": arm.name, "changes": arm.changes, "together": arm.together, "metrics": outcome.metrics, "p": None}
         for arm, outcome in zip(arms, outcomes)
     ]
+    for row, times in zip(rows, until):
+        row["until"] = {criterion: of_trials.tolist() for criterion, of_trials in times.items()}
     summary: dict[str, Any] = {
         "version": VERSION,
         "study": name,
@@ -68,6 +80,19 @@ def read_summary(path: Path) -> dict[str, Any]:
             f"run make study NAME={path.stem}"
         )
     return summary
+
+
+def summaries(folder: Path, units: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The summaries of those of these studies, or separate arms, that have been run. folder: `Arm.results`."""
+    paths = {unit: folder / SUMMARIES / f"{unit}.json" for unit in units}
+    return {unit: read_summary(path) for unit, path in paths.items() if path.exists()}
+
+
+def summary_text(summary: dict[str, Any]) -> str:
+    """The text of a summary's file. The times of a criterion share a line."""
+    lines = lambda times: re.sub(r"\s+", " ", times[0]).replace("[ ", "[").replace(" ]", "]")
+    head, until, rest = files.json_text(summary).partition('"until": {')
+    return head + until + re.sub(r"\[[\d\s,]*\]", lines, rest)
 
 
 def _are_prefixes(arms: list[Arm]) -> bool:
@@ -327,6 +352,12 @@ def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     return text[0].upper() + text[1:] + "."
 
 
+def beside_references(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
+    """How often each arm learns; PAPER.md has what was published of it."""
+    shown = [how_often_and_how_much(row["metrics"]) for row in rows]
+    return shown[0] if len(rows) == 1 else "; ".join(f"{row['name']}: {text}" for row, text in zip(rows, shown))
+
+
 def _luck(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
     """pairs: of any two arms, how often so many seeds of each rank them wrongly or alike; widths: how many seeds the
     first arm's interval needs to be so wide. The measured rates stand for the true ones."""
@@ -342,4 +373,12 @@ def _luck(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
     return {"pairs": pairs, "widths": widths}
 
 
-SENTENCES = {"compare": compared, "along": along, "reach": reach, "front": front, "free_run": free_run, "luck": luck}
+SENTENCES = {
+    "compare": compared,
+    "along": along,
+    "reach": reach,
+    "front": front,
+    "free_run": free_run,
+    "luck": luck,
+    "reference": beside_references,
+}

@@ -14,7 +14,8 @@ from typing import Any
 from memory_trials import meaning
 from memory_trials.models import forward
 from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS, TAKES, Settings, defaults
-from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, Search, Study, training_inputs
+from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, training_inputs
+from memory_trials.studies.schema import Search, Study
 from memory_trials.training import cache
 
 TUTORIAL = ("generate_data", "encode", "train", "evaluate")  # its stages
@@ -57,17 +58,16 @@ def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]
     return found | ({"search": search.model_dump()} if search else {})
 
 
-def of_evaluation(arms: list[Arm], study: Study | None = None) -> dict[str, Any]:
-    """Return what evaluating these arms depends on; study: whose question they answer, None for a row of the paper."""
+def of_evaluation(arms: list[Arm], study: Study) -> dict[str, Any]:
+    """Return what evaluating these arms depends on; study: whose question they answer."""
     engines = {_engine(arm.settings) for arm in arms}
     streams, tables = "streaming" in engines, bool(engines - {"streaming"})
-    roots = [*JUDGED, *(["memory_trials.studies.answers", "memory_trials.report.study_figures"] if study else [])]
+    roots = [*JUDGED, "memory_trials.studies.answers"]
+    roots += [] if study.separate else ["memory_trials.report.study_figures"]
     roots += ["memory_trials.evaluation.results"] * tables + ["memory_trials.evaluation.streaming"] * streams
-    roots += [] if study else ["memory_trials.studies.paper"]
     settings = {arm.name: arm.settings.model_dump(include=SECTIONS) | _options(arm.settings) for arm in arms}
-    asked = study.model_dump() if study else None
     code = meaning.digests(roots, [*PRINTED, *_unused(engines)])
-    return {"code": code, "study": asked, "settings": settings, "cells": _own_cells(arms)}
+    return {"code": code, "study": study.model_dump(), "settings": settings, "cells": _own_cells(arms)}
 
 
 def of_page(module: str, shown: Any) -> dict[str, Any]:

@@ -1,41 +1,41 @@
-"""Studies: questions, and the arms that answer them, as data.
+"""Arms: the full settings that a study compares, or that is tried alone, and their files.
 
     python -m memory_trials studies --check         (checks experiments/studies.yaml, and lists the studies)
 
 An arm is one full setting, run for many seeds. The pipeline of params.yaml has one; a study has many.
 """
 
+import difflib
 import itertools
 import json
-import math
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, Field, model_validator
+from typing import Any
 
 from memory_trials import files
 from memory_trials.errors import UserError, brief
-from memory_trials.parameter_files import read_yaml
-from memory_trials.settings import CsvSettings, Section, Settings, load_settings, validated
+from memory_trials.settings import CsvSettings, Settings, load_settings, validated
+from memory_trials.studies import schema
+from memory_trials.studies.schema import PIPELINE, ArmGroup, Experiments, Study
 from memory_trials.tasks import encoding, problems
 
 NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"
 
 EXPERIMENTS = Path("experiments")  # a DVC project of its own
 FILE = EXPERIMENTS / "studies.yaml"
+PAPER = EXPERIMENTS / "paper.yaml"  # studies whose arms have published references, and are trained one by one
 FOLDER = EXPERIMENTS / "data/studies"
-SUMMARIES = FOLDER / "summaries"  # each study's answer and numbers, in git
-DIGESTS = FOLDER / "digests"  # and its trials' digests
+PAPER_FOLDER = EXPERIMENTS / "data/paper"
+SUMMARIES = "summaries"  # in both folders: the answer and numbers of each study, or of each separate arm, in git
+DIGESTS = "digests"  # and its trials' digests
 PICTURES = EXPERIMENTS / "pictures"
 PIPELINE_FOLDER = Path("data/tutorial")
 PIPELINE_DIGESTS = PIPELINE_FOLDER / "digests.json"
 ARMS = "arms.json"  # what a search has found
-PIPELINE = "pipeline"  # how the one arm of params.yaml is called where studies have names
-MOST_ARMS = 2000
+CLOSE = 5  # names that are listed where there is none of a name
 SOURCES = ("sequences", "file", "generate", "stream")
 
 
@@ -53,7 +53,7 @@ class ArmFiles:
 class Arm:
     """One full setting, and its files. changes: what it changes from the tutorial, as the study's grid or list says.
 
-    together: keys of the changes that the grid sets as one.
+    together: keys of the changes that the grid sets as one. key: the name of an arm that is trained by itself.
     """
 
     study: str
@@ -62,97 +62,23 @@ class Arm:
     changes: dict[str, Any]
     files: ArmFiles
     together: list[list[str]] = field(default_factory=list)
+    key: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What one stage of DVC trains: the arm's study, or the arm where it is trained by itself."""
+        return self.key or self.study
+
+    @property
+    def results(self) -> Path:
+        """The folder that holds its unit's summary and digests, and those of others."""
+        return PAPER_FOLDER if self.key else FOLDER
 
     @property
     def compared(self) -> bool:
         """Whether a study compares it with others. The pipeline's arm, a study of one, is told by itself instead, with
         its best trial; it is tried again and again, one try after another."""
         return self.study != PIPELINE
-
-
-def _multipliable(grid: dict[str, list]) -> dict[str, list]:
-    if not grid:
-        raise ValueError("the grid is empty: give it at least one key with values, or leave it out")
-    for keys, values in grid.items():
-        if not values:
-            raise ValueError(f"the grid is empty: {keys} has no values")
-        count = len(keys.split(","))
-        if count > 1 and any(not isinstance(value, list) or len(value) != count for value in values):
-            raise ValueError(f"{keys} are {count} keys, so each of its values must be a list of {count}")
-    return grid
-
-
-Grid = Annotated[dict[str, list], AfterValidator(_multipliable)]
-
-
-class ArmGroup(Section):
-    """Arms that share some changes; `grid` multiplies them out."""
-
-    name: str | None = None
-    set: dict[str, Any] = Field(default_factory=dict)
-    grid: Grid | None = None
-
-
-class AnswerRule(Section):
-    """How a study's answer is read off its arms."""
-
-    # compare: every arm with the first one, on the same seeds. along: for which values of one key is memory
-    # learned reliably. reach: to which value of one key, for each value of `per` (and of `rows`), by whatever arm.
-    # front: the smallest models and fewest updates. free_run: what follows when predictions are fed back. luck: what of
-    # each rate is chance, and how often a few seeds rank two arms wrongly.
-    rule: Literal["compare", "along", "reach", "front", "free_run", "luck"] = "compare"
-    key: str | None = None
-    per: str | None = None
-    rows: str | None = None
-    level: Annotated[float, Field(gt=0, le=1)] = 0.95
-
-    @model_validator(mode="after")
-    def _has_keys(self) -> "AnswerRule":
-        if self.rule in ("along", "reach") and not self.key:
-            raise ValueError(f"the rule {self.rule} needs a key")
-        if self.rule == "reach" and not self.per:
-            raise ValueError("the rule reach needs per")
-        return self
-
-
-class Search(Section):
-    """The space that a tuning study searches, dotted keys to [smallest, largest] or to a list of choices."""
-
-    proposals: Annotated[int, Field(ge=1, le=100_000)]
-    integers: dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
-    floats: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
-    choices: dict[str, list] = Field(default_factory=dict)
-    look_after: Annotated[int, Field(ge=1)] = 20
-    confirm_from_seed: Annotated[int, Field(ge=0)] = 10_000
-
-    @model_validator(mode="after")
-    def _can_be_searched(self) -> "Search":
-        for key, (low, high) in (self.integers | self.floats).items():
-            if not 0 < low <= high:  # on a logarithmic scale
-                raise ValueError(f"{brief(key)} must be two numbers above 0, the smaller one first")
-        if any(not choices for choices in self.choices.values()):
-            raise ValueError("choices must not be empty")
-        return self
-
-
-class Study(Section):
-    """A block of experiments/studies.yaml."""
-
-    question: Annotated[str, Field(min_length=1)]
-    source: Annotated[str, Field(min_length=1)]
-    set: dict[str, Any] = Field(default_factory=dict)
-    grid: Grid | None = None
-    arms: list[ArmGroup] | None = None
-    search: Search | None = None
-    answer: AnswerRule = AnswerRule()
-
-    @model_validator(mode="after")
-    def _has_arms(self) -> "Study":
-        if [self.grid, self.arms, self.search].count(None) != 2:
-            raise ValueError("give one of grid, arms and search")
-        if self.arms == []:
-            raise ValueError("arms is empty")
-        return self
 
 
 def pipeline_files(folder: Path = PIPELINE_FOLDER) -> ArmFiles:
@@ -164,43 +90,71 @@ def pipeline_arm() -> Arm:
     return Arm(PIPELINE, "", load_settings(), {}, pipeline_files())
 
 
-def load_studies(path: Path = FILE) -> tuple[dict[str, Any], dict[str, Study]]:
-    """The defaults, which every arm starts from, and the studies by name; `UserError` for the first mistake."""
-    content = read_yaml(path)
-    unknown = set(content) - {"defaults", "studies"}
-    if unknown or not isinstance(content.get("studies"), dict) or not isinstance(content.get("defaults"), dict):
-        raise UserError(
-            f"{path} must hold the two sections defaults and studies"
-            + (f", not {brief(min(unknown, key=str))}" if unknown else "")
-        )
-    validated(Settings, content["defaults"], f"{path}: defaults")
-    blocks = {}
-    for name, block in content["studies"].items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", str(name)):
-            raise UserError(
-                f"{path}: the study {brief(name)}: a name is made of at most 60 small letters, digits and _"
-            )
-        if name == PIPELINE:
-            raise UserError(f"{path}: the study {brief(name)}: the arm of params.yaml is called so already")
-        blocks[name] = validated(Study, block, f"{path}: studies.{name}")
-    return content["defaults"], blocks
+def experiments(paths: Iterable[Path] = ()) -> Iterator[tuple[Path, Experiments]]:
+    """Each file of experiments that is here, and its content; `UserError` for the first mistake."""
+    for path in paths or (FILE, PAPER):
+        if path.exists():
+            yield path, schema.load(path)
 
 
-def study_arms(name: str, path: Path = FILE) -> tuple[Study, list[Arm]]:
-    """A study and its arms (where they are to be searched for, the one that the search starts from)."""
-    defaults, studies = load_studies(path)
-    if name not in studies:
-        raise UserError(f"{path} has no study {brief(name)}; it has {', '.join(studies)}")
-    return studies[name], make_arms(name, studies[name], defaults, path)
+def units() -> Iterator[tuple[Study, list[Arm]]]:
+    """Each study with its arms, and each arm that is trained by itself, with its study."""
+    for path, content in experiments():
+        for name in content.units:
+            yield _unit(name, content, path)
+
+
+def units_of(name: str) -> list[str]:
+    """What one stage of DVC trains each, of this name: a study, or an arm that is trained by itself; or each such arm
+    of a study."""
+    for _, content in experiments():
+        if separate := [arm for arm, block in content.arms.items() if block.study == name]:
+            return separate
+    return [name]
+
+
+def find(unit: str, *paths: Path) -> tuple[Study, list[Arm]]:
+    """A study and its arms (where they are to be searched for, the one that the search starts from); or an arm that is
+    trained by itself, and its study. `UserError` where there is none of this name, or an arm is not valid."""
+    names: list[str] = []
+    for path, content in experiments(paths):
+        if unit in content.units:
+            return _unit(unit, content, path)
+        names += content.units
+    close = difflib.get_close_matches(unit, names) or names[:CLOSE]
+    raise UserError(f"{EXPERIMENTS} has no study or arm {brief(unit)}; among its {len(names)} are {', '.join(close)}")
+
+
+def _unit(name: str, content: Experiments, path: Path) -> tuple[Study, list[Arm]]:
+    if name in content.arms:
+        return content.studies[content.arms[name].study], [separate_arm(name, content, path)]
+    return content.studies[name], make_arms(name, content.studies[name], content.defaults, path)
+
+
+def peers(arm: Arm) -> list[Arm]:
+    """All arms of the study of an arm that is trained by itself."""
+    content = schema.load(PAPER)
+    return [separate_arm(name, content) for name, other in content.arms.items() if other.study == arm.study]
+
+
+def separate_arm(name: str, content: Experiments, path: Path = PAPER) -> Arm:
+    """An arm that is trained by itself; `UserError` where it is not valid."""
+    block, place = content.arms[name], f"{path}: arms.{name}"
+    changes = content.bases.get(block.like or "", {}) | block.set
+    of_study = content.studies[block.study].set
+    settings = validated(Settings, changed(content.defaults, of_study | changes, place), place)
+    if settings.problem.stream is None:
+        raise UserError(f"{place}: it must set problem.stream")
+    return Arm(block.study, block.label, settings, changes, _files(PAPER_FOLDER / name, name), key=name)
 
 
 def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> list[Arm]:
     """Every arm of a study's grid or list; `UserError` where one is not valid, or stands there twice."""
     searched = ArmGroup(name="searched")  # where a search starts from: its problem
     groups = study.arms or [searched if study.search else ArmGroup(grid=study.grid)]
-    count = sum(math.prod(len(values) for values in (group.grid or {}).values()) for group in groups)
-    if count > MOST_ARMS:
-        raise UserError(f"{path}: studies.{name} has {count} arms: allowed are {MOST_ARMS}")
+    count = sum(group.size for group in groups)
+    if count > schema.MOST_ARMS:
+        raise UserError(f"{path}: studies.{name} has {count} arms: allowed are {schema.MOST_ARMS}")
     arms: list[Arm] = []
     for group in groups:
         together = [_keys(names) for names in group.grid or {} if "," in names]
@@ -224,10 +178,13 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
 def make_arm(
     study: str, label: str, settings: Settings, changes: dict[str, Any], together: Sequence[list[str]] = ()
 ) -> Arm:
-    folder, file = FOLDER / study, re.sub(r"[^A-Za-z0-9=.,_-]+", "_", label)
+    return Arm(study, label, settings, changes, _files(FOLDER / study, label), list(together))
+
+
+def _files(folder: Path, name: str) -> ArmFiles:
+    file = re.sub(r"[^A-Za-z0-9=.,_-]+", "_", name)
     sequences, table, trained = folder / "sequences", folder / "tables", folder / "trained"
-    paths = ArmFiles(sequences / f"{file}.json", table / f"{file}.npz", trained / f"{file}.npz", folder / "arms" / file)
-    return Arm(study, label, settings, changes, paths, list(together))
+    return ArmFiles(sequences / f"{file}.json", table / f"{file}.npz", trained / f"{file}.npz", folder / "arms" / file)
 
 
 def keep_only(paths: list[Path]) -> None:
@@ -242,6 +199,8 @@ def keep_only(paths: list[Path]) -> None:
 
 def where(arm: Arm) -> str:
     """How a mistake's sentence names the arm."""
+    if arm.key:
+        return f"{PAPER}: arms.{arm.key}"
     return f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}" if arm.compared else "params.yaml"
 
 
@@ -254,20 +213,26 @@ def table_of(arm: Arm, problem: problems.Problem) -> encoding.UpdateTable:
         raise UserError(f"{where(arm)}: {error}") from None
 
 
-def digests_of(study: str) -> Path:
-    """The file that keeps the digests of all its trials."""
-    return PIPELINE_DIGESTS if study == PIPELINE else DIGESTS / f"{study}.json"
+def digests_of(arm: Arm) -> Path:
+    """The file that keeps the digests of all trials of its unit."""
+    return arm.results / DIGESTS / f"{arm.unit}.json" if arm.compared else PIPELINE_DIGESTS
 
 
-def search_of(name: str) -> Study | None:
-    """The study of this name, where its arms are to be searched for."""
-    study = None if name == PIPELINE else load_studies()[1].get(name)
+def study_of(arm: Arm) -> Study | None:
+    """The study that compares an arm; None of the pipeline's."""
+    found = (content.studies.get(arm.study) for _, content in (experiments() if arm.compared else ()))
+    return next(filter(None, found), None)
+
+
+def search_of(arm: Arm) -> Study | None:
+    """The arm's study, where its arms are to be searched for."""
+    study = study_of(arm)
     return study if study and study.search else None
 
 
 def found_arms(arms: list[Arm]) -> list[Arm]:
     """These arms, or where the one of a search stands for its study, those that the search has found."""
-    study = search_of(arms[0].study)
+    study = search_of(arms[0])
     return found_by_search(study, arms[0]) if study else arms
 
 
@@ -349,13 +314,13 @@ def changed(defaults: dict, changes: dict[str, Any], where: str) -> dict:
     return result
 
 
-def described(name: str) -> str:
-    """A study in one line; `UserError` where an arm is not valid, or cannot be encoded, which is told now, and not
-    after
-    half of the studies."""
-    study, arms = study_arms(name)
+def described(study: Study, arms: list[Arm]) -> str:
+    """A study, or an arm that is trained by itself, in one line; `UserError` where an arm cannot be encoded, so that it
+    is known before half of the studies have run."""
     for arm in arms:
         if arm.settings.problem.stream is None:
             table_of(arm, problems.make_problem(arm.settings.problem, where(arm)))
+    if arms[0].key:
+        return f"{arms[0].key}: {arms[0].name} ({study.question})"
     size = f"{study.search.proposals} proposals" if study.search else f"{len(arms)} arms"
-    return f"{name}: {study.question} ({size})"
+    return f"{arms[0].study}: {study.question} ({size})"

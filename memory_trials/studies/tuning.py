@@ -10,13 +10,14 @@ from memory_trials import files
 from memory_trials.evaluation import statistics
 from memory_trials.settings import Settings
 from memory_trials.studies import design
+from memory_trials.studies.schema import Search, Study
 from memory_trials.tasks import encoding, problems
 from memory_trials.training import cache, trainer
 from memory_trials.training.job import TrainingJob
 from memory_trials.training.trained import Trained, write_trained
 
 
-def search(study: design.Study, start: design.Arm, store: cache.Store) -> None:
+def search(study: Study, start: design.Arm, store: cache.Store) -> None:
     """Search, then train the settings of the Pareto front anew on fresh seeds, since the best of many are lucky too.
 
     Leaves trained/*.npz and trained/arms.json, which lists the arms. Each proposal's sampler is seeded by its number,
@@ -56,7 +57,7 @@ def search(study: design.Study, start: design.Arm, store: cache.Store) -> None:
     design.keep_only([folder / design.ARMS, *(arm.files.trained for arm in design.found_by_search(study, start))])
 
 
-def _proposed(proposal, space: design.Search) -> dict:
+def _proposed(proposal, space: Search) -> dict:
     """Dotted keys -> values. Ranges are searched on a logarithmic scale: they are of sizes and rates."""
     return (
         {key: proposal.suggest_int(key, low, high, log=True) for key, (low, high) in space.integers.items()}

@@ -31,7 +31,8 @@ from memory_trials.progress import counted
 from memory_trials.report.palette import series_style
 from memory_trials.revision import revision
 from memory_trials.settings import TrackingSettings
-from memory_trials.studies import answers, design, rows
+from memory_trials.studies import answers, design
+from memory_trials.studies.schema import Study
 from memory_trials.tracking import metric_names, moved, run_names, store, tracker, views
 from memory_trials.training.trained import read_trained
 
@@ -78,8 +79,11 @@ def _publish(opened: store.MlflowStore, arms: list[design.Arm], name: str) -> tu
         was_there &= _publish_arm(opened, experiment, payload)
         published[payload.fingerprint] = payload.parameters() | payload.sizes()
         names |= dict.fromkeys(name for name, _ in payload.numbers())
-    _set_earlier_apart(client, experiment, arms[0], published)
-    views.write(client, experiment, arms, list(published.values()), ("learned/", "loss/", *names))
+    _set_earlier_apart(client, experiment, arms, published)
+    shown, settings = arms, list(published.values())
+    if arms[0].key:  # its peers are published one by one
+        shown, settings = design.peers(arms[0]), _of_study(client, experiment, arms[0].study)
+    views.write(client, experiment, shown, settings, ("learned/", "loss/", *names))
     one = f"run {payload.name!r} and its {len(payload.trials)} trials"
     return was_there, one if len(arms) == 1 else f"{len(arms)} arms"
 
@@ -88,19 +92,28 @@ def _spread(epochs: int, points: int) -> np.ndarray:
     return np.unique(np.linspace(1, epochs, min(epochs, points)).round().astype(int))
 
 
+def _of_study(client, experiment: str, study: str) -> list[dict[str, str]]:
+    """Parameters and sizes of each arm of a study that is published."""
+    runs = store.all_runs(client, experiment, f"tags.kind = 'arm' and tags.study = '{study}'")
+    sizes = lambda metrics: {name: f"{metrics[name]:.0f}" for name in views.SIZES if name in metrics}
+    return [run.data.params | sizes(run.data.metrics) for run in runs]
+
+
 def _payloads(arms: list[design.Arm]) -> Iterator["RunPayload"]:
-    of_study = any(arm.compared for arm in arms) and design.FILE.exists()
-    blocks = design.load_studies()[1] if of_study else {}
-    cells = [arm.changes.get("model.cell", "") for arm in arms]
-    by_cell = len(set(cells)) == len(arms)  # else the colours only tell them apart
-    for number, (arm, cell) in enumerate(zip(arms, cells)):
-        yield RunPayload(arm, blocks.get(arm.study), series_style(cell if by_cell else "", number)[0])
+    study = design.study_of(arms[0])
+    peers = design.peers(arms[0]) if arms[0].key else arms
+    cells = [arm.changes.get("model.cell", "") for arm in peers]
+    by_cell = len(set(cells)) == len(peers)  # else the colours only tell them apart
+    colours = {arm.name: series_style(cell if by_cell else "", number)[0]
+               for number, (arm, cell) in enumerate(zip(peers, cells))}  # fmt: skip
+    for arm in arms:
+        yield RunPayload(arm, study, colours[arm.name])
 
 
 class RunPayload:
     """What an arm's artifacts say, as MLflow shall show it; block: its study's, where there is one."""
 
-    def __init__(self, arm: design.Arm, block: design.Study | None = None, colour: str = ""):
+    def __init__(self, arm: design.Arm, block: Study | None = None, colour: str = ""):
         self.arm, self.folder, self.study, self.block, self.colour = arm, arm.files.folder, arm.study, block, colour
         self.settings, self.trained = read_trained(arm.files.trained)
         self.metrics = files.read_json(arm.files.folder / results.METRICS)
@@ -138,7 +151,7 @@ class RunPayload:
     @property
     def name(self) -> str:
         if self.arm.name:
-            return f"{self.arm.study}: {self.arm.name}"
+            return run_names.of_arm(self.arm)
         return run_names.of_settings(self._settings_and_margin())[:NAME_LENGTH]
 
     def _settings_and_margin(self) -> dict[str, dict]:
@@ -190,9 +203,12 @@ class RunPayload:
         if self.block:
             changed = (self.block.set | self.arm.changes).items()
             changes = ", ".join(f"`{key}: {_short(value)}`" for key, value in changed)
+            start, page = "the tutorial's setting", "RESULTS.md"
+            if self.block.separate:
+                start, page = f"the default setting of {design.PAPER}", "PAPER.md"
             paragraphs.append(
-                f"The study *{self.study}* asks: **{self.block.question}** (from {self.block.source}). This arm is the "
-                f"tutorial's setting with {changes or 'nothing changed'}; RESULTS.md has the answer."
+                f"The study *{self.study}* asks: **{self.block.question}** (from {self.block.source}). This arm is "
+                f"{start} with {changes or 'nothing changed'}; {page} has the answer."
             )
         paragraphs.append(f"[Side by side with its peers]({views.link(experiment, self.study)})")
         median, *ends = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
@@ -263,14 +279,16 @@ def _experiment(client, name: str, local: bool) -> str:
     return found.experiment_id
 
 
-def _set_earlier_apart(client, experiment: str, arm: design.Arm, published: dict[str, dict[str, str]]) -> None:
-    """What an arm and those published with it (fingerprint -> settings) take the place of: all else of a study, the
-    same setting of the pipeline. It is kept, but stands no longer among the arms."""
-    of_study = f"tags.study = '{arm.study}'"
+def _set_earlier_apart(client, experiment: str, arms: list[design.Arm], published: dict[str, dict[str, str]]) -> None:
+    """What these arms (published: fingerprint -> settings) take the place of: all else of a study, the same setting of
+    the pipeline, an earlier result of an arm that is trained by itself. It is kept, but no longer among the arms."""
+    arm = arms[0]
+    of_study, of_name = f"tags.study = '{arm.study}'", {run_names.of_arm(arm) for arm in arms}
     for run in store.all_runs(client, experiment, f"tags.kind = 'arm' and {of_study}"):
         parameters = run.data.params.items()  # none where another process is about to publish it
         same = parameters and any(parameters <= settings.items() for settings in published.values())
-        if (same or arm.compared) and run.data.tags.get("fingerprint") not in published:
+        replaced = arm.compared and (not arm.key or run.info.run_name in of_name)
+        if (same or replaced) and run.data.tags.get("fingerprint") not in published:
             client.set_tag(run.info.run_id, "kind", "earlier arm")
     # another result of the same, published meanwhile, may have taken the place of these: the last one has it
     for run in store.all_runs(client, experiment, f"tags.kind = 'earlier arm' and {of_study}"):
@@ -430,10 +448,10 @@ def show_page(settings: TrackingSettings, host: str, port: int) -> None:
     uri = tracker.uri_of(settings)
     server = not tracker.is_database(uri)
     address = tracker.redacted(uri).replace("***@", "").rstrip("/") if server else f"http://{host}:{port}"
-    defaults = design.load_studies()[0] if design.FILE.exists() else {}
-    of_studies = defaults.get("tracking", {}).get("experiment", settings.experiment)
+    of_studies = [content.defaults.get("tracking", {}).get("experiment") for _, content in design.experiments()]
+    names = [settings.experiment, *filter(None, of_studies)]
     with store.opened(settings) as opened:
-        links = list(views.links(opened.client, [settings.experiment, of_studies], address))
+        links = list(views.links(opened.client, names, address))
     how = "" if server else " (Ctrl-C ends it)"
     print(f"MLflow's page{how}: {address}; arms side by side in charts:")
     print(*(links or ["  none yet; make track publishes what is here"]), sep="\n", flush=True)
@@ -444,32 +462,16 @@ def show_page(settings: TrackingSettings, host: str, port: int) -> None:
 
 
 def publish_what_is_here() -> None:
-    """The pipeline's arm, each study that is whole, and each row of the paper."""
+    """The pipeline's arm, each study that is whole, and each arm that is trained by itself."""
     arm = design.pipeline_arm()
     files.check_recorded()
     if arm.files.trained.exists() or not design.FOLDER.exists():
         publish([arm], arm.settings.tracking)
-    for study_arms in _trained_studies():
-        publish(study_arms, study_arms[0].settings.tracking)
-    for row in _measured_rows():
-        publish([row], row.settings.tracking)
-
-
-def _trained_studies() -> Iterator[list[design.Arm]]:
-    """The arms of each study that is here, whole."""
-    for name in design.load_studies()[1] if design.FILE.exists() else []:
-        arms = design.study_arms(name)[1]
-        if arms[0].files.trained.parent.exists():
+    for study, arms in design.units():
+        if study.search and arms[0].files.trained.parent.exists():
             arms = design.found_arms(arms)
         if all(map(_is_here, arms)):
-            yield arms
-
-
-def _measured_rows() -> Iterator[design.Arm]:
-    """The arm of each row of the paper that is here."""
-    if rows.FILE.exists():
-        of_paper = rows.load_rows()
-        yield from filter(_is_here, (rows.row_arm(name, of_paper) for name in of_paper.rows))
+            publish(arms, arms[0].settings.tracking)
 
 
 def _is_here(arm: design.Arm) -> bool:

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from memory_trials.settings import GeneratedSettings, Settings
-from memory_trials.studies.design import word
+from memory_trials.studies.design import Arm, word
 
 TUTORIAL = Settings(problem={"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}).model_dump()
 SPEAK_FOR_THEMSELVES = ("output", "optimizer", "file")  # whose values need no name before them
 LONGEST = 40  # characters of a value
+
+
+def of_arm(arm: Arm) -> str:
+    """Such as `cells: cell=gru`, of an arm that a study compares."""
+    return f"{arm.study}: {arm.name}"
 
 
 def of_settings(settings: dict[str, dict[str, Any]]) -> str:

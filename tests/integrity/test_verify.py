@@ -22,6 +22,7 @@ from memory_trials.training.trainer import train
 from tests.conftest import ROOT
 
 needs_compiler = pytest.mark.skipif(not native.available(), reason="no C compiler")
+MINE = design.FOLDER / design.DIGESTS / "mine.json"
 STUDIES = """
 defaults: {problem: {sequences: [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
 studies:
@@ -50,7 +51,7 @@ def clone(tmp_path, monkeypatch):
     design.FILE.write_text(STUDIES)
     for arms, path in (
         ([design.pipeline_arm()], design.PIPELINE_DIGESTS),
-        (design.study_arms("mine")[1], design.DIGESTS / "mine.json"),
+        (design.find("mine")[1], MINE),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         recorded = {arm.name: digests.recorded(arm.settings.model, arm.changes, trained(arm)) for arm in arms}
@@ -71,7 +72,7 @@ def test_all_that_is_recorded_is_equal(clone, capsys, monkeypatch):
 @pytest.mark.parametrize("change", ["digest", "setting"])
 def test_the_first_trial_that_differs_is_named(clone, capsys, monkeypatch, change):
     if change == "digest":  # of the second trial of the second arm
-        path = design.DIGESTS / "mine.json"
+        path = MINE
         kept = json.loads(path.read_text())
         text = kept["cell=gru"]["trials"]
         other = "0" if text[digests.LENGTH] != "0" else "1"
@@ -197,22 +198,17 @@ def test_a_trial_of_a_stream_is_expected_to_take_as_long_as_its_sequences_and_on
 
 
 def test_trials_of_the_paper_that_take_too_long_are_left_out(monkeypatch):
-    from memory_trials.studies import paper, rows
-
     monkeypatch.chdir(ROOT)
-    of_paper = rows.load_rows()
-    name = next(name for name in of_paper.rows if (paper.DIGESTS / f"{name}.json").exists())
-    arm = rows.row_arm(name, of_paper)
+    (arm,) = design.find("reber_4x1_slow")[1]
     longest = verify.streams.shape(arm.settings.problem.stream).longest
     most = verify.STEPS // longest
-    monkeypatch.setattr(
-        verify.paper, "read_measured", lambda row: {"until": {"first": [most, most + 1, 0, 1], "other": [1] * 4}}
-    )
+    until = {"first": [most, most + 1, 0, 1], "other": [1] * 4}
+    monkeypatch.setattr(verify.answers, "summaries", lambda folder, keys: {arm.key: {"arms": [{"until": until}]}})
     record = verify.Record(arm, {"first_seed": 0, "trials": "0" * digests.LENGTH * 4})
     too_long = arm.settings.training.epochs * longest > verify.STEPS
     assert list(record.seconds) == ([0, 3] if too_long else [0, 2, 3])
     assert record.seconds[3] == pytest.approx(longest * verify.STEP)
-    monkeypatch.setattr(verify.paper, "read_measured", lambda row: None)
+    monkeypatch.setattr(verify.answers, "summaries", lambda folder, keys: {})
     assert list(record.__class__(arm, record.kept).seconds) == [0, 1, 2, 3]
 
 
@@ -285,7 +281,7 @@ def test_as_many_trials_are_trained_at_once_as_there_are_processors(monkeypatch)
 
 
 def test_a_digest_is_of_everything_that_training_leaves(clone):
-    result = trained(design.study_arms("mine")[1][0])
+    result = trained(design.find("mine")[1][0])
     whole = digests.of_trials(result)
     assert len(set(whole)) == 3 and all(len(digest) == digests.LENGTH for digest in whole)
     for name in ("losses", "learned", "margin", "memory"):

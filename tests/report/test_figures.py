@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_trials.report import drawing, figures, palette, study_figures, style
-from memory_trials.studies.design import AnswerRule
+from memory_trials.studies.schema import AnswerRule
 from memory_trials.tasks.problems import Problem
 from tests import outcomes
 from tests.conftest import ROOT

@@ -77,7 +77,7 @@ def test_everything_is_drawn_in_one_small_file_that_asks_for_nothing(browser, re
     assert {"cells-rate", "cells-time", "tuning-front"} <= set(drawn)
     metrics = files.read_json(report.parent / "data/tutorial" / results.METRICS)
     assert f"{metrics['successes']} of 4 trials learned" in visit.page.inner_text(".answer")
-    summary = files.read_json(report.parent / design.SUMMARIES / "cells.json")
+    summary = files.read_json(report.parent / design.FOLDER / design.SUMMARIES / "cells.json")
     assert summary["answer"] in visit.page.inner_text("#cells") and "Can only an LSTM" in visit.page.inner_text(
         "#cells"
     )

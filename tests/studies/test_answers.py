@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from memory_trials.evaluation import statistics
 from memory_trials.settings import load_settings
 from memory_trials.studies import answers
-from memory_trials.studies.design import AnswerRule, ArmGroup, Study, make_arms
+from memory_trials.studies.design import make_arms
+from memory_trials.studies.schema import AnswerRule, ArmGroup, Study
 
 
 def arms_with(rates: dict[str, float], trials=100, changes=None, **more):

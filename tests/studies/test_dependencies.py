@@ -5,7 +5,8 @@ import json
 import pytest
 
 from memory_trials.settings import TAKES
-from memory_trials.studies import dependencies, design, rows
+from memory_trials.studies import dependencies, design
+from memory_trials.studies.schema import Study
 from tests.conftest import ROOT
 
 
@@ -15,13 +16,13 @@ def modules(content: dict) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def cells() -> tuple[design.Study, list[design.Arm]]:
-    return design.study_arms("cells", ROOT / design.FILE)
+def cells() -> tuple[Study, list[design.Arm]]:
+    return design.find("cells", ROOT / design.FILE)
 
 
 @pytest.fixture(scope="module")
-def row() -> design.Arm:
-    return rows.row_arm("order_2", rows.load_rows(ROOT / rows.FILE))
+def order() -> tuple[Study, list[design.Arm]]:
+    return design.find("order_2", ROOT / design.PAPER)
 
 
 def test_a_stage_of_the_tutorial_depends_on_its_code_and_not_on_what_it_prints():
@@ -51,7 +52,7 @@ def test_a_study_depends_on_the_code_of_its_kind_and_on_every_setting(cells):
         "integrity/digests.py",
     } <= modules(evaluation)
     assert not {name for name in modules(evaluation) if "stream" in name} - {"report/stream_figures.py"}
-    assert not modules(evaluation) & {"report/wording.py", "serving/predictor.py", "studies/paper.py"}
+    assert not modules(evaluation) & {"report/wording.py", "serving/predictor.py", "report/paper.py"}
     for content in (training, evaluation):
         assert list(content["settings"]) == [arm.name for arm in arms] and content["cells"] == {}
         assert content["settings"]["cell=gru"]["training"]["learning_rate"] == 0.001  # which no study names
@@ -62,17 +63,18 @@ def test_a_study_depends_on_the_code_of_its_kind_and_on_every_setting(cells):
 
 
 def test_a_study_that_searches_depends_on_its_search():
-    study, arms = design.study_arms("tuning", ROOT / design.FILE)
+    study, arms = design.find("tuning", ROOT / design.FILE)
     found = dependencies.of_training(arms, study.search)
     assert "studies/tuning.py" in modules(found) and found["search"]["proposals"] == study.search.proposals
 
 
-def test_a_row_of_the_paper_depends_on_streams_and_on_the_options_of_its_cell(row):
-    training, evaluation = dependencies.of_training([row]), dependencies.of_evaluation([row])
+def test_an_arm_that_is_trained_by_itself_depends_on_streams_and_on_the_options_of_its_cell(order):
+    study, arms = order
+    training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
     assert {"engines/streaming.c", "tasks/streams.py", "tasks/stream_files.py"} <= modules(training)
     assert not modules(training) & {"tasks/encoding.py", "tasks/problems.py", "training/job.py", "engines/native.c"}
-    assert {"evaluation/streaming.py", "studies/paper.py", "report/figures.py"} <= modules(evaluation)
-    assert "report/study_figures.py" not in modules(evaluation) and evaluation["study"] is None
+    assert {"evaluation/streaming.py", "studies/answers.py", "report/figures.py"} <= modules(evaluation)
+    assert "report/study_figures.py" not in modules(evaluation)
     for content in (training, evaluation):
         (settings,) = content["settings"].values()
         assert settings["options"]["weights"] == 0.1  # a default
@@ -84,7 +86,7 @@ def test_a_cell_of_ones_own_is_depended_on(cells, monkeypatch):
     own = design.make_arm("cells", "own", arm.settings.model_copy(update={"model": model}), {})
     found = dependencies.of_training([own])
     assert "engines/xla.py" in modules(found) and "engines/native.c" not in modules(found)
-    assert "models/cells.py" in modules(dependencies.of_evaluation([own]))
+    assert "models/cells.py" in modules(dependencies.of_evaluation([own], cells[0]))
     ((cell, digest),) = found["cells"].items()
     assert cell == model.cell and len(digest) == 16
     monkeypatch.setattr(dependencies.cache, "code", lambda engine, cell: b"another")

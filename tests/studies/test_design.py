@@ -10,7 +10,7 @@ import yaml
 
 from memory_trials.errors import UserError
 from memory_trials.settings import Settings
-from memory_trials.studies import design
+from memory_trials.studies import design, schema
 from tests.conftest import ROOT, run
 
 DVC = ("dvc", "--cd", "experiments")
@@ -26,7 +26,7 @@ def write(tmp_path: Path, block: dict, defaults: dict = DEFAULTS) -> Path:
 
 
 def arms_of(tmp_path, **block):
-    return design.study_arms("mine", write(tmp_path, {"question": "?", "source": "?"} | block))[1]
+    return design.find("mine", write(tmp_path, {"question": "?", "source": "?"} | block))[1]
 
 
 def test_a_grid_is_multiplied_out_over_the_defaults_and_what_the_study_sets(tmp_path):
@@ -90,25 +90,26 @@ def test_what_is_trained_depends_on_how_a_file_is_read_only_where_that_is_said()
 def test_a_mistake_in_a_study_is_one_sentence(tmp_path, block, sentence):
     path = write(tmp_path, {"question": "?", "source": "?"} | block)
     with pytest.raises(UserError) as caught:
-        design.study_arms("mine", path)
+        design.find("mine", path)
     assert str(caught.value).startswith(f"{path}: ") and sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_study_that_is_not_there_and_a_file_of_other_sections(tmp_path):
-    with pytest.raises(UserError, match="has no study 'other'; it has mine"):
-        design.study_arms("other", write(tmp_path, BLOCK))
+    with pytest.raises(UserError, match="has no study or arm 'other'; among its 1 are mine"):
+        design.find("other", write(tmp_path, BLOCK))
     path = tmp_path / "params.yaml"
     path.write_text("studies: {}\nstudy: {}\ndefaults: {}\n")
-    with pytest.raises(UserError, match="two sections defaults and studies, not 'study'"):
-        design.load_studies(path)
+    with pytest.raises(UserError, match="unknown key study"):
+        schema.load(path)
     path.write_text(yaml.safe_dump({"defaults": DEFAULTS, "studies": {"pipeline": BLOCK}}))
-    with pytest.raises(UserError, match="the study 'pipeline': the arm of params.yaml is called so already"):
-        design.load_studies(path)
+    with pytest.raises(UserError, match="studies.pipeline: this name is taken already"):
+        schema.load(path)
 
 
 def test_every_study_here_is_valid_and_starts_from_the_tutorial():
-    defaults, blocks = design.load_studies(ROOT / "experiments/studies.yaml")
+    content = schema.load(ROOT / design.FILE)
+    defaults, blocks = content.defaults, content.studies
     assert set(blocks) == {
         "tutorial", "cells", "non_recurrent", "credit", "batch_learning", "lag_windows", "joined", "shuffle", "output",
         "alphabets", "random_sequences", "long_sequences", "next_symbol", "tuning", "luck",
@@ -164,7 +165,7 @@ def test_one_study_changed_reruns_one_study_and_a_killed_one_goes_on(small):
 
     def stale() -> set[str]:
         names = set(json.loads(run(small, *DVC, "status", "--json"))) - {"paper", "resolve"}  # which always runs
-        return {name for name in names if "_row@" not in name}
+        return {name for name in names if "_arm@" not in name}
 
     assert stale() == set()
     run(small, *DVC, "repro", "--single-item", "resolve")
@@ -196,4 +197,6 @@ def test_a_mistake_is_told_before_anything_runs(small):
     path.write_text(whole)
     assert "error: experiments/studies.yaml: studies.mine, arm 'cell=grue': model.cell is 'grue'" in said
     assert "Running stage" not in said and "Traceback" not in said
-    assert "has no study 'cell'; it has mine, other" in run(small, "make", "study", "NAME=cell", fails=True)
+    assert "experiments has no study or arm 'cell'; among its 3 are mine, other" in run(
+        small, "make", "study", "NAME=cell", fails=True
+    )

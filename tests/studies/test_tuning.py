@@ -7,11 +7,12 @@ import pytest
 
 from memory_trials import files
 from memory_trials.studies import design, tuning
+from memory_trials.studies.schema import Study
 from memory_trials.tasks import problems
 from memory_trials.training import batches, cache, trainer
 from memory_trials.training.trained import Trained, read_trained
 
-STUDY = design.Study(
+STUDY = Study(
     question="How small?",
     source="a test",
     set={"training.trials": 6, "training.learning_rate": 0.02},
