@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from memory_trials import progress as progress_module
-
 from memory_trials.progress import Progress, Tally, counted
 
 
