@@ -78,6 +78,8 @@ endef
 	@$(BIN)/python -m memory_trials.engines.native
 # and MLflow's tables, as publishing would make them at its first start
 	@$(BIN)/python -m memory_trials.tracking.store
+# and Vega, with which `dvc plots show` draws without a network
+	@$(BIN)/python -m memory_trials.report.plots
 	@touch $@
 
 # what compute.backend: ray needs besides

@@ -108,9 +108,11 @@ def init(folder: Path) -> None:
     cd my_project && memory-trials repro
     """
     from memory_trials import project
+    from memory_trials.report import plots
 
     for path in project.create(folder):
         print(folder / path)
+    plots.write(folder)  # which `dvc plots show` draws with
     go = "" if folder == Path() else f"cd {folder} && "
     print(f"next: {go}memory-trials repro; every setting is in params.yaml")
 

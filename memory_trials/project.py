@@ -18,6 +18,7 @@ PATTERNS = (
     ".dvcignore",
     ".dvc/config",
     ".dvc/.gitignore",
+    ".dvc/plots.html",
     ".dvc/plots/*",
     "my_cells/*.py",
     "data/problems/*",

@@ -93,7 +93,7 @@ def test_make_and_the_pipelines_call_commands_that_there_are():
     called = []
     for name in ("Makefile", "dvc.yaml", "experiments/dvc.yaml", ".github/workflows/pipeline.yml"):
         called += re.findall(r"-m memory_trials(\S*) ?([a-z]+)?", (ROOT / name).read_text())
-    assert {module for module, _ in called} == {"", ".engines.native", ".tracking.store"}
+    assert {module for module, _ in called} == {"", ".engines.native", ".report.plots", ".tracking.store"}
     words = {word for module, word in called if not module}
     assert words <= set(commands.commands)
     assert {

@@ -473,7 +473,7 @@ const Microscope = (() => {
           ...sizes.map((size, t) => make("td", { "data-step": t }, fixed(size, 3),
             make("span", { class: "bar" }, make("i", { style: `width: ${share(size)}%` })))));
       });
-      left.replaceChildren(say("h4", "What is left of the difference"),
+      left.replaceChildren(say("h3", "What is left of the difference"),
         say("p", "The root of the sum of squares of 1 − 2 over all units, or symbols; a bar is its share of the row's "
           + "largest.", { class: "note" }),
         make("div", { class: "scroller-alone", tabIndex: 0, role: "group", "aria-label": "what is left, step by step" },
@@ -580,7 +580,7 @@ const Microscope = (() => {
         const { steps, symbols } = view.sequences[k], step = steps[view.step];
         const lines = quantity.key === "output" ? outputLines(step, row, k) : unitLines(step, row, quantity.key, k);
         const title = `Sequence ${k + 1}, step ${view.step + 1}: sees ${words.name(symbols[view.step])}`;
-        return make("div", { class: `of-${k}` }, say("h4", title), ...lines);
+        return make("div", { class: `of-${k}` }, say("h3", title), ...lines);
       };
       if (view.column < 2) {
         work.replaceChildren(ofSequence(view.column));

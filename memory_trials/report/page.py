@@ -127,7 +127,7 @@ def _added(
         text = " ".join(title["text"])
         if "layer" in spec:
             spec |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
-        charts[f"{prefix}-{name}"] = spec | {"description": text}
+        charts[f"{prefix}-{name}"] = spec | {"description": f"{text}. {subtitle}" if subtitle else text}
         told = {"finding": text, "subtitle": subtitle}
         added.append({"id": f"{prefix}-{name}", "panels": "layer" not in spec, "least": least} | told)
     return added

@@ -132,3 +132,40 @@ def test_without_results_it_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="data/tutorial/trained.npz does not exist: run dvc repro"):
         page.write()
     assert not page.FILE.exists()
+
+
+def test_charts_have_names_and_numbers_for_those_who_do_not_see_them(browser, report):
+    visit = Visit(browser, report, width=390)
+    visit.draw_all()
+    menus = visit.page.locator(".chart summary").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert menus and all(name.startswith("Save the chart: ") for name in menus)
+    numbers = visit.page.locator("#answer .numbers").first
+    numbers.locator("summary").click()
+    assert numbers.locator("thead th").all_inner_texts()[0] == "epoch" and numbers.locator("tbody tr").count() > 3
+    assert visit.page.locator("th").evaluate_all("all => all.every(one => one.textContent.trim())")
+    wide = "[...document.querySelectorAll('.scroll, pre')].filter(one => one.scrollWidth > one.clientWidth)"
+    visit.page.wait_for_function(f"{wide}.every(one => one.tabIndex === 0 && one.getAttribute('aria-label'))")
+    assert visit.fits() and visit.heard == []
+
+
+def test_a_link_chooses_its_trial_in_the_microscope(browser, report):
+    visit = Visit(browser, report)
+    link = visit.page.locator("a[data-seed]").last
+    seed = link.get_attribute("data-seed")
+    link.click()
+    assert visit.page.locator("select.trial option:checked").inner_text().startswith(f"seed {seed},")
+    assert visit.heard == []
+
+
+def test_an_accessibility_checker_finds_nothing_serious(browser, report):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(color_scheme="dark", bypass_csp=True)
+    page_ = context.new_page()
+    page_.goto(report.as_uri())
+    for chart in page_.locator(".chart").all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("svg.marks").wait_for()
+    # what Vega draws is thousands of shapes under one name
+    found = axe.run(page_, context={"exclude": [[".chart svg"], ["#microscope .grid"]]}).response["violations"]
+    context.close()
+    assert {fault["id"]: fault["nodes"][0]["html"] for fault in found} == {}
