@@ -38,16 +38,17 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
-def complete_names(file: str, key: str) -> Any:
-    """Complete the names of the blocks under a key of a YAML file in experiments/, as shells ask for it."""
+def complete_names(file: str) -> Any:
+    """Complete the names of the studies and separate arms of a file in experiments/, as shells ask for it."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         import yaml
 
         try:
-            names = yaml.safe_load(Path(EXPERIMENTS, file).read_text(encoding="utf-8"))[key]
-            return [str(name) for name in names if str(name).startswith(incomplete)]
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+            content = yaml.safe_load(Path(EXPERIMENTS, file).read_text(encoding="utf-8"))
+            names = [str(name) for key in ("studies", "arms") for name in content.get(key) or ()]
+            return [name for name in names if name.startswith(incomplete)]
+        except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
             return []  # a shell shows nothing of an error
 
     return complete
@@ -174,7 +175,7 @@ def studies(check: bool, as_json: bool) -> None:
 
 
 @commands.command(cls=InProject)
-@click.argument("name", shell_complete=complete_names("studies.yaml", "studies"))
+@click.argument("name", shell_complete=complete_names("studies.yaml"))
 def study(name: str) -> None:
     """Bring one study up to date, and its answer in RESULTS.md.
 
@@ -185,9 +186,9 @@ def study(name: str) -> None:
 
 
 @commands.command(cls=InProject)
-@click.argument("arm", default="", shell_complete=complete_names("paper.yaml", "arms"))
+@click.argument("arm", default="", shell_complete=complete_names("paper.yaml"))
 def paper(arm: str) -> None:
-    """Measure the paper's tables anew: all, one table, or one arm.
+    """Measure the paper's tables anew: all, one table or arm.
 
     PAPER.md sets them beside the paper's own numbers.
 

@@ -22,7 +22,7 @@ NAV: dict[str, list[str]] = {
     "": ["index.md"],
     "Tutorial": ["tutorial.md", "first.md"],
     "Results": ["all-results.md", "paper-measured.md", "gallery.md", "results.md"],
-    "How to": ["questions.md", "deployment.md", "cluster.md"],
+    "How to": ["questions.md", "your_cell.md", "ranking.md", "deployment.md", "cluster.md"],
     "Explanation": ["architecture.md", "engine.md", "paper.md", "reproducibility.md", "reliability.md"],
     "Reference": ["commands.md", "settings.md"],
     "Project": ["contributing.md", "changelog.md"],
