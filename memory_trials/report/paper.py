@@ -17,19 +17,22 @@ describes the tasks, the cell, and every choice that the paper leaves open.
 
 *Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; the others had as many sequences as
 the last column says. *After:* training sequences until then; the mean over those that learned, as the paper has it,
-with a 95 % t interval, and the median by Kaplan and Meier, which counts those that did not, too.
-*Wrong:* of 2,560 fresh sequences, the mean over those that learned.
+with a 95 % t interval. Where fewer than 90 % learned, the others count with all their sequences, so the mean is *at
+least* what it says. The median, by Kaplan and Meier, counts all trials, too. *Wrong:* of 2,560 fresh sequences, the
+mean over those that learned.
 
 *Agrees:* **yes** where the two counts of successes could have one rate (Fisher's exact test, p at least 0.05) and the
 paper's mean lies where 95 % of the means of as many trials as the paper's would, given ours (bootstrap); **success**
-or **after** names the one that does not fit; the number is our mean divided by the paper's. Nothing is told where our
-trials had fewer than twice the paper's mean. The paper gives no spread, so this is the strictest comparison that its
-numbers allow. Another reading is compared with the numbers of the paper's row that it is one of; with several tries,
-one may agree by luck.
+or **after** names the one that does not fit; the number is our mean divided by the paper's. **Share alone**: the counts
+agree, and our mean is a lower bound that is not above the paper's. There is no verdict where our trials had fewer than
+twice the paper's mean. Where the paper's nets learned nothing, a percentage says how many of its sequences ours had.
+The paper gives no spread, so this is the strictest comparison that its numbers allow. Another reading is compared with
+the numbers of the paper's row that it is one of; with several tries, one may agree by luck.
 """
 KINDS = {"published": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
-TOO_FEW = "not told: too few sequences"
+SHARE = "share alone"
+TOO_FEW = "too few sequences to tell"
 ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not learned says little about the paper
 
 
@@ -45,7 +48,7 @@ def page(experiments: Experiments, found: dict[str, dict]) -> str:
     for study, (head, *body) in tables(experiments, found, agreed).items():
         lines += [f"## {experiments.studies[study].title}", ""]
         lines += [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * 7, "---", "---:"], *body)]
-        lines += [*_readings(_of(study, rows), found), ""]
+        lines += [*_readings(_of(study, rows), found), *_notes(_of(study, rows)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -61,22 +64,34 @@ def agreement(said: Reference, found: dict) -> str:
         return TOO_FEW
     compared = references.agreement(said, found)
     apart = [word for word in ("success", "after") if compared[word] is False]
-    verdict = " and ".join(apart) if apart else "yes"
-    return verdict + (f" ({compared['ratio']:.2g} x)" if compared["ratio"] is not None else "")
+    verdict = " and ".join(apart) if apart else SHARE if compared["at_least"] else "yes"
+    if said.gave_up and found["metrics"]["epochs_budget"] < said.gave_up:
+        verdict += f" (at {100 * found['metrics']['epochs_budget'] / said.gave_up:.2g} %)"
+    if compared["ratio"] is None:
+        return verdict
+    return verdict + f" ({'at least ' if compared['at_least'] else ''}{compared['ratio']:.2g} x)"
 
 
 def _summary(rows: dict[str, SeparateArm], verdicts: dict[str, str]) -> str:
     word = {name: verdict.split(" (")[0] for name, verdict in verdicts.items()}
-    words = [verdict for name, verdict in word.items() if rows[name].kind == "published"]
+    published = {name: row.reference for name, row in rows.items() if row.reference}
+    words = [word[name] for name, reference in published.items() if name in word and reference.successful]
+    nobody = {
+        name: verdicts[name] for name, reference in published.items() if name in word and not reference.successful
+    }
     otherwise = {
         row.of
         for name, row in rows.items()
         if row.kind == "reading" and word.get(name) == "yes" and word.get(str(row.of), "yes") != "yes"
     }
-    only_after, few = words.count("after"), words.count(TOO_FEW)
-    text = f"**{words.count('yes')} of {len(words) - few} rows agree with the paper**"
-    if only_after:
-        text += f"; in {only_after} more the share that learned agrees, and the time to learn does not"
+    only_share, few = words.count("after") + words.count(SHARE), words.count(TOO_FEW)
+    text = (
+        f"**Of the {len(words) - few} rows in which the paper learned something, {words.count('yes')} agree with it**"
+    )
+    if only_share:
+        text += (
+            f"; in {only_share} more the share that learned agrees, and the time to learn does not, or cannot be told"
+        )
     text += "."
     if otherwise:
         text += (
@@ -84,7 +99,13 @@ def _summary(rows: dict[str, SeparateArm], verdicts: dict[str, str]) -> str:
         )
     if few:
         text += f" {few} had too few sequences to tell."
-    if missing := sum(row.reference is not None for row in rows.values()) - len(words):
+    if nobody:
+        same = [verdict for verdict in nobody.values() if verdict.startswith("yes")]
+        text += f" Of the {len(nobody)} in which it learned nothing, nothing is learned in {len(same)} here, either"
+        if sooner := sum("%" in verdict for verdict in same):
+            text += f"; {sooner} of these were given up sooner than the paper's"
+        text += "."
+    if missing := len(published) - len(words) - len(nobody):
         text += f" {missing} of its rows are {NOT_RUN}."
     return text + "\n"
 
@@ -121,14 +142,28 @@ def _measured(got: dict) -> list[str]:
     numbers = got["metrics"]
     low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
     learned = f"{numbers['successes']} of {numbers['trials']} ({low:.0f} to {high:.0f} %)"
-    mean, *ends = (numbers[f"mean_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
+    mean, *ends = _mean(numbers)
     after = _number(mean) + (f" ({_number(max(0, ends[0]))} to {_number(ends[1])})" if ends[0] is not None else "")
+    if _is_lower_bound(numbers):
+        after = f"at least {after}"
     median = numbers["median_epochs_to_learn"]
     return [learned, after, _number(median) if median is not None else "not half", _few(numbers["test_wrong"])]
 
 
+def _is_lower_bound(numbers: dict) -> bool:
+    """Whether the mean counts trials that have not learned with all their sequences: where some learned, but few."""
+    return 0 < numbers["successes"] < references.MOST * numbers["trials"]
+
+
+def _mean(numbers: dict) -> list[float | None]:
+    """The mean of the sequences until trials learned, and the ends of its interval where it has one."""
+    if _is_lower_bound(numbers):
+        return [numbers["restricted_mean_epochs_to_learn"], None, None]
+    return [numbers.get(f"mean_epochs_to_learn{end}") for end in ("", "_low", "_high")]
+
+
 def _few(wrong: float | None) -> str:
-    return "" if wrong is None else f"{wrong:.2g}"
+    return "" if wrong is None else f"{wrong:.0f}" if wrong >= 10 else f"{wrong:.2g}"
 
 
 def _readings(rows: dict[str, SeparateArm], found: dict[str, dict]) -> list[str]:
@@ -146,6 +181,11 @@ def _readings(rows: dict[str, SeparateArm], found: dict[str, dict]) -> list[str]
                 f"- {row.label}, by *{criterion.replace('_', ' ')}*: {numbers[f'{criterion}_successes']} of "
                 f"{numbers['trials']}{after}{said}"
             )
+    return ["", *lines] if lines else []
+
+
+def _notes(rows: dict[str, SeparateArm]) -> list[str]:
+    lines = [f"- {row.label}: {row.note}" for row in rows.values() if row.note]
     return ["", *lines] if lines else []
 
 
@@ -172,17 +212,17 @@ def picture(experiments: Experiments, found: dict[str, dict]) -> alt.LayerChart:
     rows, shown, otherwise = experiments.arms, [], []
     for name, row in rows.items():
         numbers = found[name]["metrics"] if name in found else {}
-        mean = numbers.get("mean_epochs_to_learn")
+        mean, *ends = _mean(numbers) if numbers else [None] * 3
+        shape = "at least" if numbers and _is_lower_bound(numbers) else "mean"
         if row.kind == "reading" and mean is not None:
-            otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label})
+            otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label, "shape": shape})
         if row.reference is None or row.reference.after is None or not numbers:
             continue
-        ends = [numbers[f"mean_epochs_to_learn_{end}"] if mean is not None else None for end in ("low", "high")]
         low, high = (mean if end is None else end for end in ends)
         shown.append({
             "row": named(row), "paper": row.reference.after, "mean": mean,
-            "low": mean and max(mean / 10, low), "high": high,  # a logarithm has no place for 0
-            "learned": f"{numbers['successes']} of {numbers['trials']}",
+            "low": low and mean and max(mean / 10, low), "high": high,  # a logarithm has no place for 0
+            "shape": shape, "learned": f"{numbers['successes']} of {numbers['trials']}",
         })  # fmt: skip
     order = [each["row"] for each in shown]
     base = alt.Chart(inline(shown)).encode(
@@ -191,8 +231,11 @@ def picture(experiments: Experiments, found: dict[str, dict]) -> alt.LayerChart:
     )
     scale = alt.Scale(type="log", nice=False, domain=_domain(shown + otherwise))
     x = alt.X("mean:Q", title="training sequences until learned", scale=scale, axis=alt.Axis(format="~s"))
+    shapes = alt.Shape(
+        "shape:N", scale=alt.Scale(domain=["mean", "at least"], range=["circle", "triangle-right"]), legend=None
+    )
     bars = base.mark_rule(color="#0b5394", strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"))
-    ours = base.mark_point(color="#0b5394", filled=True, size=70, opacity=1).encode(x=x)
+    ours = base.mark_point(color="#0b5394", filled=True, size=70, opacity=1).encode(x=x, shape=shapes)
     theirs = base.mark_point(color="#b45f06", shape="diamond", size=90, strokeWidth=2).encode(
         x=alt.X("paper:Q", scale=scale)
     )
@@ -200,12 +243,12 @@ def picture(experiments: Experiments, found: dict[str, dict]) -> alt.LayerChart:
     readings = (
         alt.Chart(inline(otherwise))
         .mark_point(color="#0b5394", size=30, strokeWidth=1)
-        .encode(x=x, y=alt.Y("row:N", sort=order), tooltip=[*map(alt.Tooltip, ("reading:N", "mean:Q"))])
+        .encode(x=x, y=alt.Y("row:N", sort=order), shape=shapes, tooltip=[*map(alt.Tooltip, ("reading:N", "mean:Q"))])
     )
     finding = "After how many sequences trials learn: the paper, and measured anew"
     subtitle = [
-        "diamond: the paper's mean; point: ours, with its interval; right: how many of our trials learned",
-        "circles: other readings of what the paper leaves open",
+        "diamond: the paper's mean; point: ours, with its interval; triangle: at least that; right: how many learned",
+        "small: other readings of what the paper leaves open",
     ]
     return titled(alt.layer(bars, readings, ours, theirs, text), finding, subtitle, 560, 22 * max(1, len(shown)))
 

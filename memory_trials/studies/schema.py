@@ -48,7 +48,8 @@ class ArmGroup(Section):
 
 class Reference(Section):
     """A published result of an arm: how many trials, which share of them succeeded (%), after how many sequences in
-    the mean, the number of weights, and how many test sequences were wrong. For the criterion ST1 first_after."""
+    the mean, the number of weights, and how many test sequences were wrong. For the criterion ST1 first_after. gave_up:
+    after how many sequences trials that had not succeeded were given up."""
 
     trials: Annotated[int, Field(ge=1)]
     successful: Annotated[float, Field(ge=0, le=100)] = 100.0
@@ -56,13 +57,15 @@ class Reference(Section):
     first_after: Annotated[int, Field(ge=1)] | None = None
     weights: Annotated[int, Field(ge=1)] | None = None
     wrong: Annotated[float, Field(ge=0)] | None = None
+    gave_up: Annotated[int, Field(ge=1)] | None = None
 
 
 class SeparateArm(Section):
     """An arm that is trained by itself, since it takes minutes to a night. like: the base that it starts from.
 
     kind: an arm with a published reference; another reading of what the publication leaves open, or a rival on the same
-    task (`of` names the arm that it is compared with); guess, random weights; or a question of our own.
+    task (`of` names the arm that it is compared with); guess, random weights; or a question of our own. note: what a
+    reader must know besides the numbers.
     """
 
     study: str
@@ -72,6 +75,7 @@ class SeparateArm(Section):
     like: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     reference: Reference | None = None
+    note: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _has_a_reference(self) -> "SeparateArm":

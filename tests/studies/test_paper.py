@@ -105,11 +105,39 @@ def test_the_papers_mean_agrees_where_means_of_as_many_trials_lie():
     half = 1.96 * np.std(times) * (1 / 10 + 1 / 100) ** 0.5  # of the difference of two means
     assert low == pytest.approx(np.mean(times) - half, abs=8) and high == pytest.approx(np.mean(times) + half, abs=8)
     few = Reference(trials=10, after=600)
-    assert report.agreement(few, content(times, budget=1000)) == "not told: too few sequences"
+    assert report.agreement(few, content(times, budget=1000)) == "too few sequences to tell"
     row = lambda after: Reference(trials=10, after=after)
     assert report.agreement(row(500), content(times, 2000)).startswith("yes (")
     assert report.agreement(row(650), content(times, 2000)).startswith("after (")
     assert report.agreement(row(650), content([*times, *[0] * 100], 2000)).startswith("success and after (")
+
+
+def test_where_few_learned_the_mean_of_all_is_a_lower_bound():
+    half = content([400, 500, 600, 0, 0, 0], budget=2000)
+    bound = (1500 + 3 * 2000) / 6
+    compared = references.agreement(Reference(trials=10, after=500), half)
+    assert compared["at_least"] and compared["ratio"] == bound / 500
+    assert (
+        references.agreement(Reference(trials=4, after=5000), half)["after"] is None
+    )  # a lower bound agrees with nothing
+    assert references.agreement(Reference(trials=10, after=300), half)["after"] is False
+    assert report.agreement(Reference(trials=4, after=800), half) == f"share alone (at least {bound / 800:.2g} x)"
+    rows = {"one": SeparateArm(study="paper_4", label="x", kind="rival", of="one")}
+    page = report.page(experiments(rows), {"one": half})
+    assert "| at least 1,250 |" in page
+
+
+def test_rows_in_which_nobody_learns_are_counted_apart_and_say_who_gave_up_sooner():
+    rows = {
+        "one": SeparateArm(study="paper_4", label="x", reference=Reference(trials=10, successful=0, gave_up=4000), note="a note"),
+        "two": SeparateArm(study="paper_4", label="y", reference=Reference(trials=10, successful=0, gave_up=1000)),
+        "three": SeparateArm(study="paper_4", label="z", reference=Reference(trials=10, after=500)),
+    }  # fmt: skip
+    none = content([0] * 10, budget=1000)
+    page = report.page(experiments(rows), {"one": none, "two": none, "three": content([400, 500, 600])})
+    assert "Of the 1 rows in which the paper learned something, 1 agree with it" in page
+    assert "Of the 2 in which it learned nothing, nothing is learned in 2 here, either; 1 of these" in page
+    assert "| yes (at 25 %) | 1,000 |" in page and "| yes | 1,000 |" in page and "- x: a note" in page
 
 
 def test_another_reading_is_compared_with_the_row_that_it_is_one_of():
@@ -119,7 +147,7 @@ def test_another_reading_is_compared_with_the_row_that_it_is_one_of():
     found = {"one": content([0, 0, 0, 0, 0]), "two": content([400, 500, 600]), "three": content([400, 500, 600])}
     assert report.verdicts(rows, found) == {"one": "success", "two": "yes (1 x)"}
     page = report.page(experiments(rows), found)
-    assert "**0 of 1 rows agree with the paper**. Of those that do not, 1 agree where" in page
+    assert "in which the paper learned something, 0 agree with it**. Of those that do not, 1 agree where" in page
     assert "1 agree where" not in report.page(experiments(rows), found | {"one": content([400, 500, 600])})
 
 
@@ -130,7 +158,10 @@ def test_the_page_says_what_was_run_and_what_was_not():
         "three": SeparateArm(study="paper_4", label="gru", kind="rival", of="one"),
     }
     page = report.page(experiments(rows), {"one": content([400, 500, 600]), "three": content([0, 0])})
-    assert "**1 of 1 rows agree with the paper**" in page and "1 of its rows are not run yet" in page
+    assert (
+        "**Of the 1 rows in which the paper learned something, 1 agree with it**" in page
+        and "1 of its rows are not run yet" in page
+    )
     assert (
         "| LSTM | 100 % of 10 | 500 | 1 | 3 of 3 (44 to 100 %) | 500 (252 to 748) | not half | 1 | yes (1 x) | 1,000 |"
         in page
