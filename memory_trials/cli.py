@@ -140,6 +140,7 @@ def repro(changes: tuple[str, ...]) -> None:
         if wrong := next((change for change in changes if "=" not in change.strip("+~")), None):
             raise click.UsageError(f"-S {wrong!r} is not KEY=VALUE", click.get_current_context())
         _check_git()
+        _check_changes(changes)
         dvc("exp", "run", "--temp", *(word for change in changes for word in ("--set-param", change)))
         return
     dvc("repro")
@@ -192,7 +193,7 @@ def paper(arm: str) -> None:
 
     PAPER.md sets them beside the paper's own numbers.
 
-    ARM: an arm or a study of experiments/paper.yaml; all of them take a night.
+    ARM: an arm of experiments/paper.yaml, or a study, which is a table; all of them take a night.
 
     \b
     memory-trials paper adding_100
@@ -541,6 +542,28 @@ def _check_git() -> None:
             "-S runs a DVC experiment, which needs a git repository with a commit: git init, git add . and git commit "
             "(and remove no_scm from .dvc/config); or change params.yaml"
         )
+
+
+def _check_changes(changes: tuple[str, ...]) -> None:
+    """`UserError` for a change that params.yaml does not allow, before DVC copies the project and reads its stages."""
+    import tempfile
+
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+
+    from memory_trials.parameter_files import read_yaml
+    from memory_trials.settings import Settings, validated
+
+    where = f"params.yaml with -S {' -S '.join(changes)}"
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "params.yaml"
+        changed.write_bytes(Path("params.yaml").read_bytes())
+        try:
+            apply_overrides(changed, list(changes))
+        except DvcException as error:
+            reason = str(error.__cause__ or error).splitlines()[0]  # Hydra's, and below it advice for its own commands
+            raise UserError(f"{where}: {reason}") from None
+        validated(Settings, read_yaml(changed), where)
 
 
 def _bring_champion_in_step(settings: "Settings") -> None:

@@ -136,6 +136,13 @@ def test_a_changed_setting_runs_in_a_copy(monkeypatch):
     ]
     with pytest.raises(click.UsageError, match=r"-S 'model\.cell' is not KEY=VALUE"):
         commands.main(["repro", "-S", "model.cell"], standalone_mode=False)
+    for change, sentence in (
+        ("model.cell=lstn", "model.cell is 'lstn': no such cell"),
+        ("model.cel=gru", "'model.cel'"),
+    ):
+        with pytest.raises(UserError, match=f"params.yaml with -S {change}: .*{sentence}"):
+            commands.main(["repro", "-S", change], standalone_mode=False)
+    assert len(called) == 1  # DVC begins with none of these
 
 
 def test_without_git_a_setting_cannot_be_changed_in_a_copy(monkeypatch, tmp_path):

@@ -286,9 +286,11 @@ def _set_earlier_apart(client, experiment: str, arms: list[design.Arm], publishe
     of_study, of_name = f"tags.study = '{arm.study}'", {run_names.of_arm(arm) for arm in arms}
     for run in store.all_runs(client, experiment, f"tags.kind = 'arm' and {of_study}"):
         parameters = run.data.params.items()  # none where another process is about to publish it
-        same = parameters and any(parameters <= settings.items() for settings in published.values())
-        replaced = arm.compared and (not arm.key or run.info.run_name in of_name)
-        if (same or replaced) and run.data.tags.get("fingerprint") not in published:
+        if arm.compared:
+            replaced = not arm.key or run.info.run_name in of_name
+        else:
+            replaced = parameters and any(parameters <= settings.items() for settings in published.values())
+        if replaced and run.data.tags.get("fingerprint") not in published:
             client.set_tag(run.info.run_id, "kind", "earlier arm")
     # another result of the same, published meanwhile, may have taken the place of these: the last one has it
     for run in store.all_runs(client, experiment, f"tags.kind = 'earlier arm' and {of_study}"):

@@ -265,6 +265,21 @@ def test_an_arm_that_its_study_has_no_longer_is_set_apart(arm):
     assert len(runs(uri, "arm")) == 2  # the pipeline's arm is none of the study's
 
 
+def test_an_arm_that_is_trained_by_itself_replaces_its_earlier_result_and_no_other_arm(arm, monkeypatch):
+    one, two = (dataclasses.replace(arm, study="paper_4", name=name, key=name) for name in ("one", "two"))
+    monkeypatch.setattr(design, "peers", lambda arm: [one, two])
+    for each in (one, two):
+        publisher.publish([each], TrackingSettings())
+    losses = read_trained(arm.files.trained)
+    write_trained(arm.files.trained, dataclasses.replace(losses[1], losses=losses[1].losses + 1), losses[0])
+    publisher.publish([two], TrackingSettings())
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    assert [run.info.run_name for run in runs(uri, "arm")] == ["paper_4: one", "paper_4: two"]
+    assert [run.info.run_name for run in runs(uri, "earlier arm")] == ["paper_4: two"]
+    colours = {run.data.tags["mlflow.runColor"] for run in runs(uri, "arm")}
+    assert len(colours) == 2 and {run.data.tags["study"] for run in runs(uri, "arm")} == {"paper_4"}
+
+
 def test_a_server_gets_the_same(arm, server):
     publisher.publish([arm], TrackingSettings(uri=server))
     publisher.publish([arm], TrackingSettings(uri=server))
