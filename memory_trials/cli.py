@@ -80,7 +80,7 @@ def check_folder(context: click.Context) -> None:
 @click.group(
     cls=InOrder,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`memory-trials COMMAND --help` tells more. Run it in the folder that holds params.yaml.",
+    epilog="`memory-trials COMMAND --help` says more. Run it in the folder that holds params.yaml.",
 )
 @click.version_option(package_name="memory-trials", prog_name="memory-trials", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error too, here and in the stages.")
@@ -606,7 +606,7 @@ def dvc(*arguments: str) -> None:
     with subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env=environment) as process:
         try:
             code = process.wait()
-        except KeyboardInterrupt:  # which DVC has been told too: it ends its stages, and unlocks the repository
+        except KeyboardInterrupt:  # which DVC has got too: it ends its stages, and unlocks the repository
             process.wait()
             raise
     if code:
@@ -626,7 +626,7 @@ def main() -> None:
                 return
             where = error.ctx.command_path if error.ctx else "memory-trials"
             words = " ".join(error.format_message().split()).rstrip(".?")
-            print(f"error: {words}; {where} --help tells what it takes", file=sys.stderr)
+            print(f"error: {words}; {where} --help says what it takes", file=sys.stderr)
             sys.exit(2)
         except click.ClickException as error:
             raise UserError(error.format_message()) from None

@@ -59,7 +59,7 @@ def test_a_mistake_in_its_words_is_one_sentence_and_exit_code_2(arguments, words
     done = command(*arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert words in done.stderr and "--help tells what it takes" in done.stderr
+    assert words in done.stderr and "--help says what it takes" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["repro", "studies", "study cells", "answer", "report", "predict 3", "ui", "verify"])

@@ -55,7 +55,7 @@ def recorded_outputs(stages: dict) -> set[str]:
 def changed_code(stages: dict) -> list[str]:
     """Name the tutorial's stages whose code computes something else than when they were recorded, a sentence each.
 
-    Where only comments or messages have changed, DVC would rerun the stage `code`, which leaves the same files. stages:
+    Where only comments or messages have changed, DVC would rerun the stage `code`, whose outputs are the same. stages:
     `files.recorded`.
     """
     recorded = {out["path"]: out["md5"] for out in stages.get("code", {}).get("outs", [])}
@@ -133,7 +133,7 @@ def mistakes_of(metrics: dict, settings: Settings) -> list[str]:
     # `dvc status` exits with 0 even when stale, so what it prints is read
     stages = files.recorded()
     status = json.loads(run(*DVC, "status", "--json"))
-    status.pop("code", None)  # any changed comment makes it rerun; what counts is what it leaves
+    status.pop("code", None)  # any changed comment makes it rerun; its outputs are what counts
     mistakes = stale(status, recorded_outputs(stages)) + changed_code(stages)
     if mistakes:
         mistakes.append("the recorded result is stale: run dvc repro and commit dvc.lock and the metrics")
@@ -141,7 +141,7 @@ def mistakes_of(metrics: dict, settings: Settings) -> list[str]:
 
 
 def check(revision: str | None = None, as_json: bool = False) -> None:
-    """Print the metrics beside another revision's, as `changes` has them; `UserError` tells what is out of step or not
+    """Print the metrics beside another revision's, as `changes` has them; `UserError` says what is out of step or not
     good enough."""
     settings = load_settings()
     stages = files.recorded()

@@ -6,7 +6,7 @@ import sys
 from memory_trials.errors import UserError
 
 DVC = (sys.executable, "-m", "dvc")  # this environment's, whatever is on the path
-CAUSES = ("ERROR: ", "fatal: ", "error: ")  # how DVC and git begin the line that tells what is wrong
+CAUSES = ("ERROR: ", "fatal: ", "error: ")  # how DVC and git begin the line that says what is wrong
 ASIDE = ("WARNING: ", "hint: ", "warning: ")
 
 
@@ -23,7 +23,7 @@ def run(*command: str) -> str:
 
 
 def cause(output: str) -> str:
-    """The line of a tool's output that tells why it failed, without what it puts before it.
+    """The line of a tool's output that says why it failed, without what it puts before it.
 
     DVC and git mark that line, and offer help after it. A traceback ends with it. Otherwise the first line says what is
     wrong, and those after it say where.

@@ -198,7 +198,8 @@ def verify(
 ) -> tuple[Counter[Record], list[str]]:
     """How many trials of each arm were checked, and which of them differ, the first one first.
 
-    take: the trials that are next, None at the end. done: told which trials were trained, and how long it took.
+    take: the trials that are next, None at the end. done: called with the trials that were trained, and the seconds
+    that it took.
     """
     checked: Counter[Record] = Counter()
     different: list[str] = []

@@ -251,7 +251,7 @@ def _rows_of(rows: list[dict]) -> alt.Chart:
 def over_axis(summary: dict) -> alt.TopLevelMixin:
     """Success rate over the values of a key, a line for each group of arms that differ in it alone.
 
-    Where the answer is told for each value of two keys, a panel for each: a column for `per`, a row for `rows`.
+    Where the answer is for each value of two keys, a panel for each: a column for `per`, a row for `rows`.
     """
     rule = summary["rule"]
     panels = {"column": rule["per"], "row": rule["rows"]}
@@ -295,7 +295,7 @@ def best_over_axis(summary: dict) -> alt.TopLevelMixin:
 
 
 def _panel(arm: dict, panels: dict[str, str | None]) -> dict[str, str]:
-    """What the column and the row of panels are called in which the arm stands."""
+    """What the column and the row of panels are called that hold the arm."""
     return {side: f"{_last(key)} {word(arm['changes'][key])}" for side, key in panels.items() if key}
 
 

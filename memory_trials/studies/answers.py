@@ -35,7 +35,7 @@ def summarize(
     """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
 
     Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
-    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck what a few seeds can tell;
+    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck how often a few seeds mislead;
     where it is reference, until says of an arm after how many sequences each trial met each criterion (0: never).
     """
     confidence = arms[0].settings.evaluation.confidence
@@ -279,8 +279,8 @@ def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
             best = max((row for row in group if rank[row["name"]] == farthest), key=rate)
             words = f"{value} {name} {word(best['changes'][rule.key])} ({_recipe(best, rule)})"
         sentences.setdefault(outer[0] if outer else None, []).append(words)
-    told = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in sentences.items()]
-    return f"The longest that at least {percent(rule.level)} of trials learn, {'; '.join(told)}."
+    shown = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in sentences.items()]
+    return f"The longest that at least {percent(rule.level)} of trials learn, {'; '.join(shown)}."
 
 
 def _recipe(row: dict, rule: AnswerRule) -> str:
@@ -336,17 +336,17 @@ def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
             "each trial met the bias of another one (medians, in logits: "
             f"{numbers['signal_median']:.2g} and {numbers['bias_median']:.2g})"
         )
-    told = _luck(rows, confidence)
+    chances = _luck(rows, confidence)
     fails = lambda each: each["wrong"] + each["alike"]
-    if told["pairs"]:
-        hardest = max(told["pairs"], key=lambda pair: fails(pair["demonstrations"][-1]))
+    if chances["pairs"]:
+        hardest = max(chances["pairs"], key=lambda pair: fails(pair["demonstrations"][-1]))
         shown = hardest["demonstrations"]
         seeds, failing = _listed([str(each["seeds"]) for each in shown]), _listed([percent(fails(e)) for e in shown])
         sentences.append(
             f"with {seeds} seeds of each, a demonstration fails to show {hardest['better']} ahead of "
             f"{hardest['worse']} in {failing} of cases"
         )
-    widths = [f"{each['seeds']:,} for {100 * each['width']:g}" for each in told["widths"]]
+    widths = [f"{each['seeds']:,} for {100 * each['width']:g}" for each in chances["widths"]]
     sentences.append(f"seeds that {rows[0]['name']} needs for an interval so many points wide: {_listed(widths)}")
     text = "; ".join(sentences)
     return text[0].upper() + text[1:] + "."

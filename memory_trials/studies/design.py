@@ -41,7 +41,7 @@ SOURCES = ("sequences", "file", "generate", "stream")
 
 @dataclass(frozen=True)
 class ArmFiles:
-    """Where an arm's artifacts are: sequences, table and trained are files, folder holds what evaluation leaves."""
+    """Where an arm's artifacts are: sequences, table and trained are files, folder holds the outputs of evaluation."""
 
     sequences: Path
     table: Path
@@ -76,7 +76,7 @@ class Arm:
 
     @property
     def compared(self) -> bool:
-        """Whether a study compares it with others. The pipeline's arm, a study of one, is told by itself instead, with
+        """Whether a study compares it with others. The pipeline's arm, a study of one, is reported by itself instead, with
         its best trial; it is tried again and again, one try after another."""
         return self.study != PIPELINE
 
@@ -149,7 +149,7 @@ def separate_arm(name: str, content: Experiments, path: Path = PAPER) -> Arm:
 
 
 def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> list[Arm]:
-    """Every arm of a study's grid or list; `UserError` where one is not valid, or stands there twice."""
+    """Every arm of a study's grid or list; `UserError` where one is not valid, or is listed twice."""
     searched = ArmGroup(name="searched")  # where a search starts from: its problem
     groups = study.arms or [searched if study.search else ArmGroup(grid=study.grid)]
     count = sum(group.size for group in groups)
@@ -165,7 +165,7 @@ def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> lis
             rule = study.answer
             for key in (rule.key, rule.per, rule.rows) if rule.rule in ("along", "reach") else ():
                 if key and key not in changes:
-                    raise UserError(f"{place}: it must set {key}, over which the answer is told")
+                    raise UserError(f"{place}: it must set {key}, which the answer is about")
             for other in arms:
                 if other.settings == settings:
                     raise UserError(f"{place}: the same settings as arm {other.name!r}")
@@ -231,7 +231,7 @@ def search_of(arm: Arm) -> Study | None:
 
 
 def found_arms(arms: list[Arm]) -> list[Arm]:
-    """These arms, or where the one of a search stands for its study, those that the search has found."""
+    """These arms; of a study that searches, those that the search has found."""
     study = search_of(arms[0])
     return found_by_search(study, arms[0]) if study else arms
 

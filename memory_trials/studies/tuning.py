@@ -1,7 +1,7 @@
 """The tuning study: Optuna searches for the smallest model and the fewest updates that still learn reliably.
 
 Both goals are known before training; what must be measured is whether a setting learns. So Optuna's TPE
-(Bergstra et al. 2011; multi-objective: Ozaki et al. 2022) is told the goals, and the success rate as a constraint.
+(Bergstra et al. 2011; multi-objective: Ozaki et al. 2022) gets the goals, and the success rate as a constraint.
 """
 
 import math

@@ -103,7 +103,7 @@ def _payloads(arms: list[design.Arm]) -> Iterator["RunPayload"]:
     study = design.study_of(arms[0])
     peers = design.peers(arms[0]) if arms[0].key else arms
     cells = [arm.changes.get("model.cell", "") for arm in peers]
-    by_cell = len(set(cells)) == len(peers)  # else the colours only tell them apart
+    by_cell = len(set(cells)) == len(peers)  # else the colours only distinguish them
     colours = {arm.name: series_style(cell if by_cell else "", number)[0]
                for number, (arm, cell) in enumerate(zip(peers, cells))}  # fmt: skip
     for arm in arms:
@@ -137,8 +137,8 @@ class RunPayload:
         """Whether its trials learn from streams, an epoch being one sequence."""
         return self.settings["problem"].get("stream") is not None
 
-    def _told_of_kind(self) -> dict[str, str]:
-        """What the description tells of arms of this kind alone."""
+    def _numbers_of_kind(self) -> dict[str, str]:
+        """What only the description of arms of this kind shows."""
         numbers = self.metrics
         if self.stream:
             wrong = numbers["test_wrong"]
@@ -222,7 +222,7 @@ class RunPayload:
             if median is None else f"{median:g} ({low} to {high})",
             "memory (median of the trials)": answers.bits(numbers["memory_median"], numbers["memory_whole"])
             or "no step needs it",
-            **self._told_of_kind(),
+            **self._numbers_of_kind(),
             "parameters": f"{numbers.get('parameters', 0):,}",
             "updates in training": f"{numbers.get('updates', 0):,}",
         }  # fmt: skip
@@ -289,7 +289,7 @@ def _set_earlier_apart(client, experiment: str, arms: list[design.Arm], publishe
         if arm.compared:
             replaced = not arm.key or run.info.run_name in of_name
         else:
-            replaced = parameters and any(parameters <= settings.items() for settings in published.values())
+            replaced = bool(parameters) and any(parameters <= settings.items() for settings in published.values())
         if replaced and run.data.tags.get("fingerprint") not in published:
             client.set_tag(run.info.run_id, "kind", "earlier arm")
     # another result of the same, published meanwhile, may have taken the place of these: the last one has it
@@ -363,7 +363,7 @@ def _create_parent(client, experiment: str, payload: RunPayload, mark: str) -> N
 
 
 def _profile(problem: dict) -> dict:
-    """How large a problem is, as sequences.json tells it; of a stream, its rule."""
+    """Return the size of the problem in sequences.json; of a stream, its rule."""
     if "stream" in problem:
         return problem["stream"] | problem["shape"]
     return {"sequences": len(problem["sequences"]), "symbols": len(problem["alphabet"])}

@@ -28,7 +28,7 @@ def _changes(settings: dict[str, dict[str, Any]]) -> Iterator[str]:
             if (section, key) in (("model", "cell"), ("model", "units")) or value == TUTORIAL[section].get(key):
                 continue
             if section == "problem" and key == "sequences":
-                if value is not None:  # else another source is told
+                if value is not None:  # else the name shows another source
                     yield "other sequences"
             elif isinstance(value, dict):
                 yield from (_phrase(name, inner) for name, inner in value.items() if inner != _default(key, name))
@@ -37,7 +37,7 @@ def _changes(settings: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _default(key: str, name: str) -> Any:
-    """Of what a setting holds, what need not be told."""
+    """Return the value that a run's name leaves out."""
     return GeneratedSettings.model_fields[name].default if key == "generate" else None
 
 

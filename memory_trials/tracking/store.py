@@ -25,7 +25,7 @@ from memory_trials.settings import TrackingSettings
 from memory_trials.tracking import moved, tracker
 
 # before mlflow is imported: no calls home, a server that goes away is noticed within seconds, and what goes wrong is
-# told once, by us
+# printed once, by us
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")

@@ -25,7 +25,7 @@ NO_RESULT_DEPENDS_ON_THIS = "it warns where MLflow cannot be reached"
 SECONDS = 3  # in which something must answer before training
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 PUBLISH_LATER_HINT = "the results are kept: publish them later with make track"
-# The database of an MLflow server, as the server itself is told it.
+# The database of an MLflow server, as its own variable names it.
 BACKEND = "MLFLOW_BACKEND_STORE_URI"
 SECRET = re.compile("pass|pwd|token|secret|key|cred|sig", re.IGNORECASE)
 SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY")
@@ -109,7 +109,7 @@ def _answer(parts: SplitResult, kind: str, seconds: float) -> str | None:
                 connection.sendall(struct.pack("!ii", 8, 80877103))  # "do you speak TLS?", answered by one letter
                 return None if connection.recv(1) in (b"S", b"N", b"E") else "this is no PostgreSQL server"
         return None
-    trusting = ssl.create_default_context()  # nothing is told here, and mlflow checks the certificate itself
+    trusting = ssl.create_default_context()  # nothing secret is sent here, and mlflow checks the certificate itself
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     host = parts.netloc.rpartition("@")[2]
     try:

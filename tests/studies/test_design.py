@@ -84,7 +84,7 @@ def test_what_is_trained_depends_on_how_a_file_is_read_only_where_that_is_said()
         ({"grid": {"model.units": [1]}, "answer": {"rule": "along"}}, "the rule along needs a key"),
         ({"grid": {"model.units": [1]}, "question": ""}, "studies.mine: question is ''"),
         ({"arms": [{"name": "a"}, {"grid": {"model.units": [1]}}], "answer": {"rule": "along", "key": "model.units"}},
-         "arm 'a': it must set model.units, over which the answer is told"),
+         "arm 'a': it must set model.units, which the answer is about"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_study_is_one_sentence(tmp_path, block, sentence):
