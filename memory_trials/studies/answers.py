@@ -35,7 +35,7 @@ def summarize(
     """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
 
     Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
-    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck how often a few seeds mislead;
+    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck says how few seeds mislead;
     where it is reference, until says of an arm after how many sequences each trial met each criterion (0: never).
     """
     confidence = arms[0].settings.evaluation.confidence

@@ -76,8 +76,8 @@ class Arm:
 
     @property
     def compared(self) -> bool:
-        """Whether a study compares it with others. The pipeline's arm, a study of one, is reported by itself instead, with
-        its best trial; it is tried again and again, one try after another."""
+        """Whether it belongs to a study. The pipeline's arm is reported by itself instead, with its best trial; it is
+        tried again and again, one try after another."""
         return self.study != PIPELINE
 
 
