@@ -24,7 +24,7 @@ NAV: dict[str, list[str]] = {
     "Results": ["all-results.md", "paper-measured.md", "gallery.md", "results.md"],
     "How to": ["questions.md", "your_cell.md", "ranking.md", "deployment.md", "cluster.md"],
     "Explanation": ["architecture.md", "engine.md", "engine_notes.md", "paper.md", "reproducibility.md", "reliability.md"],
-    "Reference": ["commands.md", "settings.md"],
+    "Reference": ["faq.md", "commands.md", "settings.md"],
     "Project": ["contributing.md", "changelog.md"],
 }
 TITLES = {
