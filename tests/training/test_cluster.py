@@ -35,7 +35,7 @@ FOREVER = {"epochs": 10_000_000}
 STUDY = {
     "defaults": {
         "problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]},
-        "training": {"trials": 8, "epochs": 40_000},  # half a second a shard, or more
+        "training": {"trials": 8, "epochs": 16_000},  # some tenths of a second a shard, or more
         "evaluation": {"interval": 1000},
         "compute": {"shard": 4},
     },
@@ -140,7 +140,7 @@ def as_a_user(folder: Path, stage, monkeypatch, **compute) -> dict[str, bytes]:
 
 
 def test_a_node_that_dies_while_a_study_is_trained_costs_nothing_but_time(nodes, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cache, "SECONDS", 0.2)
+    monkeypatch.setattr(cache, "SECONDS", 0.1)
     for folder in (tmp_path / "threads", tmp_path / "ray"):
         as_a_user(folder, generate_data, monkeypatch)
         as_a_user(folder, encode, monkeypatch)
