@@ -145,6 +145,26 @@ def test_a_changed_setting_runs_in_a_copy(monkeypatch):
     assert len(called) == 1  # DVC begins with none of these
 
 
+def test_a_study_or_one_of_its_arms_runs_alone(monkeypatch, capsys):
+    called = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(cli, "dvc", lambda *arguments: called.append(arguments))
+    ways = {
+        ("study", "cells"): ["train@cells", "evaluate@cells", "results"],
+        ("study", "order_3"): ["train_arm@order_3", "evaluate_arm@order_3", "paper"],
+        ("paper", "paper_6b"): [
+            "train_arm@order_3", "evaluate_arm@order_3", "train_arm@order_3_cross_entropy",
+            "evaluate_arm@order_3_cross_entropy", "paper",
+        ],
+    }  # fmt: skip
+    for words, stages in ways.items():
+        commands.main([*words], standalone_mode=False)
+        assert called.pop() == ("--cd", "experiments", "repro", "--single-item", "resolve", *stages)
+    assert "the answer: RESULTS.md#cells; the picture: experiments/pictures/cells.png" in capsys.readouterr().out
+    with pytest.raises(UserError, match="experiments has no study or arm 'adding_10'; among its 131 are adding_100,"):
+        commands.main(["paper", "adding_10"], standalone_mode=False)
+
+
 def test_without_git_a_setting_cannot_be_changed_in_a_copy(monkeypatch, tmp_path):
     project.create(tmp_path)
     monkeypatch.chdir(tmp_path)
