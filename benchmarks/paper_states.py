@@ -9,8 +9,9 @@ import itertools
 import numpy as np
 
 from memory_trials.engines.streaming import Program
-from memory_trials.models.published import initial_weights
-from memory_trials.settings import ModelSettings, StreamSettings
+from memory_trials.models.weights import initial_weights
+from memory_trials.settings import ModelSettings
+from memory_trials.stream_settings import stream_settings
 from memory_trials.studies import design
 from memory_trials.tasks import streams
 from memory_trials.training.trained import read_trained
@@ -26,7 +27,7 @@ def logistic(x: np.ndarray) -> np.ndarray:
 
 def first_states(q: int, p: int, gates_seen: bool) -> np.ndarray:
     """s [trials, 2 cells] at the end of each trial's first sequence, by the paper's equations and initial weights."""
-    stream = StreamSettings(task="distractors", length=q, symbols=p)
+    stream = stream_settings(task="distractors", length=q, symbols=p)
     shape, seeds = streams.shape(stream), np.arange(TRIALS)
     model = ModelSettings(cell="memory_cell", units=2, cell_options={"weights": 0.2})
     kernel, recurrent, _ = (array.astype(float) for array in initial_weights(model, shape.inputs, shape.outputs, seeds))

@@ -6,6 +6,7 @@ imports, also those inside functions, from the stage's own module.
 
 Some modules do work for a stage and can change no byte of its results, such as those that keep files or show progress.
 Each of these assigns its reason to `NO_RESULT_DEPENDS_ON_THIS`; it is left out, and what it imports is not followed.
+What a module assigns to `SHOWN` is how a page shows something, and is left out too: pages depend on it by its value.
 Trained bits are guarded besides by tests/integrity/test_digests.py.
 """
 
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 EXEMPT = "NO_RESULT_DEPENDS_ON_THIS"
+LOOKS = "SHOWN"
 PACKAGES = ("memory_trials", "stages")
 INCLUDED = re.compile(rb'^\s*#include "([^"]+)"', re.MULTILINE)
 FOR_TYPES = ("__future__", "typing", "jaxtyping")  # modules that serve annotations alone
@@ -111,6 +113,10 @@ class _Walk(ast.NodeVisitor):
         if node in self._of_a_class:
             return f"Tuple(elts=[{self.visit(node.target)}, {self._value(node.value)}])"
         return f"Assign(targets=[{self.visit(node.target)}], value={self.visit(node.value)})" if node.value else ""
+
+    def visit_Assign(self, node: ast.Assign) -> str:
+        shown = [isinstance(target, ast.Name) and target.id == LOOKS for target in node.targets]
+        return "" if all(shown) else self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> str:
         self.imports.update(imported(node))

@@ -2,44 +2,32 @@
 
 import importlib.util
 import sys
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from memory_trials import files
+from memory_trials.cells import registry
+from memory_trials.cells.interface import OUTPUTS
 from memory_trials.errors import UserError, brief
 from memory_trials.parameter_files import read_yaml
+from memory_trials.sections import Section, first_mistake, validated
+from memory_trials.stream_settings import AnyStream
 
 NO_RESULT_DEPENDS_ON_THIS = "it checks values; on these, and on the defaults, stages depend by studies/dependencies.py"
 
 Symbol = int | float | str
-SomeSection = TypeVar("SomeSection", bound="Section")
-BUILT_IN_CELLS = ("lstm", "gru", "simple_rnn", "mlp")
-PUBLISHED_CELLS = ("memory_cell", "fully_recurrent", "chunker")  # of 1997 and before; they learn from streams
-STREAMED_CELLS = (*PUBLISHED_CELLS, "lstm", "gru", "simple_rnn")
-
-
-RENAMED = {
-    "problem.asked": "problem.evaluation_sequences",
-    "evaluation.every": "evaluation.interval",
-    "evaluation.as_trained": "evaluation.stateful",
-}
-
-
-class Section(BaseModel):
-    """Strict (no silent conversions), frozen, and closed (an unknown key is a mistake)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def _known_cell(cell: Any) -> Any:
     """A built-in name or a dotted path whose first package exists; importing it is left to the train stage."""
-    if not isinstance(cell, str) or cell in BUILT_IN_CELLS + PUBLISHED_CELLS:
+    if not isinstance(cell, str) or registry.find(cell):
         return cell
     if "." not in cell or not all(name.isidentifier() for name in cell.split(".")):
         raise ValueError(
-            f"no such cell; the built-in cells are {', '.join(BUILT_IN_CELLS)}, "
+            f"no such cell; the built-in cells are {', '.join(registry.all_cells())}, "
             "and a Keras cell of your own is named by its dotted path, such as my_cells.leaky.LeakyCell"
         )
     package = cell.split(".")[0]
@@ -67,60 +55,6 @@ class GeneratedSettings(Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
-Task = Literal["reber", "keys", "distractors", "two_sequence", "adding", "multiplication", "temporal_order"]
-TAKES: dict[str, dict[str, int | str | bool]] = {  # a stream's settings besides its task, and their defaults
-    "reber": {"different": False},
-    "keys": {"length": 100, "middle": "counting"},
-    "distractors": {"length": 50, "symbols": 50},
-    "two_sequence": {"length": 100, "signal": 3, "noisy_signal": False, "noisy_targets": False},
-    "adding": {"length": 100},
-    "multiplication": {"length": 100, "wrong": 12},
-    "temporal_order": {"length": 100, "signal": 2},
-}
-
-
-class StreamSettings(Section):
-    """An endless stream of sequences, another one for each trial; tasks/streams.py says what they are.
-
-    length: T of Hochreiter & Schmidhuber (1997), for keys their p, for distractors their q. signal: for two_sequence
-    their N, for temporal_order how many symbols' order counts. wrong: of the last 2,000 sequences, at most.
-    different: no string of reber's two sets comes twice.
-    """
-
-    task: Task
-    length: Annotated[int, Field(ge=4, le=100_000)] | None = None
-    symbols: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    signal: Annotated[int, Field(ge=1, le=100)] | None = None
-    wrong: Annotated[int, Field(ge=0, le=1999)] | None = None
-    middle: Literal["counting", "random"] | None = None
-    noisy_signal: bool | None = None
-    noisy_targets: bool | None = None
-    different: bool | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_defaults(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("task") not in TAKES:
-            return given
-        defaults = TAKES[given["task"]]
-        for name in given:
-            if name in cls.model_fields and name not in ("task", *defaults) and given[name] is not None:
-                takes = ", ".join(defaults)
-                raise ValueError(f"{name} is none of the settings of the task {given['task']}, which takes {takes}")
-        return defaults | {name: value for name, value in given.items() if value is not None}
-
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> "StreamSettings":
-        if self.task == "temporal_order" and self.signal not in (2, 3):
-            raise ValueError(f"signal is {self.signal}: the order of 2 or of 3 symbols is told")
-        length, signal = self.length or 0, self.signal or 0
-        if self.task in ("two_sequence", "adding", "multiplication", "temporal_order") and length < 20:
-            raise ValueError(f"length is {length}: the task {self.task} needs at least 20 steps")
-        if self.task == "two_sequence" and signal >= length:
-            raise ValueError(f"signal is {signal}: it must be shorter than length, which is {length}")
-        return self
-
-
 class CsvSettings(Section):
     """What a .csv file leaves open; null where it is plain, and refused where it is not.
 
@@ -138,7 +72,7 @@ class ProblemSettings(Section):
     file: str | None = None
     csv: CsvSettings = CsvSettings()
     generate: GeneratedSettings | None = None
-    stream: StreamSettings | None = None
+    stream: AnyStream | None = None
     evaluation_sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     scored: Literal["all", "last"] = "all"
 
@@ -166,86 +100,48 @@ class ChronoSettings(Section):
     chrono: Annotated[int, Field(ge=3, le=10_000_000)]
 
 
-Biases = list[float] | Literal["random"] | None  # one for each block; drawn like weights; none
-
-
-class MemoryCellOptions(Section):
-    """Of the memory cell as published in 1997; `model.units` are its cells, in blocks that share their gates.
-
-    connected: F, where cells and gates see the inputs, all cells and all gates, and outputs see the cells; C, the same
-    without the gates as sources; or B, where cells and gates see the inputs alone, and outputs see inputs and cells.
-    squashing: as the paper's equations have it (g from -2 to 2, h from -1 to 1), as its table's caption (g from -1 to
-    1, h from -2 to 2), or plain (g from 0 to 1, h the identity). biases: of cells, of output units. weights: drawn
-    uniformly within +- this.
-    added: the cells are there at first, or later: once the error of outputs that see only inputs stops to decrease.
-    """
-
-    block_size: Annotated[int, Field(ge=1, le=100)] = 1
-    connected: Literal["F", "B", "C"] = "F"
-    output_gate: bool = True
-    input_gate_bias: Biases = None
-    output_gate_bias: Biases = None
-    cell_bias: bool = False
-    output_bias: bool = False
-    squashing: Literal["equations", "caption", "plain"] = "equations"
-    weights: Annotated[float, Field(gt=0, le=1000)] = 0.1
-    added: Literal["at_first", "later"] = "at_first"
-
-
-class FullyRecurrentOptions(Section):
-    """Of logistic hidden units that see the inputs and one another, under outputs that see inputs and hidden units."""
-
-    bias: bool = False
-    weights: Annotated[float, Field(gt=0, le=1000)] = 0.2
-
-
 class ModelSettings(Section):
     cell: Annotated[str, BeforeValidator(_known_cell)] = "lstm"
     units: Annotated[int, Field(ge=1, le=4096)] = 20
     output: Literal["sigmoid", "softmax", "linear"] = "sigmoid"
     forget_bias: float | ChronoSettings | None = None
-    cell_options: dict[str, Any] = {}
+    cell_options: dict[str, Any] = {}  # noqa: RUF012  # pydantic copies it
 
     @property
-    def published_options(self) -> MemoryCellOptions | FullyRecurrentOptions:
-        """cell_options, where the cell is one of `PUBLISHED_CELLS`; `UserError` for the first mistake."""
-        if self.cell == "memory_cell":
-            return validated(MemoryCellOptions, self.cell_options, "cell_options")
-        return validated(FullyRecurrentOptions, self.cell_options, "cell_options")
+    def options(self) -> Section | None:
+        """cell_options as the cell's own model, with defaults; None where it has none. `UserError` for a mistake."""
+        cell = registry.find(self.cell)
+        return validated(cell.layout.options, self.cell_options, "cell_options") if cell and cell.layout else None
 
     @model_validator(mode="after")
     def _options_fit(self) -> "ModelSettings":
-        if self.cell not in PUBLISHED_CELLS:
-            return self
-        try:
-            options = self.published_options
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        if isinstance(options, MemoryCellOptions):
-            blocks, rest = divmod(self.units, options.block_size)
-            if rest:
-                raise ValueError(f"{self.units} units make no whole blocks of {options.block_size}")
-            for name in ("input_gate_bias", "output_gate_bias"):
-                biases = getattr(options, name)
-                if isinstance(biases, list) and len(biases) != blocks:
-                    raise ValueError(f"cell_options.{name} has {len(biases)} numbers for {blocks} blocks")
-            if options.added == "later" and options.connected != "B":
-                raise ValueError("cell_options.added is later, and outputs see cells alone: set connected: B")
-            if options.output_gate_bias is not None and not options.output_gate:
-                raise ValueError("cell_options.output_gate_bias is set, and output_gate is false")
+        cell = registry.find(self.cell)
+        if cell and cell.layout:
+            try:
+                options = self.options
+            except UserError as error:
+                raise ValueError(str(error)) from None
+            cell.layout.check(self.units, options)
         return self
 
     @model_validator(mode="after")
     def _output_fits(self) -> "ModelSettings":
-        if self.output == "linear" and self.cell != "memory_cell":
-            raise ValueError(f"output is linear, which only memory_cell takes, not {self.cell}: set sigmoid or softmax")
+        cell = registry.find(self.cell)
+        if self.output not in (cell.outputs if cell else OUTPUTS):
+            takers = " and ".join(registry.named(lambda cell: self.output in cell.outputs))
+            raise ValueError(
+                f"output is {self.output}, which only {takers} takes, not {self.cell}: set {' or '.join(OUTPUTS)}"
+            )
         return self
 
     @model_validator(mode="after")
     def _has_a_forget_gate(self) -> "ModelSettings":
-        if self.forget_bias is not None and self.cell not in ("lstm", "gru"):
-            raise ValueError(f"forget_bias is for the cells lstm and gru; {self.cell} has no gate to forget with")
-        if self.forget_bias is not None and self.cell_options.get("use_bias") is False:
+        if self.forget_bias is None:
+            return self
+        forgetful = registry.named(lambda cell: cell.set_forget_bias)
+        if self.cell not in forgetful:
+            raise ValueError(f"forget_bias is for the cells {' and '.join(forgetful)}; {self.cell} has no forget gate")
+        if self.cell_options.get("use_bias") is False:
             raise ValueError("forget_bias needs a bias, and cell_options says use_bias: false")
         return self
 
@@ -337,121 +233,58 @@ class Settings(Section):
         try:
             super().__init__(**sections)
         except ValidationError as error:
-            raise UserError(f"Settings: {_first_mistake(error, type(self))}") from None
+            raise UserError(f"Settings: {first_mistake(error, type(self))}") from None
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # so model_validate does without it
 
     @model_validator(mode="after")
-    def _streams_fit(self) -> "Settings":
-        model, training = self.model, self.training
-        if self.problem.stream is None:
-            if model.cell in PUBLISHED_CELLS:
-                raise ValueError(f"the cell {model.cell} learns from a stream: set problem.stream")
-            if training.optimizer == "guess":
-                raise ValueError("training.optimizer: guess is for problem.stream")
-            if training.loss is not None:
-                raise ValueError(
-                    "training.loss is for problem.stream; of others model.output tells the loss: leave it out"
-                )
+    def _tables_fit(self) -> "Settings":
+        if self.problem.stream is not None:
             return self
-        if model.cell not in STREAMED_CELLS:
-            raise ValueError(f"problem.stream is for the cells {', '.join(STREAMED_CELLS)}, not {brief(model.cell)}")
-        changed = next(
-            (
-                name
-                for name, is_default in {
-                    "encoding": self.encoding == EncodingSettings(),
-                    "model.output": model.output != "softmax",
-                    "model.forget_bias": model.forget_bias is None,
-                    "training.reset": training.reset == "sequence",
-                    "training.batch": training.batch == 1,
-                    "training.batch_of": training.batch_of == "sequences",
-                    "training.shuffle": not training.shuffle,
-                    "evaluation.stateful": not self.evaluation.stateful,
-                    "evaluation.margin": self.evaluation.margin == 0,
-                    "evaluation.free_run": self.evaluation.free_run is None,
-                }.items()
-                if not is_default
-            ),
-            None,
-        )
-        if changed:
-            raise ValueError(f"{changed} has no meaning for a stream: leave it out")
+        cell = registry.find(self.model.cell)
+        if cell and not cell.takes_tables:
+            raise ValueError(f"the cell {self.model.cell} learns from a stream: set problem.stream")
+        if self.training.optimizer == "guess":
+            raise ValueError("training.optimizer: guess is for problem.stream")
+        if self.training.loss is not None:
+            raise ValueError(
+                "training.loss is for problem.stream; otherwise model.output determines the loss: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _streams_fit(self) -> "Settings":
+        if self.problem.stream is None:
+            return self
+        model, training = self.model, self.training
+        cell = registry.find(model.cell)
+        if cell is None or not cell.takes_streams:
+            streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
+            raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
+        for name in OF_TABLES:
+            if attrgetter(name)(self) != attrgetter(name)(DEFAULTS):
+                raise ValueError(f"{name} has no meaning for a stream: leave it out")
+        if model.output == "softmax":
+            raise ValueError("model.output: softmax has no meaning for a stream: leave it out")
         if model.output == "linear" and training.loss == "cross_entropy":
             raise ValueError("training.loss: cross_entropy takes outputs between 0 and 1: set model.output: sigmoid")
         if training.update == "epoch" or training.window not in (1, "sequence"):
             raise ValueError("of a stream, the weights change after each window of 1 step, or after each sequence")
-        if model.cell not in PUBLISHED_CELLS and training.update == "window" and training.optimizer != "guess":
+        if not cell.layout and training.update == "window" and training.optimizer != "guess":
             raise ValueError(
                 f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence"
             )
         return self
 
 
-def defaults(section: type[Section] = Settings) -> dict[str, Any]:
-    """Return the defaults of a section's fields, those of the sections in it by their names."""
-    return {
-        name: defaults(inner)
-        if (inner := _section(field.annotation))
-        else repr(field.get_default(call_default_factory=True))
-        for name, field in section.model_fields.items()
-    }
+DEFAULTS = Settings.model_construct()
+# settings that have no meaning for a stream
+OF_TABLES = (
+    "encoding", "model.forget_bias", "training.reset", "training.batch", "training.batch_of",
+    "training.shuffle", "evaluation.stateful", "evaluation.margin", "evaluation.free_run",
+)  # fmt: skip
 
 
 def load_settings(path: str | Path = "params.yaml") -> Settings:
     """Read and validate a parameter file; `UserError` names the file, the field, the value and what is allowed."""
     return validated(Settings, read_yaml(path), str(path))
-
-
-def validated(model: type[SomeSection], content: Any, where: str) -> SomeSection:
-    """The content as a model; `UserError` tells the first mistake in it, after `where`."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{where}: {_first_mistake(error, model)}") from None
-
-
-def _shown(value: Any) -> str:
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _section(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, also where it may be null, a list of sections, or something else."""
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    return next((found for option in get_args(annotation) if (found := _section(option))), None)
-
-
-def _first_mistake(error: ValidationError, model: type[Section]) -> str:
-    """One sentence for the first mistake (and how many more there are)."""
-    mistakes = error.errors(include_url=False)
-    first = mistakes[0]
-    # pydantic adds the names of union members to the location; a path of keys and indices is what users know
-    location: list[str] = []
-    section: type[Section] = model
-    inner: type[Section] | None = model
-    for step in first["loc"]:
-        if isinstance(step, int):
-            location.append(f"[{step}]")
-        elif inner is not None and step != inner.__name__:
-            section, fields = inner, inner.model_fields
-            inner = _section(fields[step].annotation) if step in fields else None
-            location.append(step if step.isprintable() and len(step) < 60 else brief(step))
-    field = ".".join(location).replace(".[", "[")
-    same_place = [m for m in mistakes if m["loc"][: len(location)] == first["loc"][: len(location)]]
-    if first["type"] == "extra_forbidden" and field in RENAMED:
-        sentence = f"{field} is called {RENAMED[field]} now"
-    elif first["type"] == "extra_forbidden":
-        sentence = f"unknown key {field}; allowed here are {', '.join(section.model_fields)}"
-    elif first["type"] == "missing":
-        sentence = f"{field} is missing"
-    else:
-        reasons = dict.fromkeys(
-            m["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
-            for m in same_place
-        )
-        value = f" is {_shown(first['input'])}" if first["type"] != "value_error" or len(location) > 1 else ""
-        sentence = f"{field}{value}: {' or '.join(reasons)}".removeprefix(": ")
-    more = len({m["loc"][: len(location)] for m in mistakes}) - 1
-    return sentence + (f" (and {more} more)" if more else "")

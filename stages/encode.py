@@ -1,7 +1,7 @@
 """DVC stage encode: sequences.json -> table.npz, the table of updates that an epoch consists of."""
 
 from memory_trials.errors import exit_on_user_error
-from memory_trials.settings import StreamSettings
+from memory_trials.stream_settings import StreamSettings
 from memory_trials.studies import design
 from memory_trials.tasks import encoding, problems, stream_files
 from stages import arms_from_argv

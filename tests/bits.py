@@ -13,7 +13,8 @@ import numpy as np
 
 from memory_trials.models import forward, initializers
 from memory_trials.models.initializers import draw, initial_weights
-from memory_trials.settings import ChronoSettings, ModelSettings, StreamSettings
+from memory_trials.settings import ChronoSettings, ModelSettings
+from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks.streams import draw as draw_streams
 
 DIGESTS = {
@@ -45,7 +46,7 @@ def draws() -> Iterator[np.ndarray]:
 
 def outputs() -> Iterator[np.ndarray]:
     """Of every cell, over 300 steps, with weights so large that some run into chaos: a last bit would not stay one."""
-    for place, cell in enumerate(forward.STEPS):
+    for place, cell in enumerate(("lstm", "gru", "simple_rnn", "mlp")):
         for output, scale in (("sigmoid", 1), ("softmax", 5)):
             model = ModelSettings(cell=cell, units=10 + place, output=output)
             weights = [np.float32(scale) * w for w in initial_weights(model, 5, 5, np.arange(20))]
@@ -74,7 +75,7 @@ def streams() -> Iterator[np.ndarray]:
         {"task": "temporal_order", "signal": 3},
     ):
         for purpose in ("train", "check", "test"):
-            drawn = draw_streams(StreamSettings(**stream), np.array([0, 1, 2**32 - 1]), purpose, 3, 512)
+            drawn = draw_streams(stream_settings(**stream), np.array([0, 1, 2**32 - 1]), purpose, 3, 512)
             yield from (part for part in (drawn.lengths, drawn.x, drawn.y, drawn.possible) if part is not None)
 
 

@@ -17,13 +17,15 @@ from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from memory_trials.parameter_files import read_yaml
-from memory_trials.settings import Settings, load_settings
-from tests import shapes, stores
+from tests import shapes
+
+shapes.install()  # before what it checks is imported
+
+from memory_trials.parameter_files import read_yaml  # noqa: E402
+from memory_trials.settings import Settings, load_settings  # noqa: E402
+from tests import stores  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-
-shapes.install()
 
 # In every process that a test starts: OpenBLAS's threads spin while NumPy is imported, on cores that other tests need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -41,7 +41,7 @@ def logistic(x):
 
 
 class MemoryCell:
-    """options: settings.MemoryCellOptions. weights: by name, as models/published.py names them, of one trial."""
+    """options: cells.memory_cell.Options. weights: by name, as models/weights.py names them, of one trial."""
 
     def __init__(self, options, cells, inputs, outputs, weights, rate=0.0, by_sequence=False, loss=None, linear=False):
         self.options, self.cells, self.inputs, self.outputs = options, cells, inputs, outputs

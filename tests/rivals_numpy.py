@@ -1,6 +1,6 @@
 """The second reference of the networks that the memory cell is compared with: one trial, step by step, in double precision.
 
-A network's weights are a dict by the names of `cells.published.weight_shapes`; x is [steps, inputs], y [steps, outputs],
+A network's weights are a dict by the names of `models.weights.weight_shapes`; x is [steps, inputs], y [steps, outputs],
 and where `scored` [steps] is false no error counts.
 """
 

@@ -12,7 +12,7 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from beartype._check.code import codemain
 
-PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "cells", "models", "numerics", "tasks", "engines")]
+PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "numerics", "tasks", "engines")]
 # not training.cluster: Ray must see that its tasks are generators, which a function that checks them is not
 PACKAGES += [f"memory_trials.training.{name}" for name in ("batches", "cache", "job", "trained", "trainer")]
 TYPES = ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "UInt8", "UInt32", "UInt64")

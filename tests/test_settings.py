@@ -15,7 +15,8 @@ from memory_trials import settings as module
 from memory_trials.errors import UserError
 from memory_trials.files import not_in_this_copy
 from memory_trials.parameter_files import read_yaml
-from memory_trials.settings import RENAMED, ModelSettings, Settings, load_settings, validated
+from memory_trials.sections import RENAMED
+from memory_trials.settings import ModelSettings, Settings, load_settings, validated
 from memory_trials.studies import design
 
 TUTORIAL = {"problem": {"sequences": [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]}}
@@ -82,7 +83,7 @@ def test_a_key_of_another_day_is_told_by_its_new_name(old, new, tmp_path):
         ("training", "optimizer", "adm", "training.optimizer is 'adm': must be 'adam', 'rmsprop', 'sgd' or 'guess'"),
         ("training", "window", "all", "training.window is 'all': allowed are a number of steps, at least 1, or the word"),
         ("training", "window", 0, "training.window is 0: must be greater than or equal to 1"),
-        ("model", "cell", "lstmm", "model.cell is 'lstmm': no such cell; the built-in cells are lstm, gru, simple_rnn, mlp"),
+        ("model", "cell", "lstmm", "model.cell is 'lstmm': no such cell; the built-in cells are chunker, fully_recurrent, gru, lstm, memory_cell, mlp, simple_rnn"),
         ("model", "cell", "no_such_package.Cell", "model.cell is 'no_such_package.Cell': no module 'no_such_package'"),
         ("model", "units", 0, "model.units is 0: must be greater than or equal to 1"),
         ("evaluation", "confidence", 1, "evaluation.confidence is 1: must be less than 1"),
@@ -235,15 +236,15 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
             {"task": "adding", "signal": 3},
             {},
             {},
-            "signal is none of the settings of the task adding, which takes length",
+            "signal is no setting of the task adding, which takes length",
         ),
         ({"task": "addng"}, {}, {}, "problem.stream.task is 'addng': must be 'reber', 'keys'"),
-        ({"task": "adding", "length": 5}, {}, {}, "length is 5: the task adding needs at least 20 steps"),
-        ({"task": "temporal_order", "signal": 4}, {}, {}, "signal is 4: the order of 2 or of 3 symbols is told"),
+        ({"task": "adding", "length": 5}, {}, {}, "problem.stream.length is 5: must be greater than or equal to 20"),
+        ({"task": "temporal_order", "signal": 4}, {}, {}, "problem.stream.signal is 4: must be 2 or 3"),
         ({"task": "adding"}, {"units": 3}, {}, "model: 3 units make no whole blocks of 2"),
         ({"task": "adding"}, {"cell_options": {"blocks": 2}}, {}, "unknown key blocks; allowed here are block_size"),
         ({"task": "adding"}, {"cell_options": {"input_gate_bias": [-1]}}, {}, "has 1 numbers for 4 blocks"),
-        ({"task": "adding"}, {"cell": "mlp", "cell_options": {}}, {}, "problem.stream is for the cells memory_cell, "),
+        ({"task": "adding"}, {"cell": "mlp", "cell_options": {}}, {}, "problem.stream is for the cells chunker, "),
         ({"task": "adding"}, {}, {"shuffle": True}, "training.shuffle has no meaning for a stream: leave it out"),
         ({"task": "adding"}, {}, {"update": "epoch"}, "the weights change after each window of 1 step, or after each"),
         (
@@ -266,7 +267,12 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
             {},
             "output is linear, which only",
         ),
-        ({"task": "adding"}, {"output": "softmax"}, {}, "model.output has no meaning for a stream: leave it out"),
+        (
+            {"task": "adding"},
+            {"output": "softmax"},
+            {},
+            "model.output: softmax has no meaning for a stream: leave it out",
+        ),
         (None, {}, {}, "the cell memory_cell learns from a stream: set problem.stream"),
     ],
 )
@@ -407,7 +413,10 @@ def test_a_cell_is_a_name_that_is_known_or_in_a_package_that_there_is(cell):
 
 @pytest.mark.parametrize("cell", ["LeakyCell", "my_cells..X", "my-cells.X", ".X", "1a.X", ""])
 def test_a_cell_that_is_no_dotted_path_is_no_cell(cell):
-    with pytest.raises(ValueError, match="no such cell; the built-in cells are lstm, gru, simple_rnn, mlp"):
+    with pytest.raises(
+        ValueError,
+        match="no such cell; the built-in cells are chunker, fully_recurrent, gru, lstm, memory_cell, mlp, simple_rnn",
+    ):
         module._known_cell(cell)
 
 

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials.cells import registry
 from memory_trials.engines.compiler import Library, compiler
-from memory_trials.models import flat
+from memory_trials.models import flat, forward
+from memory_trials.settings import ModelSettings
 from memory_trials.tasks.encoding import UpdateTable
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ library, install = LIBRARY.content, LIBRARY.install
 CELLS = ("lstm", "gru", "simple_rnn", "mlp")  # in the order of native.c's enumerations
 OUTPUTS = ("sigmoid", "softmax")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
-GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
-STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1, "mlp": 0}  # vectors of the size of `units`
 SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
 
 _INTS = (
@@ -54,6 +54,11 @@ class _Task(ctypes.Structure):
         ("learning_rate", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in _ARRAYS),
     ]
+
+
+def trains(model: ModelSettings) -> bool:
+    """Return whether native.c has this model's cell, with equations that its options leave as they are."""
+    return model.cell in CELLS and forward.supports(model)
 
 
 @dataclass
@@ -98,14 +103,11 @@ class Program:
         kinds = (CELLS.index(cell), OUTPUTS.index(output), OPTIMIZERS.index(optimizer))
         pointers = (array.ctypes.data for array in self._arrays.values())
         self._task = _Task(*kinds, *sizes, learning_rate, *pointers)
-        self.updates, self.state_shape = updates, (batch, STATES[cell] * units)
+        known = registry.all_cells()[cell]
+        self.updates, self.state_shape = updates, (batch, known.states * units)
         self.slots = SLOTS[optimizer]
-        gates = GATES[cell] * units
-        recurrent = [] if cell == "mlp" else [(units, gates)]
-        bias = (2, gates) if cell == "gru" else (gates,)
-        of_cell = ["kernel", "bias"] if cell == "mlp" else ["kernel", "recurrent_kernel", "bias"]
-        self.names = [*(f"cell/{name}" for name in of_cell), "output/kernel", "output/bias"]
-        self.shapes = [(table.inputs, gates), *recurrent, bias, (units, table.symbols), (table.symbols,)]
+        shapes = known.shapes(units, table.inputs, table.symbols)
+        self.names, self.shapes = list(shapes), list(shapes.values())
 
     def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
         """weights: kernel, recurrent kernel, bias, output kernel, output bias."""

@@ -27,7 +27,7 @@ typedef struct {
 } Setting;
 
 /* A group at work. Arrays of numbers hold a vector for each, with a lane for each trial. Weights stand in the order of
-   models/published.py; the layer of outputs begins at `readout`: kernel [hidden, outputs], where outputs see the inputs
+   models/weights.py; the layer of outputs begins at `readout`: kernel [hidden, outputs], where outputs see the inputs
    their kernel [inputs, outputs], where there is one the bias [outputs]. */
 typedef struct {
     const Setting *setting;

@@ -1,6 +1,6 @@
 """Endless streams of sequences: streaming.c, compiled once for this processor and called through ctypes.
 
-It trains the cells of `models.published`, and lstm, gru and simple_rnn as Keras has them: many trials at once, one in
+It trains the cells that name it in their `engines`: many trials at once, one in
 each lane of a vector. A trial's bits depend on neither: streaming.c defines its arithmetic, and `LIBRARY.identity`
 names that alone.
 """
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials.cells import registry
 from memory_trials.engines.compiler import Library
 from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
 from memory_trials.models import flat
 from memory_trials.models.initializers import supports
-from memory_trials.models.published import weight_shapes
-from memory_trials.settings import PUBLISHED_CELLS, FullyRecurrentOptions, ModelSettings, TrainingSettings
+from memory_trials.models.weights import weight_shapes
+from memory_trials.settings import ModelSettings, TrainingSettings
 from memory_trials.tasks.interface import Sequences, Shape
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _INTS = (
     "cell_bias", "optimizer", "cross_entropy", "dormant", "linear", "sees_gates",
 )  # fmt: skip
 _FLOATS = ("learning_rate", "range_of_g", "range_of_h")
-RANGES = {"equations": (2, 1), "caption": (1, 2), "plain": (1, 1)}  # of g and h
 _POSSIBLE = 32  # bits of what may follow
 
 
@@ -170,26 +170,8 @@ class Program:
 
 def _of_cell(model: ModelSettings) -> dict[str, int | float]:
     """The fields of `_Setting` that follow from the model alone."""
-    if model.cell not in PUBLISHED_CELLS:  # as Keras has them
-        return {"output_bias": True}
-    options = model.published_options
-    if isinstance(options, FullyRecurrentOptions):
-        return {"through": True, "recurrent": True, "cell_bias": options.bias, "output_bias": options.bias}
-    range_of_g, range_of_h = RANGES[options.squashing]
-    return {
-        "range_of_g": range_of_g,
-        "range_of_h": range_of_h,
-        "through": options.connected == "B",
-        "output_bias": options.output_bias,
-        "block_size": options.block_size,
-        "recurrent": options.connected != "B",
-        "sees_gates": options.connected == "F",
-        "output_gate": options.output_gate,
-        "plain": options.squashing == "plain",
-        "input_gate_bias": options.input_gate_bias is not None,
-        "output_gate_bias": options.output_gate_bias is not None,
-        "cell_bias": options.cell_bias,
-    }
+    layout = registry.all_cells()[model.cell].layout
+    return layout.setting(model.options) if layout else {"output_bias": True}  # as Keras has them
 
 
 def _check(model: ModelSettings, training: TrainingSettings, shape: Shape) -> None:
@@ -201,9 +183,11 @@ def _check(model: ModelSettings, training: TrainingSettings, shape: Shape) -> No
             f"training.optimizer: {training.optimizer} takes the gradient of a whole sequence: set training.update: "
             "sequence, or training.optimizer: sgd"
         )
-    if model.cell == "chunker" and (shape.real_input or not shape.every_step or shape.inputs != shape.outputs):
-        raise UserError("the cell chunker predicts its next input: it is for the tasks reber and keys")
-    if model.cell not in PUBLISHED_CELLS and not supports(model):
+    cell = registry.all_cells()[model.cell]
+    predicts = shape.every_step and not shape.real_input and shape.inputs == shape.outputs
+    if cell.predicts_its_input and not predicts:
+        raise UserError(f"the cell {model.cell} predicts its next input: it is for the tasks reber and keys")
+    if not cell.layout and not supports(model):
         raise UserError(
             f"of the cell {model.cell} in a stream, cell_options may be unit_forget_bias, seed, and initializers by "
             "their names"

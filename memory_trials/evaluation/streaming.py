@@ -10,7 +10,8 @@ import numpy as np
 from memory_trials.engines.streaming import Program
 from memory_trials.evaluation import statistics
 from memory_trials.evaluation.results import Outcome, rounded, typed_frame
-from memory_trials.settings import Settings, StreamSettings
+from memory_trials.settings import Settings
+from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks import streams
 from memory_trials.training.trained import Trained
 

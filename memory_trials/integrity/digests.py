@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from memory_trials import files
+from memory_trials.cells import registry
 from memory_trials.errors import UserError
 from memory_trials.models import forward
-from memory_trials.settings import PUBLISHED_CELLS, ModelSettings
+from memory_trials.settings import ModelSettings
 from memory_trials.training.trained import FOUND, Trained
 
 LENGTH = 12  # hexadecimal digits of a trial's digest: two trials of 100,000 agree by chance once in 50,000 tries
@@ -28,7 +29,8 @@ def recorded(model: ModelSettings, changes: dict[str, Any], trained: Trained) ->
     """What is kept in git of an arm: its changes (which a search has found), first seed, and of each trial the digest;
     of a cell of the user's the final loss, since XLA's bits are the processor's."""
     kept: dict[str, Any] = {"changes": changes, "first_seed": int(trained.seeds[0])}
-    if model.cell in PUBLISHED_CELLS or forward.supports(model):
+    cell = registry.find(model.cell)
+    if cell and cell.engines and (cell.layout or forward.supports(model)):
         return kept | {"trials": "".join(of_trials(trained))}
     return kept | {"losses": [float(f"{loss:.6g}") for loss in trained.losses[:, -1].tolist()]}
 

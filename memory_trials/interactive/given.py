@@ -12,11 +12,13 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+from memory_trials.cells import registry
 from memory_trials.errors import UserError, brief
 
 GIVEN = "given_cells"
-BUILT_IN = {"LSTMCell": "lstm", "GRUCell": "gru", "SimpleRNNCell": "simple_rnn"}  # of Keras's classes
-LAYERS = {"LSTM": "LSTMCell", "GRU": "GRUCell", "SimpleRNN": "SimpleRNNCell"}  # which hold a cell
+KERAS = {name: cell.keras for name, cell in registry.all_cells().items() if cell.keras}
+BUILT_IN = {keras.cell: name for name, keras in KERAS.items() if "." not in keras.cell}  # of Keras's classes
+LAYERS = {keras.layer: keras.cell for keras in KERAS.values() if "." not in keras.cell}  # which hold a cell
 OF_EVERY_LAYER = ("name", "trainable", "dtype")  # in a layer's configuration, and no argument of the cell
 
 

@@ -10,16 +10,17 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from memory_trials.errors import UserError, brief
-from memory_trials.settings import TAKES, GeneratedSettings, Task
+from memory_trials.settings import GeneratedSettings
+from memory_trials.stream_settings import TAKES
 from memory_trials.tasks.problems import Example, Examples, Problem
 
 TUTORIAL = "tutorial"
-STREAMS = get_args(Task)
+STREAMS = tuple(TAKES)
 TRAIN, UNSEEN = 100, 100  # examples of a function, to train and to evaluate on
 FOR_STREAMS = {"update": "sequence", "epochs": 20_000, "interval": 500}  # an epoch of these is one sequence
 

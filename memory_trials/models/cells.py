@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials.cells import registry
 from memory_trials.errors import UserError
 from memory_trials.models import initializers, layers, user_cells
 from memory_trials.models.backend import keras, tf
 from memory_trials.models.user_code import told
-from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
+from memory_trials.settings import ModelSettings
 from memory_trials.tasks.encoding import one_hot
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def make_model(settings: ModelSettings, inputs: int, symbols: int) -> Model:
         nested = layers.initial_states(cell, 1)
         user_cells.check_options(cell)
         user_cells.check_shapes(nested, output, states)
-        if settings.cell not in BUILT_IN_CELLS:
+        if registry.find(settings.cell) is None:
             _check_call(settings.model_dump_json(), inputs, symbols, type(cell))  # type: ignore[arg-type]  # a class can be a key
     initial = [np.asarray(state)[0] for state in keras.tree.flatten(nested)]
     places = keras.tree.pack_sequence_as(nested, list(range(len(initial))))

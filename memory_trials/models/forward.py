@@ -2,7 +2,7 @@
 
 This answers "how do I calculate the outputs from the model's weights?", evaluates trials independently of the
 framework that trained them, and starts in no time. A row of a Keras kernel belongs to an input, a column to
-a unit; a cell's gates stand side by side in the columns, in the order in which they are split below.
+a unit; a cell's gates stand side by side in the columns. The equations of one step are in the cell's module.
 
 All is computed in double precision, by operations whose bits are the same on every machine (`elementary`).
 """
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory_trials.numerics.elementary import product, sigmoid, sliced, softmax, tanh
+from memory_trials.cells import registry
+from memory_trials.numerics.elementary import product, sigmoid, sliced, softmax
 from memory_trials.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ _OF_NO_CONSEQUENCE = {"kernel_initializer", "recurrent_initializer", "bias_initi
 
 
 def supports(model: ModelSettings) -> bool:
-    """Whether the equations below are those of this model."""
-    return model.cell in STEPS and set(model.cell_options) <= _OF_NO_CONSEQUENCE
+    """Return whether the equations in the cell's module are those of this model."""
+    cell = registry.find(model.cell)
+    return cell is not None and cell.step is not None and set(model.cell_options) <= _OF_NO_CONSEQUENCE
 
 
 def outputs(
@@ -76,7 +78,9 @@ class _State:
             if name.startswith("cell/") and name != "cell/kernel"
         }
         self.output_kernel, self.output_bias = sliced(weights["output/kernel"]), bias("output/bias")
-        self.equations, self.squash = STEPS[model.cell], OUTPUTS[model.output]
+        equations = registry.all_cells()[model.cell].step
+        assert equations is not None
+        self.equations, self.squash = equations, OUTPUTS[model.output]
         zeros = np.zeros((len(self.kernel), sequences, model.units))
         self.h, self.c = zeros, zeros
 
@@ -94,41 +98,4 @@ class _State:
         return self.squash(product(self.h, self.output_kernel) + self.output_bias)
 
 
-# A step: weights, x [T, K, gates], h and c [T, K, units] -> h and c after it. x is the product of the input vectors and
-# the kernel: of zeros and ones, so the sum of some of its rows. Cells without c leave it as it is.
-
-
-def lstm(weights, x, h, c):
-    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, as in keras.layers.LSTMCell."""
-    z = product(h, weights["cell/recurrent_kernel"])
-    z += x
-    z += weights["cell/bias"]
-    input_gate, forget_gate, candidate, output_gate = np.split(z, 4, axis=-1)
-    input_gate, forget_gate, output_gate = sigmoid(np.stack([input_gate, forget_gate, output_gate]))
-    c = forget_gate * c + input_gate * tanh(candidate)
-    return output_gate * tanh(c), c
-
-
-def gru(weights, x, h, c):
-    """Cho et al. 2014 in cuDNN's form: the reset gate acts after the matrix product (Keras's reset_after)."""
-    units = h.shape[-1]
-    x = x + weights["cell/bias"][:, :, 0]
-    z = product(h, weights["cell/recurrent_kernel"])
-    z += weights["cell/bias"][:, :, 1]
-    update, reset = np.split(sigmoid(x[..., : 2 * units] + z[..., : 2 * units]), 2, axis=-1)
-    candidate = tanh(x[..., 2 * units :] + reset * z[..., 2 * units :])
-    return update * h + (1 - update) * candidate, c
-
-
-def simple_rnn(weights, x, h, c):
-    """Elman 1990: h = tanh(x W + h U + b)."""
-    return tanh(x + product(h, weights["cell/recurrent_kernel"]) + weights["cell/bias"]), c
-
-
-def mlp(weights, x, h, c):
-    """A hidden layer that sees the present symbol and nothing else."""
-    return tanh(x + weights["cell/bias"]), c
-
-
-STEPS = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn, "mlp": mlp}
 OUTPUTS = {"sigmoid": sigmoid, "softmax": softmax}

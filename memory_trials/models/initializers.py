@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials.cells import registry
 from memory_trials.numerics.elementary import log, sin_cos, total
 from memory_trials.settings import ModelSettings
 
@@ -27,20 +28,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Float64, Int, UInt32, UInt64
 
     from memory_trials.settings import ChronoSettings
-
-GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "mlp": 1}
-CONSTRUCTED = {  # in what order integers are received: by random initializers, and by a cell that is given no seed
-    "lstm": ("kernel", "recurrent", "bias", "cell", "output"),
-    "gru": ("kernel", "recurrent", "bias", "cell", "output"),
-    "simple_rnn": ("cell", "kernel", "recurrent", "bias", "output"),
-    "mlp": ("kernel", "bias", "output"),
-}
-OPTIONS = {  # of the built-in cells, that are supported here
-    "lstm": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed", "unit_forget_bias"},
-    "gru": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed"},
-    "simple_rnn": {"kernel_initializer", "recurrent_initializer", "bias_initializer", "seed"},
-    "mlp": {"kernel_initializer", "bias_initializer"},
-}
 
 # Keras's initializers with their default arguments: the distribution, and its width. A uniform one ends at +-width, a
 # normal one has it as its standard deviation; it is a number, or follows from a scale and the size of the kernel.
@@ -70,16 +57,15 @@ CACHED = 32_000  # numbers that are worked on at a time: they, and what is made 
 
 
 def supports(settings: ModelSettings) -> bool:
-    """Whether these draws are the model's: of a built-in cell with no arguments but `unit_forget_bias`, `seed` and
-    initializers by their names."""
-    options = settings.cell_options
-    if not set(options) <= OPTIONS.get(settings.cell, set()):
+    """Return whether these draws are the model's: its cell is one of Keras's that the registry knows, with no arguments
+    but those its module names, and initializers by their names."""
+    cell, options = registry.find(settings.cell), settings.cell_options
+    if cell is None or cell.keras is None or not set(options) <= cell.keras.arguments:
         return False
     names = [value for option, value in options.items() if option.endswith("_initializer")]
     return (
-        settings.cell in OPTIONS
-        and all(isinstance(name, str) and name in NAMES for name in names)
-        and (settings.cell == "gru" or NAMES[options.get("bias_initializer", "zeros")] not in MATRICES)
+        all(isinstance(name, str) and name in NAMES for name in names)
+        and (cell.bias_rows > 0 or NAMES[options.get("bias_initializer", "zeros")] not in MATRICES)
         and isinstance(options.get("unit_forget_bias", True), bool)
         and isinstance(options.get("seed"), int | None)
     )
@@ -88,28 +74,29 @@ def supports(settings: ModelSettings) -> bool:
 def initial_weights(
     settings: ModelSettings, inputs: int, symbols: int, seeds: Int[np.ndarray, " T"]
 ) -> list[Float32[np.ndarray, "T ..."]]:
-    """The weights of a model that is supported, of T seeds: kernel, recurrent kernel (not of an mlp), bias, output
-    kernel, output bias."""
-    cell, units, options = settings.cell, settings.units, settings.cell_options
-    gates = GATES[cell] * units
+    """Return the weights that T seeds give a model that is supported, in the order of its cell's `shapes`."""
+    cell, units, options = registry.all_cells()[settings.cell], settings.units, settings.cell_options
+    assert cell.keras is not None
     defaults = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
     names = {variable: NAMES[options.get(f"{variable}_initializer", default)] for variable, default in defaults.items()}
     names["output"] = "glorot_uniform"
 
     is_random = {variable: name in RANDOM for variable, name in names.items()} | {"cell": options.get("seed") is None}
-    receive = [variable for variable in CONSTRUCTED[cell] if is_random[variable]]
+    receive = [variable for variable in cell.keras.constructed if is_random[variable]]
     received = dict(zip(receive, np.array([integers(int(seed), len(receive)) for seed in seeds]).T))
     drawn = lambda variable, shape: draw(names[variable], shape, received.get(variable, seeds))
 
-    weights = [drawn("kernel", (inputs, gates))]
-    if cell != "mlp":
-        weights.append(drawn("recurrent", (units, gates)))
-    if cell == "lstm" and options.get("unit_forget_bias", True):
-        forget = draw("ones", (units,), seeds)
-        bias = np.concatenate([drawn("bias", (units,)), forget, drawn("bias", (2 * units,))], axis=1)
+    shapes = cell.shapes(units, inputs, symbols)
+    weights = [drawn("kernel", shapes["cell/kernel"])]
+    if cell.recurrent:
+        weights.append(drawn("recurrent", shapes["cell/recurrent_kernel"]))
+    if "unit_forget_bias" in cell.keras.arguments and options.get("unit_forget_bias", True):
+        forget = draw("ones", (units,), seeds)  # the second of the blocks
+        rest = ((cell.gates - 2) * units,)
+        weights.append(np.concatenate([drawn("bias", (units,)), forget, drawn("bias", rest)], axis=1))
     else:
-        bias = drawn("bias", (2, gates) if cell == "gru" else (gates,))
-    weights += [bias, drawn("output", (units, symbols)), draw("zeros", (symbols,), seeds)]
+        weights.append(drawn("bias", shapes["cell/bias"]))
+    weights += [drawn("output", shapes["output/kernel"]), draw("zeros", shapes["output/bias"], seeds)]
     set_forget_bias(settings, weights, seeds)
     return weights
 
@@ -117,28 +104,21 @@ def initial_weights(
 def set_forget_bias(
     settings: ModelSettings, weights: list[Float[np.ndarray, "T ..."]], seeds: Int[np.ndarray, " T"]
 ) -> None:
-    """What each unit's forgetting begins with, in place: Keras's own (None), a number, or drawn so that units keep for
-    1 to T steps.
+    """Set what each unit's forgetting begins with, in place: Keras's own (None), a number, or drawn so that units keep
+    for 1 to T steps.
 
     Chrono initialisation (Tallec & Ollivier 2018, section 3): forget bias log(u), u uniform in [1, T-1], and the
-    input bias its negative. A GRU has one gate for both; in Keras it is the update gate, which keeps when open.
-    The bias is weights[2]: lstm [trials, 4 units] in the order i, f, c, o; gru [trials, 2, 3 units], in the order
-    z, r, h.
+    input bias, where there is one, its negative. The bias is weights[2].
     """
-    value: float | ChronoSettings | Float64[np.ndarray, "T units"] | None
-    units, value = settings.units, settings.forget_bias
+    value: float | ChronoSettings | Float64[np.ndarray, "T units"] | None = settings.forget_bias
     if value is None:
         return
-    bias, chrono = weights[2], getattr(value, "chrono", None)
+    chrono, write = getattr(value, "chrono", None), registry.all_cells()[settings.cell].set_forget_bias
+    assert write is not None
     if chrono:
-        uniform = np.stack([np.random.default_rng(int(seed)).random(units) for seed in seeds])
+        uniform = np.stack([np.random.default_rng(int(seed)).random(settings.units) for seed in seeds])
         value = log(1 + (chrono - 2) * uniform)
-    if settings.cell == "gru":
-        bias[:, 0, :units] = value
-    else:
-        bias[:, units : 2 * units] = value
-        if chrono:
-            bias[:, :units] = -value  # type: ignore[operator]  # which has been drawn
+    write(weights[2], settings.units, value, bool(chrono))
 
 
 def integers(seed: int, count: int) -> list[int]:

@@ -14,11 +14,12 @@ from typing import Any, no_type_check
 
 import numpy as np
 
+from memory_trials.cells import registry
 from memory_trials.errors import brief
 from memory_trials.files import not_in_this_copy
 from memory_trials.models.backend import keras, tf
 from memory_trials.models.user_code import Refusal, during
-from memory_trials.settings import BUILT_IN_CELLS, ModelSettings
+from memory_trials.settings import ModelSettings
 
 UNNAMED = re.compile(r"variable(_\d+)?$")  # Keras's name for a weight without one, numbered through the process
 
@@ -43,9 +44,10 @@ def make_cell(settings: ModelSettings) -> keras.layers.Layer:
 
 
 def _cell_class(name: str) -> type:
-    if name in BUILT_IN_CELLS:
-        built_in = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell, MLPCell)
-        return dict(zip(BUILT_IN_CELLS, built_in))[name]
+    if cell := registry.find(name):
+        if cell.keras is None:
+            raise Refusal("it has no form in Keras")
+        name = cell.keras.cell if "." in cell.keras.cell else f"keras.layers.{cell.keras.cell}"
     module_name, _, class_name = name.rpartition(".")
     try:
         with during("import"):

@@ -1,6 +1,6 @@
 /* What a trained model computes, step by step, in double precision, from a trial's exported weights.
 
-   The equations are those of memory_trials/models/forward.py. A specimen is what memory_trials/report/microscope.py exports of an arm.
+   The equations are those of memory_trials/cells and models/forward.py. A specimen is what memory_trials/report/microscope.py exports of an arm.
 
      Equations.forward(specimen, trialIndex, symbols)  every number of every step */
 const Equations = (() => {
@@ -9,29 +9,8 @@ const Equations = (() => {
   const sigmoid = (z) => 0.5 * (1 + Math.tanh(0.5 * z)); // 1 / (1 + exp(-z)), without overflow
   const SQUASH = { sigmoid, tanh: Math.tanh };
 
-  /* A cell's gates stand side by side in the columns of its weights, in this order. equation: as it is shown. */
-  const CELLS = {
-    lstm: {
-      gates: [
-        { key: "i", title: "input gate", squash: "sigmoid", equation: "i = sigmoid(x·W + h before·U + b)" },
-        { key: "f", title: "forget gate", squash: "sigmoid", equation: "f = sigmoid(x·W + h before·U + b)" },
-        { key: "g", title: "candidate", squash: "tanh", equation: "g = tanh(x·W + h before·U + b)" },
-        { key: "o", title: "output gate", squash: "sigmoid", equation: "o = sigmoid(x·W + h before·U + b)" },
-      ],
-      c: "c = f · c before + i · g",
-      h: "h = o · tanh(c)",
-    },
-    gru: {
-      gates: [
-        { key: "z", title: "update gate", squash: "sigmoid", equation: "z = sigmoid(x·W + b + h before·U + b′)" },
-        { key: "r", title: "reset gate", squash: "sigmoid", equation: "r = sigmoid(x·W + b + h before·U + b′)" },
-        { key: "g", title: "candidate", squash: "tanh", equation: "g = tanh(x·W + b + r · (h before·U + b′))" },
-      ],
-      h: "h = z · h before + (1 − z) · g",
-    },
-    simple_rnn: { gates: [], h: "h = tanh(x·W + h before·U + b)" },
-    mlp: { gates: [], h: "h = tanh(x·W + b)" },
-  };
+  /* specimen.equations is what the cell's module in memory_trials/cells shows: gates, which stand side by side in the
+     columns of its weights in this order, and the equations of c and h. The arithmetic of a step is below. */
 
   /* The variables of one trial by name, each { shape, values }, from little-endian float32 in base64. */
   function decoded(specimen, trialIndex) {
@@ -72,7 +51,7 @@ const Equations = (() => {
 
   /* One step of a cell. x, r: the sums over the inputs and over the hidden state before, one for each column. */
   function cellStep(specimen, weights, x, r, before) {
-    const units = specimen.units, cell = CELLS[specimen.cell], bias = weights["cell/bias"].values;
+    const units = specimen.units, cell = specimen.equations, bias = weights["cell/bias"].values;
     const each = (compute) => Float64Array.from({ length: units }, (_, unit) => compute(unit));
     const z = {}, gates = {};
     cell.gates.forEach(({ key, squash }, block) => {
@@ -131,5 +110,5 @@ const Equations = (() => {
     return run(specimen, decoded(specimen, trialIndex), symbols);
   }
 
-  return { CELLS, decoded, run, forward };
+  return { decoded, run, forward };
 })();

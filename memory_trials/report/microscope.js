@@ -9,7 +9,7 @@
 const Microscope = (() => {
   "use strict";
 
-  const { CELLS, decoded, run } = Equations;
+  const { decoded, run } = Equations;
 
   // Words and numbers --------------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ const Microscope = (() => {
   function finding(specimen, words, sequences) {
     const symbol = (place) => words.name(specimen.alphabet[place]);
     const activation = (value) => fixed(value, 3);
-    const stateKey = CELLS[specimen.cell].c ? "c" : "h";
+    const stateKey = specimen.equations.c ? "c" : "h";
     if (sequences.some(({ steps }) => !steps.every(({ output }) => output.every(Number.isFinite)))) {
       return ["This trial's outputs are not numbers: its training diverged."];
     }
@@ -177,7 +177,7 @@ const Microscope = (() => {
   const COLUMNS = ["sequence 1", "sequence 2", "the difference"];
 
   function mount(element, specimen) {
-    const words = language(specimen), cell = CELLS[specimen.cell], stateKey = cell.c ? "c" : "h";
+    const words = language(specimen), cell = specimen.equations, stateKey = cell.c ? "c" : "h";
     const symbolAt = (place) => words.name(specimen.alphabet[place]);
     const quantities = [
       { key: "output", letter: "y", title: "output", signed: false, of: (step) => step.output,

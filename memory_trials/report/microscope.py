@@ -8,12 +8,15 @@ import math
 
 import numpy as np
 
+from memory_trials.cells import registry
 from memory_trials.evaluation import results
 from memory_trials.models import forward
 from memory_trials.studies import design
 from memory_trials.tasks import problems
 from memory_trials.tasks.symbols import name
 from memory_trials.training.trained import read_trained
+
+COMPUTED = ("lstm", "gru", "simple_rnn", "mlp")  # cells whose arithmetic is in equations.js
 
 
 def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
@@ -31,10 +34,12 @@ def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
     model, encoding = arm.settings.model, arm.settings.encoding
     if (
         arm.settings.problem.stream
-        or not forward.supports(model)
+        or not (model.cell in COMPUTED and forward.supports(model))
         or (encoding.history_as == "steps" and encoding.history > 1)
     ):
         return None
+    shown = registry.shown(model.cell)
+    assert shown is not None
     problem = problems.read_problem(arm.files.sequences)
     _, trained = read_trained(arm.files.trained)
     rows = results.read_table(arm.files.folder, "trials").set_index("seed")
@@ -58,6 +63,7 @@ def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
         "last_only": problem.last_only,
         "history": encoding.history,
         "cell": model.cell,
+        "equations": {"gates": [gate._asdict() for gate in shown.gates], "c": shown.c, "h": shown.h},
         "units": model.units,
         "output": model.output,
         "variables": [{"name": name, "shape": list(array.shape[1:])} for name, array in trained.weights.items()],

@@ -1,12 +1,8 @@
 """What tells series apart: a cell has the same colour, marker and dashes everywhere."""
 
-# Colour, marker, dashes: dark enough on white, apart in black and white too. Cells have theirs, other series the rest.
-CELLS = {
-    "lstm": ("#0b5394", "circle", [1, 0]),
-    "gru": ("#b45f06", "square", [7, 3]),
-    "simple_rnn": ("#38761d", "triangle-up", [9, 3, 2, 3]),
-    "mlp": ("#595959", "diamond", [2, 3]),
-}
+from memory_trials.cells import registry
+
+# Colour, marker, dashes: dark enough on white, apart in black and white too. Cells name theirs, other series the rest.
 OTHERS = [
     ("#741b47", "circle", [1, 0]),
     ("#bf7f00", "square", [7, 3]),
@@ -20,5 +16,7 @@ OWN = ("#134f5c", "cross", [5, 2])  # a cell of the user's
 
 
 def series_style(cell: str, number: int = 0) -> tuple[str, str, list[int]]:
-    """Colour, marker and dashes of a cell, or of a series that is none."""
-    return CELLS[cell] if cell in CELLS else OWN if "." in cell else OTHERS[number % len(OTHERS)]
+    """Return colour, marker and dashes of a cell, or of a series that is none."""
+    if shown := registry.shown(cell):
+        return shown.colour, shown.marker, shown.dashes
+    return OWN if "." in cell else OTHERS[number % len(OTHERS)]

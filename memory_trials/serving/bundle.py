@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from memory_trials import files
+from memory_trials.cells import registry
 from memory_trials.errors import UserError, brief
 from memory_trials.serving import predictor
-from memory_trials.settings import BUILT_IN_CELLS, Settings
+from memory_trials.settings import Settings
 
 FORMAT = "memory-trials model 1"
 SETTINGS, CODE = "settings.json", "code"  # the file, and MLflow's folder of code
@@ -26,7 +27,7 @@ def code_of(cell: str) -> list[Path]:
     """Return the packages and modules that a cell of the user's consists of, and imports, but for installed ones."""
     from memory_trials.training import cache  # which a model that is loaded does not need
 
-    if cell in BUILT_IN_CELLS:
+    if registry.find(cell):
         return []
     spec = importlib.util.find_spec(cell.partition(".")[0])
     own = [Path(folder) for folder in spec.submodule_search_locations or ()] if spec else []

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from memory_trials import files
+from memory_trials.cells import registry
 from memory_trials.errors import UserError
 from memory_trials.models import forward
 from memory_trials.settings import EncodingSettings, ModelSettings, Settings, Symbol, load_settings, validated
@@ -31,7 +32,6 @@ FORMAT = "memory-trials memory 1"
 NO_PREDICTOR = "no predictor: a stream's trials, whose weights stand in trained.npz, predict no symbols"
 MEMORY, KERAS_MODEL = "memory.npz", "model.keras"
 LONGEST = 100_000  # symbols, given and said: some seconds
-LAYERS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "mlp": "Dense"}  # Keras's, of the built-in cells
 
 
 @dataclass(frozen=True)
@@ -240,13 +240,14 @@ def keras_file(predictor: Predictor) -> bytes:
     written here, which takes a tenth of a second where importing TensorFlow takes five; without times and dates in it.
     """
     model = predictor.model
-    if model.cell not in LAYERS:
+    cell = registry.find(model.cell)
+    if cell is None or cell.keras is None:
         return _file_by_keras(predictor)
     config = {"name": "memory", "units": model.units, "return_sequences": True} | model.cell_options
-    if model.cell == "mlp":
+    if not cell.recurrent:
         del config["return_sequences"]
         config.setdefault("activation", "tanh")
-    layer = {"class_name": LAYERS[model.cell], "config": config}
+    layer = {"class_name": cell.keras.layer, "config": config}
     return _keras_file(predictor, layer, model.units, _keras_weights(predictor))
 
 
@@ -286,10 +287,11 @@ def _keras_weights(predictor: Predictor) -> bytes:
     """Keras's HDF5 of a Sequential model: layers/<class>/vars/<number>, in a cell's case layers/<class>/cell/vars."""
     import h5py
 
-    mlp = predictor.model.cell == "mlp"
+    cell = registry.find(predictor.model.cell)
+    recurrent = cell is None or cell.recurrent
     groups = {
-        "cell": "layers/dense/vars" if mlp else f"layers/{predictor.model.cell}/cell/vars",
-        "output": "layers/dense_1/vars" if mlp else "layers/dense/vars",
+        "cell": f"layers/{predictor.model.cell}/cell/vars" if recurrent else "layers/dense/vars",
+        "output": "layers/dense/vars" if recurrent else "layers/dense_1/vars",
     }
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:

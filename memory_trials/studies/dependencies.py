@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from memory_trials import meaning
-from memory_trials.models import forward
-from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS, TAKES, Settings, defaults
+from memory_trials.cells import registry
+from memory_trials.engines import native
+from memory_trials.sections import defaults
+from memory_trials.settings import Settings
+from memory_trials.stream_settings import TAKES
 from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, training_inputs
 from memory_trials.studies.schema import Search, Study
 from memory_trials.training import cache
@@ -43,8 +46,13 @@ def of_stage(stage: str) -> dict[str, Any]:
     """Return what a stage of the tutorial's pipeline depends on: all code that it reaches, whatever the cell, and the
     settings' defaults. The stage depends on the parameters themselves by params.yaml."""
     engines = [root for roots in cache.ROOTS.values() for root in roots] if stage == "train" else []
-    code = meaning.digests([f"stages.{stage}", *engines], without=PRINTED[:1])
-    return {"code": code, "defaults": defaults(), "streams": TAKES}
+    code = meaning.digests([f"stages.{stage}", *engines, *_modules(registry.all_cells())], without=PRINTED[:1])
+    return {
+        "code": code,
+        "shown": _looks() if stage == "evaluate" else {},
+        "defaults": defaults(Settings),
+        "streams": TAKES,
+    }
 
 
 def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]:
@@ -53,6 +61,7 @@ def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]
     roots = [root for engine in sorted(engines) for root in cache.ROOTS[engine]]
     roots += [*(TABLES if engines - {"streaming"} else ()), *(SEARCH if search else ())]
     roots += STREAMS if "streaming" in engines else ()
+    roots += _modules(arm.settings.model.cell for arm in arms)
     settings = {arm.name: training_inputs(arm.settings) | _options(arm.settings) for arm in arms}
     found = {"code": meaning.digests(roots, _unused(engines)), "settings": settings, "cells": _own_cells(arms)}
     return found | ({"search": search.model_dump()} if search else {})
@@ -66,8 +75,10 @@ def of_evaluation(arms: list[Arm], study: Study) -> dict[str, Any]:
     roots += [] if study.separate else ["memory_trials.report.study_figures"]
     roots += ["memory_trials.evaluation.results"] * tables + ["memory_trials.evaluation.streaming"] * streams
     settings = {arm.name: arm.settings.model_dump(include=SECTIONS) | _options(arm.settings) for arm in arms}
+    roots += _modules(arm.settings.model.cell for arm in arms)
     code = meaning.digests(roots, [*PRINTED, *_unused(engines)])
-    return {"code": code, "study": study.model_dump(), "settings": settings, "cells": _own_cells(arms)}
+    of_study, own = study.model_dump(), _own_cells(arms)
+    return {"code": code, "study": of_study, "settings": settings, "cells": own, "shown": _looks()}
 
 
 def of_page(module: str, shown: Any) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def _engine(settings: Settings) -> str:
     """Which engine trains an arm where there is a C compiler."""
     if settings.problem.stream is not None:
         return "streaming"
-    return "native" if settings.training.engine == "auto" and forward.supports(settings.model) else "xla"
+    return "native" if settings.training.engine == "auto" and native.trains(settings.model) else "xla"
 
 
 def _unused(engines: Iterable[str]) -> list[str]:
@@ -88,13 +99,22 @@ def _unused(engines: Iterable[str]) -> list[str]:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    """The options of a published cell with their defaults."""
-    if settings.model.cell not in PUBLISHED_CELLS:
-        return {}
-    return {"options": settings.model.published_options.model_dump()}
+    """The options of a cell that has its own, with their defaults."""
+    options = settings.model.options
+    return {} if options is None else {"options": options.model_dump()}
+
+
+def _modules(names: Iterable[str]) -> list[str]:
+    """The modules of those cells that have one in the library."""
+    return [registry.module_of(name) for name in names if registry.find(name)]
+
+
+def _looks() -> dict[str, str]:
+    """How each cell looks in pictures."""
+    return {name: repr(registry.shown(name)) for name in registry.all_cells()}
 
 
 def _own_cells(arms: list[Arm]) -> dict[str, str]:
     """A digest of the code of each cell of the user's."""
-    cells = sorted({arm.settings.model.cell for arm in arms} - {*BUILT_IN_CELLS, *PUBLISHED_CELLS})
+    cells = sorted({arm.settings.model.cell for arm in arms} - {*registry.all_cells()})
     return {cell: hashlib.sha256(cache.code("xla", cell)).hexdigest()[:16] for cell in cells}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from memory_trials import files
-from memory_trials.settings import StreamSettings
+from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks import streams
 
 FORMAT = "memory-trials stream 1"

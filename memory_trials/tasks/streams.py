@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from memory_trials.numerics.draws import above, below, normal, unit, words
-from memory_trials.settings import StreamSettings
+from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks import grammar
 from memory_trials.tasks.interface import Criterion, Drawn, Purpose, Sequences, Shape
 
@@ -47,6 +47,7 @@ def shape(stream: StreamSettings) -> Shape:
             return Shape(2, 1, True, True, False, longest)
         case "temporal_order":
             return Shape(len(ORDERED), 2 ** _number(stream.signal), False, False, False, longest)
+    raise ValueError(f"there is no task {stream.task}")
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:
@@ -82,6 +83,7 @@ def criteria(stream: StreamSettings) -> dict[str, Criterion]:
                 "absolute": Criterion("train", 2000, tolerance=0.3, mean_error=0.1),
                 "squared": Criterion("train", 2000, tolerance=0.3),
             }
+    raise ValueError(f"there is no task {stream.task}")
 
 
 def draw(stream: StreamSettings, seeds: Int64[np.ndarray, " T"], purpose: Purpose, block: int, count: int) -> Sequences:

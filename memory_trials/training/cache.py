@@ -25,8 +25,8 @@ import filelock
 import numpy as np
 
 from memory_trials import files, meaning
+from memory_trials.cells import registry
 from memory_trials.errors import UserError
-from memory_trials.settings import BUILT_IN_CELLS, PUBLISHED_CELLS
 
 NO_RESULT_DEPENDS_ON_THIS = "it keeps what was trained, under a key of all that it depends on"
 
@@ -54,7 +54,9 @@ TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further array
 
 
 def _read_code() -> dict[str, bytes]:
-    return {engine: json.dumps(meaning.digests(roots, IN_THE_KEY)).encode() for engine, roots in ROOTS.items()}
+    """Of each engine, and of each cell."""
+    roots = ROOTS | {name: (registry.module_of(name),) for name in registry.all_cells()}
+    return {name: json.dumps(meaning.digests(of, IN_THE_KEY)).encode() for name, of in roots.items()}
 
 
 _CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
@@ -80,7 +82,7 @@ def versions(engine: str) -> dict[str, str]:
 
 def code(engine: str, cell: str) -> bytes:
     """Tells code apart: of training by this engine, and of a cell of the user's."""
-    return _CODE[engine] + (b"" if cell in BUILT_IN_CELLS + PUBLISHED_CELLS else _package(cell.partition(".")[0]))
+    return _CODE[engine] + (_CODE[cell] if registry.find(cell) else _package(cell.partition(".")[0]))
 
 
 @functools.cache  # once, for the same reason
@@ -98,7 +100,7 @@ def imported_by(cell: str) -> list[Path]:
 
 def libraries_of(cell: str) -> list[str]:
     """Return the installed libraries that a cell of the user's imports, besides this project's own: name, version."""
-    return [] if cell in BUILT_IN_CELLS + PUBLISHED_CELLS else _imported(cell.partition(".")[0])[1]
+    return [] if registry.find(cell) else _imported(cell.partition(".")[0])[1]
 
 
 @functools.cache

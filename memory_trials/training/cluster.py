@@ -35,9 +35,10 @@ if not os.environ.get("RAY_ADDRESS"):
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
+from memory_trials.cells import registry
 from memory_trials.engines import compiler, native
 from memory_trials.errors import UserError
-from memory_trials.settings import BUILT_IN_CELLS, ComputeSettings
+from memory_trials.settings import ComputeSettings
 from memory_trials.training import batches, cache
 from memory_trials.training.batches import Progress
 from memory_trials.training.cache import TrialBatch
@@ -252,6 +253,6 @@ def _difference(what: str, there: str, here: str, cell: str) -> str:
             "other bits: leave it out of the cluster, or start training on a machine like it"
         )
     if what == "code":
-        module = cell if cell not in BUILT_IN_CELLS else "memory_trials"
+        module = "memory_trials" if registry.find(cell) else cell
         return f"{node} has another version of the code of {module}: what lies in my_cells/ is sent along"
     return f"{node} has {what} {here}, not {there}: install requirements.txt and requirements-ray.txt there"

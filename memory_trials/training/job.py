@@ -6,7 +6,6 @@ import numpy as np
 
 from memory_trials.engines import compiler, native
 from memory_trials.engines.interface import TableProgram
-from memory_trials.models import forward
 from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.training import cache
@@ -45,7 +44,7 @@ class TrainingJob:
 
 def engine_of(job: TrainingJob) -> str:
     """native for the cells it supports where a C compiler is, else xla (or where the settings say so)."""
-    if job.training.engine == "auto" and forward.supports(job.model):
+    if job.training.engine == "auto" and native.trains(job.model):
         if native.available():
             return "native"
         print("note: no C compiler was found (cc, gcc, clang or $CC), so TensorFlow's XLA trains, more slowly")

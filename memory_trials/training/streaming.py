@@ -19,8 +19,9 @@ from memory_trials import files
 from memory_trials.engines import streaming
 from memory_trials.engines.interface import Errors
 from memory_trials.engines.streaming import Program
-from memory_trials.models import published
-from memory_trials.settings import ComputeSettings, ModelSettings, StreamSettings, TrainingSettings
+from memory_trials.models.weights import guessed_weights, initial_weights
+from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
+from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Criterion, Sequences
 from memory_trials.training import cache
@@ -128,7 +129,7 @@ def _new(job: StreamingJob, program: Program, seeds: np.ndarray) -> TrialBatch:
     was.
     """
     shape = streams.shape(job.stream)
-    weights = published.initial_weights(job.model, shape.inputs, shape.outputs, seeds)
+    weights = initial_weights(job.model, shape.inputs, shape.outputs, seeds)
     criteria = streams.criteria(job.stream)
     recent = max((c.sequences for c in criteria.values() if c.on == "train"), default=0)
     count = len(seeds)
@@ -324,7 +325,7 @@ def _guess(
     best: list[np.ndarray] = []
     decides = next(iter(criteria))
     for number in range(done * job.interval, (done + 1) * job.interval):
-        weights = published.guesses(job.model, shape, seeds, number)
+        weights = guessed_weights(job.model, shape, seeds, number)
         state = program.start(weights)
         best = best or [array.copy() for array in weights]
         open_still = ~met[decides]

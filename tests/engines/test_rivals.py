@@ -7,8 +7,9 @@ import pytest
 
 from memory_trials.engines import streaming
 from memory_trials.errors import UserError
-from memory_trials.models.published import guesses, initial_weights, weight_count
-from memory_trials.settings import ModelSettings, StreamSettings, TrainingSettings
+from memory_trials.models.weights import guessed_weights, initial_weights, weight_count
+from memory_trials.settings import ModelSettings, TrainingSettings
+from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Sequences, Shape
 from tests import rivals_numpy
@@ -158,7 +159,7 @@ def test_the_chunker_learns_as_in_double_precision(units, loss):
     shape = Shape(inputs=6, outputs=6, real_input=False, real_target=False, every_step=True, longest=5)
     ours = program(shape, "chunker", units=units, rate=1.0, loss=loss)
     weights = random_weights(ours, 18, scale=0.2)
-    stream = StreamSettings(task="keys", length=5)
+    stream = stream_settings(task="keys", length=5)
     sequences = streams.draw(stream, np.arange(18), "train", 0, 120)
     state = ours.start(weights)
     ours.train(state, sequences)
@@ -278,12 +279,12 @@ def test_guesses_are_the_same_in_any_company_and_solve_what_is_easy():
     data = Sequences(np.full((40, 2), 4, np.int32), x, np.tile(np.array([0, 1], np.float32), (40, 1)))
     solved, drawn = np.zeros(40, bool), []
     for number in range(100):
-        weights = guesses(model, shape, seeds, number)
+        weights = guessed_weights(model, shape, seeds, number)
         drawn.append(np.concatenate([array.reshape(40, -1) for array in weights], axis=1))
         solved |= (ours.test(ours.start(weights), data).worst < 0.2).all(axis=1)
     assert solved.mean() > 0.5
-    some = guesses(model, shape, seeds[[30, 2]], 7)
-    assert all((a == b[[30, 2]]).all() for a, b in zip(some, guesses(model, shape, seeds, 7)))
+    some = guessed_weights(model, shape, seeds[[30, 2]], 7)
+    assert all((a == b[[30, 2]]).all() for a, b in zip(some, guessed_weights(model, shape, seeds, 7)))
     drawn = np.stack(drawn)
     assert np.abs(drawn).max() <= 100 and abs(drawn.mean()) < 1 and abs(drawn.std() - 100 / 3**0.5) < 0.5
     assert len(np.unique(drawn)) > 0.99 * drawn.size  # no guess is one of before

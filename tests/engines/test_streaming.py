@@ -9,7 +9,7 @@ import pytest
 
 from memory_trials.engines import streaming
 from memory_trials.models.backend import tf
-from memory_trials.models.published import initial_weights
+from memory_trials.models.weights import initial_weights
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.interface import Sequences, Shape
 from tests.published_numpy import ARCHITECTURES, MemoryCell, memory_cell
@@ -73,9 +73,7 @@ def in_numpy(model, shape, sequences, trial, number):
 
 def reference(of_program, model, shape, weights, trial, rate=0.5, update="window", loss=None):
     named = dict(zip(of_program.names, (a[trial] for a in weights)))
-    return MemoryCell(
-        model.published_options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence", loss
-    )
+    return MemoryCell(model.options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence", loss)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,7 @@ def test_the_truncated_gradient_is_that_of_differences(name, loss):
 @pytest.mark.parametrize("name", ["1 3x2", "2a", "4", "plain with gates"])
 def test_the_truncated_gradient_is_tensorflows(name):
     model, shape = MODELS[name]
-    options, cells = model.published_options, model.units
+    options, cells = model.options, model.units
     blocks = cells // options.block_size
     sequences, weights = draws(shape, 1, 1, 9, 9), any_weights(model, shape)
     ours = program(model, shape)

@@ -7,7 +7,7 @@ import pytest
 
 from memory_trials.engines.streaming import LIBRARY, Program
 from memory_trials.evaluation import statistics, streaming
-from memory_trials.models import published
+from memory_trials.models import weights as model_weights
 from memory_trials.settings import Settings
 from memory_trials.tasks import streams
 from memory_trials.training.trained import Trained
@@ -32,7 +32,7 @@ def trained_as(settings: Settings, until: dict[str, list[int]], scale: float = 1
     stream = settings.problem.stream
     shape = streams.shape(stream)
     program = Program(settings.model, settings.training, shape)
-    weights = published.initial_weights(settings.model, shape.inputs, shape.outputs, SEEDS)
+    weights = model_weights.initial_weights(settings.model, shape.inputs, shape.outputs, SEEDS)
     checks = np.array([1000, 2000, BUDGET])
     first = np.array(next(iter(until.values())))[:, np.newaxis]
     return Trained(

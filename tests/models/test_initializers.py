@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from memory_trials.cells import registry
 from memory_trials.errors import UserError
 from memory_trials.models import cells, initializers
 from memory_trials.models.backend import keras
@@ -106,7 +107,7 @@ options = st.fixed_dictionaries(
 @example({"cell": "simple_rnn"}, {"recurrent_initializer": "identity"}, 5, 5, [1])
 @example({"cell": "mlp"}, {"kernel_initializer": "ones"}, 5, 5, [1])
 def test_a_seed_gives_a_model_the_weights_that_keras_draws(model, options, inputs, symbols, seeds):
-    known = initializers.OPTIONS[model["cell"]]
+    known = registry.find(model["cell"]).keras.arguments
     model = ModelSettings(**model, cell_options={name: value for name, value in options.items() if name in known})
     if not supports(model):
         assert initializers.NAMES[options["bias_initializer"]] in initializers.MATRICES and model.cell != "gru"

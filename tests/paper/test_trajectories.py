@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from memory_trials.engines import streaming
-from memory_trials.models.published import initial_weights
-from memory_trials.settings import ModelSettings, StreamSettings, TrainingSettings
+from memory_trials.models.weights import initial_weights
+from memory_trials.settings import ModelSettings, TrainingSettings
+from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks import streams
 from tests.published_numpy import ARCHITECTURES, MemoryCell
 
@@ -58,7 +59,7 @@ def sequence(shape, drawn, number):
 def test_errors_and_weights_are_those_of_the_papers_equations(name, reading):
     """Over a hundred sequences of training: each one's errors, and the weights after every tenth."""
     architecture, task, rate, update = EXPERIMENTS[name]
-    model, stream = read(ARCHITECTURES[architecture][0], reading), StreamSettings(**task)
+    model, stream = read(ARCHITECTURES[architecture][0], reading), stream_settings(**task)
     shape, seeds = streams.shape(stream), np.array([3])
     training = TrainingSettings(optimizer="sgd", learning_rate=rate, update=update)
     program = streaming.Program(model, training, shape)
@@ -66,7 +67,7 @@ def test_errors_and_weights_are_those_of_the_papers_equations(name, reading):
     state = program.start(weights)
     named = {of: array[0] for of, array in zip(program.names, weights)}
     equations = MemoryCell(
-        model.published_options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence",
+        model.options, model.units, shape.inputs, shape.outputs, named, rate, update == "sequence",
         linear=model.output == "linear",
     )  # fmt: skip
     for part in range(SEQUENCES // PART):

@@ -11,6 +11,7 @@ from altair.utils import schemapi
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_trials.cells import registry
 from memory_trials.report import drawing, figures, palette, study_figures, style
 from memory_trials.studies.schema import AnswerRule
 from memory_trials.tasks.problems import Problem
@@ -215,16 +216,17 @@ def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
         here = [spec["scale"]] if "lstm" in spec.get("scale", {}).get("domain", []) else []
         return here + [found for part in spec.values() for found in scales(part)]
 
+    looks = {name: palette.series_style(name) for name in registry.named(lambda cell: cell.keras)}
     seen = set()
     for name in ("cells", "long_sequences", "tuning"):
         for scale in scales(study_figures.study(SUMMARIES[name])):
             for cell, shown in zip(scale["domain"], scale["range"]):
-                assert shown in palette.CELLS[cell]
+                assert shown in looks[cell]
                 seen.add(cell)
     assert seen == {"lstm", "gru", "simple_rnn", "mlp"}
-    for looks in (list(palette.CELLS.values()), palette.OTHERS):
-        assert len({(marker, tuple(dashes)) for _, marker, dashes in looks}) == len(looks)
-    for colour, *_ in (*palette.CELLS.values(), *palette.OTHERS):  # WCAG: contrast with white, 3 for graphics
+    for several in (list(looks.values()), palette.OTHERS):
+        assert len({(marker, tuple(dashes)) for _, marker, dashes in several}) == len(several)
+    for colour, *_ in (*looks.values(), *palette.OTHERS):  # WCAG: contrast with white, 3 for graphics
         parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         assert 1.05 / (0.05 + np.dot(linear, (0.2126, 0.7152, 0.0722))) >= 3, colour

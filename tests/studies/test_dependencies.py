@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from memory_trials.settings import TAKES
+from memory_trials.stream_settings import TAKES
 from memory_trials.studies import dependencies, design
 from memory_trials.studies.schema import Study
 from tests.conftest import ROOT

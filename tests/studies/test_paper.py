@@ -9,9 +9,8 @@ from scipy.stats import hypergeom
 
 from memory_trials.errors import UserError
 from memory_trials.evaluation import statistics
-from memory_trials.models import published
+from memory_trials.models import weights as model_weights
 from memory_trials.report import paper as report
-from memory_trials.settings import PUBLISHED_CELLS
 from memory_trials.studies import design, references, schema
 from memory_trials.studies.schema import Experiments, Reference, SeparateArm, Study
 from memory_trials.tasks import streams
@@ -24,11 +23,11 @@ PAPER = schema.load(ROOT / design.PAPER)
 def test_every_arm_is_valid_and_has_the_papers_weights(name):
     reference, arm = PAPER.arms[name].reference, design.separate_arm(name, PAPER)
     assert arm.unit == arm.key == name and arm.study in PAPER.studies
-    if reference and reference.weights and arm.settings.model.cell in PUBLISHED_CELLS:
+    if reference and reference.weights and arm.settings.model.options:
         shape = streams.shape(arm.settings.problem.stream)
-        count = published.weight_count(arm.settings.model, shape.inputs, shape.outputs)
+        count = model_weights.weight_count(arm.settings.model, shape.inputs, shape.outputs)
         if arm.settings.model.cell == "chunker":  # of its two nets, the paper counts the one with an output more
-            shapes = published.weight_shapes(arm.settings.model, shape.inputs, shape.outputs)
+            shapes = model_weights.weight_shapes(arm.settings.model, shape.inputs, shape.outputs)
             count = sum(math.prod(of) for name, of in shapes.items() if "chunker" not in name)
         assert count == reference.weights
 

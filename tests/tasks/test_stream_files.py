@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from memory_trials import files
-from memory_trials.settings import StreamSettings
+from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks import stream_files, streams
 
-KEYS = StreamSettings(task="keys", length=6, middle="random")
-ADDING = StreamSettings(task="adding", length=20)
+KEYS = stream_settings(task="keys", length=6, middle="random")
+ADDING = stream_settings(task="adding", length=20)
 
 
 @pytest.mark.parametrize("stream", [KEYS, ADDING])

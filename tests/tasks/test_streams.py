@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from scipy import stats
 
+from memory_trials.errors import UserError
 from memory_trials.numerics.draws import words
-from memory_trials.settings import TAKES, StreamSettings
+from memory_trials.stream_settings import TAKES, StreamSettings, stream_settings
 from memory_trials.tasks import grammar
 from memory_trials.tasks.interface import Criterion, Sequences, Shape
 from memory_trials.tasks.streams import criteria, draw, shape
@@ -23,19 +23,19 @@ from memory_trials.tasks.streams import criteria, draw, shape
 RARE = 1e-9
 SEEDS = np.array([0, 5, 2**31])
 KINDS = {  # one of each, quick to draw
-    "reber": StreamSettings(task="reber"),
-    "2a": StreamSettings(task="keys", length=20),
-    "2b": StreamSettings(task="keys", length=20, middle="random"),
-    "2c": StreamSettings(task="distractors", length=30, symbols=40),
-    "3a": StreamSettings(task="two_sequence", length=50),
-    "3b": StreamSettings(task="two_sequence", length=50, noisy_signal=True),
-    "3c": StreamSettings(task="two_sequence", length=50, noisy_targets=True),
-    "4": StreamSettings(task="adding"),
-    "5": StreamSettings(task="multiplication"),
-    "6a": StreamSettings(task="temporal_order"),
-    "6b": StreamSettings(task="temporal_order", signal=3),
+    "reber": stream_settings(task="reber"),
+    "2a": stream_settings(task="keys", length=20),
+    "2b": stream_settings(task="keys", length=20, middle="random"),
+    "2c": stream_settings(task="distractors", length=30, symbols=40),
+    "3a": stream_settings(task="two_sequence", length=50),
+    "3b": stream_settings(task="two_sequence", length=50, noisy_signal=True),
+    "3c": stream_settings(task="two_sequence", length=50, noisy_targets=True),
+    "4": stream_settings(task="adding"),
+    "5": stream_settings(task="multiplication"),
+    "6a": stream_settings(task="temporal_order"),
+    "6b": stream_settings(task="temporal_order", signal=3),
 }
-PAPER = KINDS | {kind: StreamSettings(**KINDS[kind].model_dump() | {"length": 100}) for kind in ("3a", "3b", "3c")}
+PAPER = KINDS | {kind: stream_settings(**KINDS[kind].model_dump() | {"length": 100}) for kind in ("3a", "3b", "3c")}
 
 
 def drawn(stream, purpose="train", block=0, count=512, seeds=SEEDS) -> Sequences:
@@ -108,7 +108,7 @@ def test_every_string_is_one_of_the_grammar_and_what_may_follow_is_told(purpose)
 
 @pytest.mark.parametrize("different", [False, True])
 def test_the_two_sets(different):
-    stream = StreamSettings(task="reber", different=different)
+    stream = stream_settings(task="reber", different=different)
     strings = [string for string, _ in strings_of("check", stream=stream)]
     training, others = strings[:256], strings[256:]
     assert len(others) == 256 and not set(training) & set(others)
@@ -221,7 +221,7 @@ def test_two_sequence(kind):
 
 
 def test_noise_of_targets():
-    stream = StreamSettings(task="two_sequence", length=20, noisy_targets=True)
+    stream = stream_settings(task="two_sequence", length=20, noisy_targets=True)
     for purpose in ("train", "check", "test"):
         sequences = draw(stream, np.arange(10), purpose, 0, 4000)
         begins = np.cumsum(sequences.lengths, axis=1) - sequences.lengths
@@ -285,7 +285,7 @@ def test_the_class_is_the_order_of_x_and_y(kind):
 
 
 def test_positions_grow_with_the_length():
-    for x, _, _ in one_by_one(StreamSettings(task="temporal_order", length=250, signal=3)):
+    for x, _, _ in one_by_one(stream_settings(task="temporal_order", length=250, signal=3)):
         first, second, third = np.flatnonzero(x >= 6) + 1
         assert 25 <= first <= 50 and 82 <= second <= 107 and 165 <= third <= 190 and 250 <= len(x) <= 275
 
@@ -331,8 +331,8 @@ def test_purposes_share_no_sequence(kind):
 
 
 def test_wrong_says_what_is_right_not_what_is_drawn():
-    one, other = (StreamSettings(task="multiplication", wrong=wrong) for wrong in (12, 139))
-    assert (drawn(one).x == drawn(other).x).all() and one.wrong == StreamSettings(task="multiplication").wrong
+    one, other = (stream_settings(task="multiplication", wrong=wrong) for wrong in (12, 139))
+    assert (drawn(one).x == drawn(other).x).all() and one.wrong == stream_settings(task="multiplication").wrong
 
 
 def test_criteria():
@@ -357,13 +357,13 @@ def test_criteria():
 
 
 def test_shapes_of_the_paper():
-    assert shape(StreamSettings(task="reber")) == Shape(7, 7, False, False, True, grammar.LONGEST)
-    assert shape(StreamSettings(task="keys")) == Shape(101, 101, False, False, True, 100)
-    assert shape(StreamSettings(task="distractors")) == Shape(54, 2, False, False, False, 50 + 213)
-    assert shape(StreamSettings(task="two_sequence")) == Shape(1, 1, True, True, False, 110)
-    assert shape(StreamSettings(task="adding")) == Shape(2, 1, True, True, False, 110)
-    assert shape(StreamSettings(task="temporal_order")) == Shape(8, 4, False, False, False, 110)
-    assert shape(StreamSettings(task="temporal_order", signal=3)) == Shape(8, 8, False, False, False, 110)
+    assert shape(stream_settings(task="reber")) == Shape(7, 7, False, False, True, grammar.LONGEST)
+    assert shape(stream_settings(task="keys")) == Shape(101, 101, False, False, True, 100)
+    assert shape(stream_settings(task="distractors")) == Shape(54, 2, False, False, False, 50 + 213)
+    assert shape(stream_settings(task="two_sequence")) == Shape(1, 1, True, True, False, 110)
+    assert shape(stream_settings(task="adding")) == Shape(2, 1, True, True, False, 110)
+    assert shape(stream_settings(task="temporal_order")) == Shape(8, 4, False, False, False, 110)
+    assert shape(stream_settings(task="temporal_order", signal=3)) == Shape(8, 8, False, False, False, 110)
 
 
 VALUES = {
@@ -379,17 +379,17 @@ VALUES = {
 
 
 @st.composite
-def stream_settings(pick) -> StreamSettings:
+def any_stream(pick) -> StreamSettings:
     task = pick(st.sampled_from(sorted(TAKES)))
     given = {name: pick(VALUES[name]) for name in TAKES[task] if pick(st.booleans())}
     try:
-        return StreamSettings(task=task, **given)
-    except ValidationError:
+        return stream_settings(task=task, **given)
+    except UserError:
         assume(False)
 
 
 @hypothesis_settings(max_examples=200)
-@given(stream_settings(), st.sampled_from(["train", "check", "test"]), st.integers(0, 10**4), st.integers(1, 30))
+@given(any_stream(), st.sampled_from(["train", "check", "test"]), st.integers(0, 10**4), st.integers(1, 30))
 def test_every_valid_setting_can_be_drawn(stream, purpose, block, count):
     count = 512 if stream.task == "reber" and purpose == "check" else count
     of = shape(stream)

@@ -16,9 +16,9 @@ from memory_trials.settings import (
     EncodingSettings,
     ModelSettings,
     ProblemSettings,
-    StreamSettings,
     TrainingSettings,
 )
+from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks import streams
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.interface import Criterion, Sequences
@@ -296,7 +296,7 @@ class Judge:
         return Errors(worst, worst / 2, worst**2, worst < 3)
 
 
-KEYS = StreamSettings(task="keys", length=6, middle="random")
+KEYS = stream_settings(task="keys", length=6, middle="random")
 SEEDS = np.arange(4, 10)
 LEVELS = np.array([0.001, 0.5, 0.02, 0.03, 0.05, 0.022])
 
@@ -347,7 +347,7 @@ def test_who_fails_among_the_first_sequences_is_not_tested_on_more(monkeypatch):
 
 def test_the_grammars_sets_are_judged_whole(monkeypatch):
     reber, criterion = (
-        StreamSettings(task="reber"),
+        stream_settings(task="reber"),
         Criterion("check", 512, tolerance=1.0, judged="most_active", wrong=200),
     )
     judge = Judge()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memory_trials.engines.streaming import Program
-from memory_trials.models import published
+from memory_trials.models import weights as model_weights
 from memory_trials.settings import ComputeSettings, Settings
 from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Criterion
@@ -49,7 +49,7 @@ def test_a_trial_stops_when_it_meets_the_criterion_and_keeps_its_weights_then():
     shape = streams.shape(short.stream)
     program = Program(short.model, short.training, shape)
     for trial, seed in enumerate(trained.seeds):  # by hand: block by block, one trial alone
-        state = program.start(published.initial_weights(short.model, shape.inputs, shape.outputs, np.array([seed])))
+        state = program.start(model_weights.initial_weights(short.model, shape.inputs, shape.outputs, np.array([seed])))
         met = 0
         for block in range(short.looks):
             program.train(state, streams.draw(short.stream, np.array([seed]), "train", block, short.interval))
@@ -90,7 +90,7 @@ def test_a_criterion_over_training_looks_at_the_last_sequences_only(monkeypatch)
     trained = streaming.train(short, ONE)
     shape = streams.shape(short.stream)
     program = Program(short.model, short.training, shape)
-    state = program.start(published.initial_weights(short.model, shape.inputs, shape.outputs, trained.seeds))
+    state = program.start(model_weights.initial_weights(short.model, shape.inputs, shape.outputs, trained.seeds))
     found = [program.train(state, streams.draw(short.stream, trained.seeds, "train", block, 20)) for block in range(3)]
     worst = np.concatenate([errors.worst for errors in found], axis=1)
     absolute = np.concatenate([errors.absolute for errors in found], axis=1)
@@ -151,7 +151,8 @@ def test_guessing_counts_guesses_and_keeps_the_right_one(monkeypatch):
 
     assert (until > 0).any()
     guesses = [
-        published.guesses(guessing.model, shape, trained.seeds, number) for number in range(guessing.training.epochs)
+        model_weights.guessed_weights(guessing.model, shape, trained.seeds, number)
+        for number in range(guessing.training.epochs)
     ]
     right = np.array([are_right(weights) for weights in guesses])
     for trial, met in enumerate(until):

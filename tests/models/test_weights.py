@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memory_trials.models import initializers
-from memory_trials.models.published import initial_weights, weight_count, weight_shapes
+from memory_trials.models.weights import initial_weights, weight_count, weight_shapes
 from memory_trials.settings import ModelSettings
 from tests.published_numpy import ARCHITECTURES, memory_cell
 
@@ -38,7 +38,7 @@ def test_weights_fill_their_range_and_follow_from_the_seed_alone(name):
     weights = initial_weights(model, shape.inputs, shape.outputs, np.arange(5, 45))
     assert [a.shape[1:] for a in weights] == list(weight_shapes(model, shape.inputs, shape.outputs).values())
     assert all(a.dtype == np.float32 and a.shape[0] == 40 for a in weights)
-    width = model.published_options.weights
+    width = model.options.weights
     kernel = weights[0]
     assert np.abs(kernel).max() <= np.float32(width)
     assert kernel.min() < -0.9 * width and kernel.max() > 0.9 * width

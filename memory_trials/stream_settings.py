@@ -1,0 +1,128 @@
+"""Settings of endless streams: one model for each task. tasks/streams.py says what the tasks are."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from memory_trials.errors import UserError
+from memory_trials.sections import Section, first_mistake
+
+NO_RESULT_DEPENDS_ON_THIS = "it checks values; on these, and on the defaults, stages depend by studies/dependencies.py"
+
+Steps = Annotated[int, Field(ge=4, le=100_000)]
+LongSteps = Annotated[int, Field(ge=20, le=100_000)]
+
+
+class StreamSettings(Section):
+    """What all tasks share. A task's model annotates the settings that it takes; all others are None.
+
+    So each task writes the same keys into keys of trials and files. length: T of Hochreiter & Schmidhuber (1997), for
+    keys their p, for distractors their q.
+    """
+
+    task: str
+    length: int | None = None
+    symbols: int | None = None
+    signal: int | None = None
+    wrong: int | None = None
+    middle: str | None = None
+    noisy_signal: bool | None = None
+    noisy_targets: bool | None = None
+    different: bool | None = None
+
+    @classmethod
+    def taken(cls) -> dict[str, Any]:
+        """Return the settings that the task takes besides its name, and their defaults."""
+        return {name: cls.model_fields[name].default for name in cls.__annotations__ if name != "task"}
+
+    @classmethod
+    def allowed(cls) -> str:
+        return ", ".join(["task", *cls.taken()])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_what_it_takes(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = {name: value for name, value in given.items() if value is not None}
+        others = set(StreamSettings.model_fields) - {"task", *cls.taken()}
+        if other := next((name for name in given if name in others), ""):
+            raise ValueError(f"{other} is no setting of the task {given['task']}, which takes {', '.join(cls.taken())}")
+        return given
+
+
+class Reber(StreamSettings):
+    """different: no string of the two sets comes twice."""
+
+    task: Literal["reber"]
+    different: bool = False
+
+
+class Keys(StreamSettings):
+    task: Literal["keys"]
+    length: Steps = 100
+    middle: Literal["counting", "random"] = "counting"
+
+
+class Distractors(StreamSettings):
+    task: Literal["distractors"]
+    length: Steps = 50
+    symbols: Annotated[int, Field(ge=1, le=100_000)] = 50
+
+
+class TwoSequence(StreamSettings):
+    """signal: N of the paper, the steps that tell the classes apart."""
+
+    task: Literal["two_sequence"]
+    length: LongSteps = 100
+    signal: Annotated[int, Field(ge=1, le=100)] = 3
+    noisy_signal: bool = False
+    noisy_targets: bool = False
+
+    @model_validator(mode="after")
+    def _signal_fits(self) -> "TwoSequence":
+        if self.signal >= self.length:
+            raise ValueError(f"signal is {self.signal}: it must be shorter than length, which is {self.length}")
+        return self
+
+
+class Adding(StreamSettings):
+    task: Literal["adding"]
+    length: LongSteps = 100
+
+
+class Multiplication(StreamSettings):
+    """wrong: of the last 2,000 sequences, at most so many."""
+
+    task: Literal["multiplication"]
+    length: LongSteps = 100
+    wrong: Annotated[int, Field(ge=0, le=1999)] = 12
+
+
+class TemporalOrder(StreamSettings):
+    """signal: the number of symbols whose order counts."""
+
+    task: Literal["temporal_order"]
+    length: LongSteps = 100
+    signal: Literal[2, 3] = 2
+
+
+AnyStream = Annotated[
+    Reber | Keys | Distractors | TwoSequence | Adding | Multiplication | TemporalOrder, Field(discriminator="task")
+]
+TAKES: dict[str, dict[str, Any]] = {
+    model.model_fields["task"].annotation.__args__[0]: model.taken()  # type: ignore[union-attr]
+    for model in StreamSettings.__subclasses__()
+}
+
+
+def stream_settings(**given: Any) -> StreamSettings:
+    """Return the settings of a task's stream; `UserError` for a mistake.
+
+    Args:
+        given: `task`, and what it takes, as in `problem.stream`.
+    """
+    try:
+        return TypeAdapter(AnyStream).validate_python(given)
+    except ValidationError as error:
+        raise UserError(f"stream: {first_mistake(error, Section)}") from None
