@@ -25,7 +25,7 @@ BEST = TUTORIAL / "memory.npz"
 
 
 class InOrder(click.Group):
-    """Commands as they stand here, and not by the alphabet."""
+    """Lists commands in the order of this file, not of the alphabet."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
@@ -83,7 +83,7 @@ def check_folder(context: click.Context) -> None:
     epilog="`memory-trials COMMAND --help` says more. Run it in the folder that holds params.yaml.",
 )
 @click.version_option(package_name="memory-trials", prog_name="memory-trials", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Print the traceback of an error too, here and in the stages.")
+@click.option("--debug", is_flag=True, help="Print the traceback of an error too, also in stages.")
 def commands(debug: bool) -> None:
     """How often does a recurrent network learn to remember?
 
@@ -149,7 +149,7 @@ def repro(changes: tuple[str, ...]) -> None:
 
 
 @commands.command(cls=InProject)
-@click.option("--check", is_flag=True, help="Only say whether they are valid, and list them; train nothing.")
+@click.option("--check", is_flag=True, help="Validate and list the studies; train nothing.")
 @AS_JSON
 def studies(check: bool, as_json: bool) -> None:
     """Bring all studies and RESULTS.md up to date.
@@ -193,7 +193,7 @@ def paper(arm: str) -> None:
 
     PAPER.md sets them beside the paper's own numbers.
 
-    ARM: an arm of experiments/paper.yaml, or a study, which is a table; all of them take a night.
+    ARM is an arm of experiments/paper.yaml, or a study, which is a table. All of them take a night.
 
     \b
     memory-trials paper adding_100
@@ -229,13 +229,14 @@ def _bring_up_to_date(name: str) -> None:
 
 @commands.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=TUTORIAL)
-@click.option("--short", is_flag=True, help="The first sentence only.")
+@click.option("--short", is_flag=True, help="Print the first sentence only.")
 @AS_JSON
 @click.pass_context
 def answer(context: click.Context, folder: Path, short: bool, as_json: bool) -> None:
-    """Say in words what came out.
+    """Print the answer in words.
 
-    FOLDER: of another arm than the pipeline's. With --json, print the metrics (docs/results.md explains them).
+    FOLDER holds the results of an arm, by default the pipeline's. With --json, print the metrics, which
+    docs/results.md explains.
 
     \b
     memory-trials answer
@@ -270,7 +271,13 @@ def report() -> None:
 
 @commands.command()
 @click.argument("symbols", nargs=-1)
-@click.option("--steps", type=int, default=1, show_default=True, help="How many symbols to say, each fed back.")
+@click.option(
+    "--steps",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of symbols to predict; each is fed back.",
+)
 @click.option(
     "--model", type=click.Path(path_type=Path), default=BEST, show_default=True,
     help="A file that the stage evaluate wrote.",
@@ -278,10 +285,10 @@ def report() -> None:
 @AS_JSON
 @click.pass_context
 def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model: Path, as_json: bool) -> None:
-    """Predict what comes next, by the best trial.
+    """Predict the next symbol with the best trial.
 
-    It answers with each symbol's probability. SYMBOLS are separated by spaces or commas, or given as a JSON array;
-    after --, any may begin with a dash.
+    Prints each symbol with its probability. SYMBOLS are separated by spaces or commas, or given as a JSON array;
+    after --, a symbol may begin with a dash.
 
     \b
     memory-trials predict 3 0 1 2
@@ -310,7 +317,7 @@ def predict(context: click.Context, symbols: tuple[str, ...], steps: int, model:
 )  # fmt: skip
 @click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=5001, show_default=True)
 def serve(host: str, port: int) -> None:
-    """Answer the same over HTTP, by MLflow.
+    """Serve the best trial over HTTP, with MLflow.
 
     Prints a request to paste, and serves until Ctrl-C. The environment variables BIND and PORT set the defaults.
 
@@ -346,9 +353,9 @@ def ui(host: str, port: int) -> None:
 
 @commands.command(cls=InProject)
 def track() -> None:
-    """Publish what is here in MLflow.
+    """Publish the results of this folder in MLflow.
 
-    The runs, and the best trial in its registry. Doing it again changes nothing.
+    Publishes every run, and registers the best trial. Publishing twice changes nothing.
 
     \b
     memory-trials track
@@ -396,9 +403,9 @@ def check(cell: str, units: int, inputs: int, options: str) -> None:
 def compare(revision: str | None, as_json: bool) -> None:
     """Compare the recorded result with another revision's.
 
-    Prints a table of its metrics beside those of REVISION, a commit, branch or experiment; without one, the commit
-    before this one, if it is here. Fails if the recorded result is out of step with code or parameters, or not good
-    enough (`make check`).
+    Prints the success rate and all metrics beside those of REVISION, a commit, branch or experiment; by default the
+    previous commit, if there is one. Fails if the recorded result does not match the code or the parameters, or is
+    below the floors in params.yaml (`make check`).
 
     \b
     memory-trials compare
@@ -499,9 +506,9 @@ def rank(
 def verify(share: float | None, seed: int | None) -> None:
     """Train recorded trials again, and compare.
 
-    Each must come out as recorded in git. In a minute, every arm has a short turn, the fastest arms first, and then
-    further turns, as long as a trial of it can end in time: fast trials are therefore verified more often than slow
-    ones.
+    Fails if a trial differs from its digest in git. By default it trains for a minute: every arm gets a short turn, the
+    fastest arms first, then further turns while a trial can still end in time. Fast trials are therefore verified more
+    often than slow ones.
 
     \b
     memory-trials verify               # as many as fit into a minute
@@ -515,7 +522,7 @@ def verify(share: float | None, seed: int | None) -> None:
 @commands.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the code that makes a shell complete words.
+    """Print the code for completion in a shell.
 
     It completes commands, options and the names of studies.
 

@@ -20,10 +20,17 @@ OUTSIDE = {
 }
 NAV: dict[str, list[str]] = {
     "": ["index.md"],
-    "Tutorial": ["tutorial.md", "first.md"],
+    "Tutorial": ["first_steps.md", "tutorial.md"],
     "Results": ["all-results.md", "paper-measured.md", "gallery.md", "results.md"],
     "How to": ["questions.md", "your_cell.md", "ranking.md", "deployment.md", "cluster.md"],
-    "Explanation": ["architecture.md", "engine.md", "engine_notes.md", "paper.md", "reproducibility.md", "reliability.md"],
+    "Explanation": [
+        "architecture.md",
+        "engine.md",
+        "engine_notes.md",
+        "paper.md",
+        "reproducibility.md",
+        "reliability.md",
+    ],
     "Reference": ["faq.md", "commands.md", "settings.md"],
     "Project": ["contributing.md", "changelog.md"],
 }

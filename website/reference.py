@@ -104,7 +104,8 @@ def rows(section: type[Section], path: str, comments: dict[str, str]) -> Iterato
         values = allowed(field, schema)
         yield from wrapped(f"- **`{path}.{name}`** ({values}{default})" + (f": {text}" if text else ""), "  ")
         for inner in sections(section.model_fields[name].annotation):
-            if inner.__doc__ and inner.__doc__ != Section.__doc__:
+            described = all(name in text for name in inner.model_fields)  # in the comment above
+            if inner.__doc__ and inner.__doc__ != Section.__doc__ and not described:
                 yield from wrapped(" ".join(inspect.cleandoc(inner.__doc__).split()), "  ", "  ")
             yield from (f"  {line}" for line in rows(inner, f"{path}.{name}", {}))
 
