@@ -1,11 +1,12 @@
 """Measure what a step of Adam on zero gradients does, where a window holds nothing that is scored.
 
-    python -m benchmarks.unscored_windows      (a minute on one core)
+    python -m benchmarks.unscored_windows      (some minutes on one core)
 
-The tutorial's two sequences, `scored: last` and a window of 1: of the four windows of a sequence, one is scored. This
-project makes no update in the other three. Plain Keras makes one: `train_on_batch` with a sample weight of 0 has a
-gradient of zero, and Adam then moves every weight by what is left of its momentum. Both are trained here in NumPy, all
-trials at once, from the weights that seeds 0 to 99 begin with; the engine is measured beside them.
+Two sequences as the tutorial's (lag 3), and longer ones, with `scored: last` and a window of 1: of the windows of a
+sequence, the last one is scored. This project makes no update in the others. Plain Keras makes one: `train_on_batch`
+with a sample weight of 0 has a gradient of zero, and Adam then moves every weight by what is left of its momentum. Both
+are trained here in NumPy, all trials at once, from the weights that their seeds begin with; the engine is measured
+beside them.
 """
 
 import numpy as np
@@ -15,8 +16,10 @@ from memory_trials.evaluation.statistics import success_rate
 from memory_trials.models.initializers import initial_weights
 from memory_trials.settings import ModelSettings
 
-TRIALS, EPOCHS, LOOKS = 100, 1000, (250, 500, 1000)
-SEQUENCES = np.array([[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]])
+CASES = (
+    (3, 100, (250, 500)),
+    (10, 32, (250, 500, 1000)),
+)  # lag, trials, after which epochs it is counted who has learned
 RATE, FIRST, SECOND, EPSILON = 0.001, 0.9, 0.999, 1e-7  # Keras's Adam
 
 
@@ -37,7 +40,8 @@ def step(w: list[np.ndarray], x: int, h: np.ndarray, c: np.ndarray) -> tuple[np.
 def gradients(w: list[np.ndarray], x: int, target: int, h: np.ndarray, c: np.ndarray, said: tuple) -> list[np.ndarray]:
     """Of the mean binary cross-entropy of the outputs, back through this one step."""
     i, f, g, o, new, y, outputs = said
-    delta = (outputs - np.eye(5)[target]) / 5
+    symbols = outputs.shape[1]
+    delta = (outputs - np.eye(symbols)[target]) / symbols
     by_y = np.einsum("tuv,tv->tu", w[3], delta)
     by_c = by_y * o * (1 - np.tanh(new) ** 2)
     nets = np.concatenate(
@@ -49,25 +53,30 @@ def gradients(w: list[np.ndarray], x: int, target: int, h: np.ndarray, c: np.nda
     return [kernel, h[:, :, None] * nets[:, None], nets, y[:, :, None] * delta[:, None], delta]
 
 
-def learned(w: list[np.ndarray]) -> np.ndarray:
+def made(lag: int) -> np.ndarray:
+    """The two sequences: key, 0, 1, ... lag - 1, key."""
+    return np.array([[key, *range(lag), key] for key in (lag, lag + 1)])
+
+
+def learned(w: list[np.ndarray], sequences: np.ndarray) -> np.ndarray:
     """Whether each trial predicts the last symbol of both sequences."""
-    right = np.ones(TRIALS, bool)
-    for sequence in SEQUENCES:
-        h = c = np.zeros((TRIALS, w[3].shape[1]))
+    right = np.ones(len(w[0]), bool)
+    for sequence in sequences:
+        h = c = np.zeros((len(w[0]), w[3].shape[1]))
         for x in sequence[:-1]:
             *_, c, h, outputs = step(w, x, h, c)
         right &= outputs.argmax(axis=1) == sequence[-1]
     return right
 
 
-def train(steps_on_zero: bool) -> dict[int, int]:
+def train(lag: int, trials: int, looks: tuple[int, ...], steps_on_zero: bool) -> dict[int, int]:
     """How many trials have learned after so many epochs."""
-    model = ModelSettings()
-    w = [array.astype(float) for array in initial_weights(model, 5, 5, np.arange(TRIALS))]
+    model, sequences = ModelSettings(), made(lag)
+    w = [array.astype(float) for array in initial_weights(model, lag + 2, lag + 2, np.arange(trials))]
     mean, square, steps, found = [np.zeros_like(a) for a in w], [np.zeros_like(a) for a in w], 0, {}
-    for epoch in range(1, EPOCHS + 1):
-        for sequence in SEQUENCES:
-            h = c = np.zeros((TRIALS, model.units))
+    for epoch in range(1, max(looks) + 1):
+        for sequence in sequences:
+            h = c = np.zeros((trials, model.units))
             for place, x in enumerate(sequence[:-1]):
                 said = step(w, x, h, c)
                 scored = place == len(sequence) - 2
@@ -80,20 +89,22 @@ def train(steps_on_zero: bool) -> dict[int, int]:
                         v += (by * by - v) * (1 - SECOND)
                         weight -= m * rate / (np.sqrt(v) + EPSILON)
                 c, h = said[4], said[5]
-        if epoch in LOOKS:
-            found[epoch] = int(learned(w).sum())
+        if epoch in looks:
+            found[epoch] = int(learned(w, sequences).sum())
     return found
 
 
 def main() -> None:
-    for name, steps_on_zero in (("no step where nothing is scored", False), ("a step on zero gradients", True)):
-        for epochs, count in train(steps_on_zero).items():
-            _, low, high = success_rate(count, TRIALS, 0.95)
-            print(f"{name}: {count} of {TRIALS} learn by {epochs} epochs ({100 * low:.0f} to {100 * high:.0f} %)")
-    examples = [(s[:-1].tolist(), s[1:].tolist(), [0, 0, 0, 1]) for s in SEQUENCES]
-    for epochs in LOOKS:
-        result = memory_trials.measure("lstm", examples, trials=TRIALS, epochs=epochs, progress=False)
-        print(f"the engine, {epochs} epochs: {result.metrics['successes']} of {TRIALS}")
+    for lag, trials, looks in CASES:
+        for name, steps_on_zero in (("no step where nothing is scored", False), ("a step on zero gradients", True)):
+            for epochs, count in train(lag, trials, looks, steps_on_zero).items():
+                _, low, high = success_rate(count, trials, 0.95)
+                share = f"{count} of {trials} ({100 * low:.0f} to {100 * high:.0f} %)"
+                print(f"lag {lag}, {name}: {share} learn by {epochs} epochs", flush=True)
+        examples = [(s[:-1].tolist(), s[1:].tolist(), [0] * lag + [1]) for s in made(lag)]
+        for epochs in looks:
+            result = memory_trials.measure("lstm", examples, trials=trials, epochs=epochs, progress=False)
+            print(f"lag {lag}, the engine, {epochs} epochs: {result.metrics['successes']} of {trials}", flush=True)
 
 
 if __name__ == "__main__":

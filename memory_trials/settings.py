@@ -264,6 +264,8 @@ class Settings(Section):
         for name in OF_TABLES:
             if attrgetter(name)(self) != attrgetter(name)(DEFAULTS):
                 raise ValueError(f"{name} has no meaning for a stream: leave it out")
+        if self.problem.scored != "all":
+            raise ValueError("problem.scored has no meaning for a stream, whose task says what is scored: leave it out")
         if model.output == "softmax":
             raise ValueError("model.output: softmax has no meaning for a stream: leave it out")
         if model.output == "linear" and training.loss == "cross_entropy":

@@ -282,6 +282,11 @@ def test_streams_and_published_cells_are_refused_in_one_sentence(tmp_path, strea
     assert expected in refusal(tmp_path, content)
 
 
+def test_a_stream_says_itself_which_steps_are_scored(tmp_path):
+    content = {"problem": {"stream": {"task": "keys"}, "scored": "last"}, "model": MEMORY_CELL}
+    assert refusal(tmp_path, content).startswith(": problem.scored has no meaning for a stream")
+
+
 def test_a_stream_takes_the_defaults_of_its_task():
     stream = Settings(problem={"stream": {"task": "two_sequence", "signal": 1}}, model=MEMORY_CELL).problem.stream
     assert (stream.length, stream.signal, stream.noisy_signal, stream.symbols) == (100, 1, False, None)
