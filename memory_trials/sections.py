@@ -23,9 +23,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @classmethod
-    def allowed(cls) -> str:
-        """Return the names of the fields, as a sentence lists them."""
-        return ", ".join(cls.model_fields)
+    def allowed(cls) -> list[str]:
+        """Return the names of the fields that may be set."""
+        return list(cls.model_fields)
 
 
 def defaults(section: type[Section]) -> dict[str, Any]:
@@ -109,7 +109,9 @@ def first_mistake(error: ValidationError, model: type[Section]) -> str:
     if kind == "extra_forbidden":
         now = RENAMED.get(field)
         sentence = (
-            f"{field} is called {now} now" if now else f"unknown key {field}; allowed here are {section.allowed()}"
+            f"{field} is called {now} now"
+            if now
+            else f"unknown key {field}; allowed here are {', '.join(section.allowed())}"
         )
     elif kind == "missing":
         sentence = f"{field} is missing"

@@ -36,8 +36,8 @@ class StreamSettings(Section):
         return {name: cls.model_fields[name].default for name in cls.__annotations__ if name != "task"}
 
     @classmethod
-    def allowed(cls) -> str:
-        return ", ".join(["task", *cls.taken()])
+    def allowed(cls) -> list[str]:
+        return ["task", *cls.taken()]
 
     @model_validator(mode="before")
     @classmethod
@@ -52,26 +52,30 @@ class StreamSettings(Section):
 
 
 class Reber(StreamSettings):
-    """different: no string of the two sets comes twice."""
+    """Strings of the embedded Reber grammar. different: no string of the two sets comes twice."""
 
     task: Literal["reber"]
     different: bool = False
 
 
 class Keys(StreamSettings):
+    """A key that returns after `length` - 1 symbols, which count up or are random."""
+
     task: Literal["keys"]
     length: Steps = 100
     middle: Literal["counting", "random"] = "counting"
 
 
 class Distractors(StreamSettings):
+    """A key, and after at least `length` random symbols the question which one it was."""
+
     task: Literal["distractors"]
     length: Steps = 50
     symbols: Annotated[int, Field(ge=1, le=100_000)] = 50
 
 
 class TwoSequence(StreamSettings):
-    """signal: N of the paper, the steps that tell the classes apart."""
+    """Real numbers, noise but for the first `signal` ones, whose sign is the class."""
 
     task: Literal["two_sequence"]
     length: LongSteps = 100
@@ -87,12 +91,14 @@ class TwoSequence(StreamSettings):
 
 
 class Adding(StreamSettings):
+    """Pairs of a value and a marker; the target is the sum of the two marked values."""
+
     task: Literal["adding"]
     length: LongSteps = 100
 
 
 class Multiplication(StreamSettings):
-    """wrong: of the last 2,000 sequences, at most so many."""
+    """As adding, with a product. wrong: at most so many of the last 2,000 sequences may be."""
 
     task: Literal["multiplication"]
     length: LongSteps = 100
@@ -100,7 +106,7 @@ class Multiplication(StreamSettings):
 
 
 class TemporalOrder(StreamSettings):
-    """signal: the number of symbols whose order counts."""
+    """The order of the symbols X and Y among others. signal: how many of them there are."""
 
     task: Literal["temporal_order"]
     length: LongSteps = 100

@@ -97,7 +97,8 @@ def settings_page() -> str:
 def rows(section: type[Section], path: str, comments: dict[str, str]) -> Iterator[str]:
     """Yield a list item for each field of a section, and for those of the sections in it."""
     schema = section.model_json_schema()
-    for name, field in schema["properties"].items():
+    for name in section.allowed():
+        field = schema["properties"][name]
         has_default = name not in schema.get("required", ()) and not isinstance(field.get("default"), dict)
         default = f"; default `{shown(field['default'])}`" if has_default else ""
         text = comments.get(f"{path}.{name}", "")
@@ -114,7 +115,7 @@ def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
     """Return in words which values a field of a JSON schema allows."""
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(allowed(option, schema) for option in field["anyOf"]))
-    if "$ref" in field or "allOf" in field:
+    if field.keys() & {"$ref", "allOf", "oneOf"}:
         return "the settings below"
     if "enum" in field:
         return ", ".join(f"`{shown(value)}`" for value in field["enum"])
