@@ -104,18 +104,36 @@ def rows(section: type[Section], path: str, comments: dict[str, str]) -> Iterato
         text = comments.get(f"{path}.{name}", "")
         values = allowed(field, schema)
         yield from wrapped(f"- **`{path}.{name}`** ({values}{default})" + (f": {text}" if text else ""), "  ")
-        for inner in sections(section.model_fields[name].annotation):
+        within = sections(section.model_fields[name].annotation)
+        if len(within) > 1:  # one for each kind, which its first field names
+            yield from (line for kind in within for line in kind_row(kind))
+            continue
+        for inner in within:
             described = all(name in text for name in inner.model_fields)  # in the comment above
             if inner.__doc__ and inner.__doc__ != Section.__doc__ and not described:
                 yield from wrapped(" ".join(inspect.cleandoc(inner.__doc__).split()), "  ", "  ")
             yield from (f"  {line}" for line in rows(inner, f"{path}.{name}", {}))
 
 
+def kind_row(section: type[Section]) -> list[str]:
+    """Return one list item for a section that is one of several kinds: its name, and the settings that it takes."""
+    schema = section.model_json_schema()
+    kind, *own = section.allowed()
+    items = [
+        f"`{name}` ({allowed(field, schema)}; default `{shown(field.get('default'))}`)"
+        for name in own
+        for field in [schema["properties"][name]]
+    ]
+    about = "" if not section.__doc__ or section.__doc__ == Section.__doc__ else f" {' '.join(section.__doc__.split())}"
+    named = f"  - **`{kind}: {schema['properties'][kind]['const']}`** takes {', '.join(items) or 'no settings'}."
+    return wrapped(named + about, "    ")
+
+
 def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
     """Return in words which values a field of a JSON schema allows."""
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(allowed(option, schema) for option in field["anyOf"]))
-    if field.keys() & {"$ref", "allOf", "oneOf"}:
+    if {"$ref", "allOf", "oneOf"} & field.keys():
         return "the settings below"
     if "enum" in field:
         return ", ".join(f"`{shown(value)}`" for value in field["enum"])
