@@ -26,7 +26,7 @@ from memory_trials.settings import (
 )
 from memory_trials.tasks.encoding import UpdateTable, make_table
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import batches, cache, trainer
+from memory_trials.training import cache, shards, trainer
 from memory_trials.training.job import TrainingJob, make_program
 
 os.environ["RAY_worker_niceness"] = "0"  # Ray's workers give way to others, which threads do not
@@ -52,12 +52,13 @@ def timed(settings: TrainingSettings, compute: ComputeSettings, table: UpdateTab
 def bytes_of(table: UpdateTable) -> dict[str, int]:
     """Of a shard: sent, of a checkpoint of it at the end, and of what comes back."""
     settings = settings_of()
-    program = make_program(TrainingJob(ModelSettings(), settings, 50, table), "native", SHARD)
+    job = TrainingJob(ModelSettings(), settings, 50, table)
+    program = make_program(job, "native", SHARD)
     weights = [np.zeros((SHARD, *shape), np.float32) for shape in program.shapes]
-    batch = batches.new_shard(program, weights, np.arange(SHARD))
+    batch = shards.new_shard(job, program, weights, np.arange(SHARD))
     size = lambda batch: sum(array.nbytes for array in batch.values())
     sent, last = size(batch), None
-    for chunk in batches.chunks(program, batch, np.arange(50, EPOCHS + 1, 50), 0.0):
+    for chunk in shards.chunks(shards.resumed(job, program, batch), 0.0):
         last, before = chunk, last
     return {"sent": sent, "checkpoint": size(before.batch or batch), "returned": size(last.batch)}
 

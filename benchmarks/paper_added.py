@@ -8,7 +8,10 @@ import numpy as np
 
 from memory_trials.settings import ComputeSettings
 from memory_trials.studies import design
-from memory_trials.training import streaming
+from memory_trials.tasks.streams import Stream
+from memory_trials.training import stream_shards
+from memory_trials.training.job import TrainingJob
+from memory_trials.training.trainer import train
 
 TRIALS, SEQUENCES = 32, 20_000
 FALLS = {  # row, loss: the shares
@@ -19,29 +22,29 @@ FALLS = {  # row, loss: the shares
 
 
 def main() -> None:
-    train_block = streaming._train_block
+    train_block = stream_shards.train_block
     added: list[int] = []
 
     def noted(program, state, sequences, running):
         asleep = ~running["awake"]
         errors = train_block(program, state, sequences, running)
-        added.extend((running["done"] + 1)[asleep & running["awake"]].tolist())
+        added.extend((running["done"] + sequences.lengths.shape[1])[asleep & running["awake"]].tolist())
         return errors
 
-    streaming._train_block = noted
+    stream_shards.train_block = noted
     for (row, loss), shares in FALLS.items():
         settings = design.find(row)[1][0].settings
         training = settings.training.model_copy(update={"trials": TRIALS, "epochs": SEQUENCES, "loss": loss})
         interval = settings.evaluation.interval
-        job = streaming.StreamingJob(settings.model, training, settings.problem.stream, interval)
-        for streaming.FALLS in shares:
+        job = TrainingJob(settings.model, training, interval, Stream(settings.problem.stream))
+        for stream_shards.FALLS in shares:
             added.clear()
-            until = streaming.train(job, ComputeSettings()).until["success"]
+            until = train(job, ComputeSettings()).met_criterion_at["success"]
             learned = until[until > 0]
             after = f" after {learned.mean():,.0f} in the mean" if len(learned) else ""
             print(
                 f"{row}, {loss or 'squared error'}, added where the error falls by less than "
-                f"{100 * streaming.FALLS:g} %, after {interval * np.median(added):,.0f} sequences: "
+                f"{100 * stream_shards.FALLS:g} %, after {np.median(added):,.0f} sequences: "
                 f"{len(learned)} of {TRIALS} learn{after}",
                 flush=True,
             )

@@ -13,7 +13,7 @@ from memory_trials.models.weights import initial_weights
 from memory_trials.settings import ModelSettings
 from memory_trials.stream_settings import stream_settings
 from memory_trials.studies import design
-from memory_trials.tasks import streams
+from memory_trials.tasks.streams import Stream
 from memory_trials.training.trained import read_trained
 
 TRIALS = 100
@@ -27,13 +27,13 @@ def logistic(x: np.ndarray) -> np.ndarray:
 
 def first_states(q: int, p: int, gates_seen: bool) -> np.ndarray:
     """s [trials, 2 cells] at the end of each trial's first sequence, by the paper's equations and initial weights."""
-    stream = stream_settings(task="distractors", length=q, symbols=p)
-    shape, seeds = streams.shape(stream), np.arange(TRIALS)
+    stream = Stream(stream_settings(task="distractors", length=q, symbols=p))
+    shape, seeds = stream.shape, np.arange(TRIALS)
     model = ModelSettings(cell="memory_cell", units=2, cell_options={"weights": 0.2})
     kernel, recurrent, _ = (array.astype(float) for array in initial_weights(model, shape.inputs, shape.outputs, seeds))
     if not gates_seen:
         recurrent[:, :4] = 0  # input gates, output gates, then cells
-    sequence = streams.draw(stream, seeds, "train", 0, 1)
+    sequence = stream.draw(seeds, "train", 0, 1)
     y, s = np.zeros((TRIALS, 6)), np.zeros((TRIALS, 2))
     for step in range(int(sequence.lengths.max())):
         nets = kernel[seeds, sequence.x[:, step]] + np.einsum("tu,tuv->tv", y, recurrent)
@@ -47,12 +47,13 @@ def first_states(q: int, p: int, gates_seen: bool) -> np.ndarray:
 def wrong_by_target(name: str) -> None:
     """Of the first trials of a row, as they were when they stopped, on fresh sequences."""
     (arm,) = design.find(name)[1]
-    settings, trained, stream = arm.settings, read_trained(arm.files.trained)[1], arm.settings.problem.stream
+    settings, trained = arm.settings, read_trained(arm.files.trained)[1]
+    stream = Stream(settings.problem.stream)
     some = slice(0, 32)
-    program = Program(settings.model, settings.training, streams.shape(stream))
+    program = Program(settings.model, settings.training, stream.shape)
     state = program.start([array[some] for array in trained.weights.values()])
-    sequences = streams.draw(stream, trained.seeds[some], "test", 0, 2560)
-    wrong = ~program.test(state, sequences).meet(streams.criteria(stream)["absolute"])
+    sequences = stream.draw(trained.seeds[some], "test", 0, 2560)
+    wrong = ~program.test(state, sequences).meet(stream.criteria["absolute"])
     distance = np.minimum(sequences.y, 1 - sequences.y)
     for low, high in itertools.pairwise(EDGES):
         within = (distance >= low) & (distance < high)

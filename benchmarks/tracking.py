@@ -18,7 +18,7 @@ from benchmarks.tutorial import note, seconds
 from memory_trials.files import write_text
 from memory_trials.settings import TrackingSettings, load_settings
 from memory_trials.studies import design
-from memory_trials.tasks import encoding, problems
+from memory_trials.tasks import problems
 from memory_trials.tracking import publisher, store, tracker
 from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob
@@ -37,9 +37,9 @@ def trained_arm(trials: int) -> design.Arm:
     settings = arm.settings.model_copy(update={"training": some})
     arm = dataclasses.replace(arm, settings=settings, files=design.pipeline_files(Path(f"data/{trials}")))
     problem = problems.make_problem(arm.settings.problem)
-    table = design.table_of(arm, problem)
-    write_text(arm.files.sequences, problems.to_json(problem))
-    encoding.write_table(arm.files.table, table)
+    table = design.task_of(arm, problem)
+    write_text(arm.files.sequences, problem.to_json())
+    table.write(arm.files.table)
     done = trainer.train(TrainingJob(settings.model, some, settings.evaluation.interval, table), settings.compute)
     write_trained(arm.files.trained, done, design.training_inputs(settings))
     evaluate(arm)

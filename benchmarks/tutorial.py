@@ -21,7 +21,7 @@ from memory_trials.models.initializers import initial_weights
 from memory_trials.settings import load_settings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training.batches import new_shard, run_shard
+from memory_trials.training import shards
 from memory_trials.training.job import TrainingJob, first_call, make_program, shard_size
 from memory_trials.training.trainer import side_by_side, train
 
@@ -48,18 +48,20 @@ def peer(job: TrainingJob, engine: str, largest: int) -> tuple:
 
     largest: trials in a shard at most.
     """
-    trials, table = job.training.trials, job.table
+    trials, table = job.training.trials, job.task
     size = shard_size(trials, largest, CORES)
     weights = initial_weights(job.model, table.inputs, table.symbols, np.arange(trials))
-    return run_trials, make_program(job, engine, size), size, first_call(job, engine, size), weights, job.checks
+    return run_trials, job, make_program(job, engine, size), size, first_call(job, engine, size), weights
 
 
-def run_trials(program, size: int, first: int, weights: list[np.ndarray], checks: np.ndarray) -> None:
+def run_trials(job: TrainingJob, program, size: int, first: int, weights: list[np.ndarray]) -> None:
     """Train all trials from these weights, in shards of this size, on all cores; first: epochs of the first call."""
     rows = [slice(start, start + size) for start in range(0, len(weights[0]), size)]
-    shards = [new_shard(program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows]
-    run = lambda batch, report: run_shard(program, batch, checks, report=report, first_call=first)
-    side_by_side(run, shards, CORES, progress=lambda *_: None)
+    new = [
+        shards.new_shard(job, program, [w[some] for w in weights], np.arange(len(weights[0]))[some]) for some in rows
+    ]
+    run = lambda batch, report: shards.run_shard(shards.resumed(job, program, batch, first), report=report)
+    side_by_side(run, new, CORES, progress=lambda *_: None)
 
 
 class Keras:

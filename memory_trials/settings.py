@@ -76,6 +76,11 @@ class ProblemSettings(Section):
     evaluation_sequences: Annotated[list[list[Symbol]], Field(min_length=1)] | None = None
     scored: Literal["all", "last"] = "all"
 
+    @property
+    def endless(self) -> bool:
+        """Whether it is a stream, whose sequences never end, and of which nothing is predicted symbol by symbol."""
+        return self.stream is not None
+
     @model_validator(mode="after")
     def _one_source(self) -> "ProblemSettings":
         if [self.sequences, self.file, self.generate, self.stream].count(None) != 3:

@@ -7,13 +7,13 @@ import numpy as np
 
 from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
-from memory_trials.evaluation import results, streaming
+from memory_trials.evaluation import results
 from memory_trials.integrity import digests
 from memory_trials.progress import counted
 from memory_trials.report import figures, study_figures, style, wording
 from memory_trials.serving import predictor
 from memory_trials.studies import answers, design
-from memory_trials.tasks import encoding, problems
+from memory_trials.tasks import making, problems
 from memory_trials.training.trained import read_trained
 from stages import arms_from_argv
 
@@ -41,7 +41,10 @@ def compare(arms: list[design.Arm]) -> str:
     assert study is not None  # `compared` says so
     path = arms[0].results / design.SUMMARIES / f"{arms[0].unit}.json"
     if study.separate:
-        outcomes, until = [evaluate(arm) for arm in arms], [read_trained(arm.files.trained)[1].until for arm in arms]
+        outcomes, until = (
+            [evaluate(arm) for arm in arms],
+            [read_trained(arm.files.trained)[1].met_criterion_at for arm in arms],
+        )
         summary = answers.summarize(arms[0].study, study, arms, outcomes, until)
         files.write_text(path, answers.summary_text(summary))
         return summary["answer"]
@@ -67,11 +70,10 @@ def compute(arm: design.Arm) -> tuple[results.Outcome, np.ndarray]:
     training_inputs, trained = read_trained(arm.files.trained)
     if training_inputs["model"] != arm.settings.model.model_dump():
         raise UserError(f"{arm.files.trained} holds another model than the parameters describe: run dvc repro")
-    if arm.settings.problem.stream:
-        return streaming.outcome(arm.settings, trained), trained.losses
-    problem = problems.read_problem(arm.files.sequences)
-    table = encoding.read_table(arm.files.table) if arm.files.table.exists() else design.table_of(arm, problem)
-    return results.outcome(arm.settings, problem, table, trained), trained.losses
+    of, path = arm.settings.problem, arm.files.table
+    made = making.read(of, arm.files.sequences)
+    task = making.read_task(of, path) if path.exists() else design.task_of(arm, made)  # a search leaves none
+    return results.outcome(arm.settings, made, task, trained), trained.losses
 
 
 def draw(arm: design.Arm, outcome: results.Outcome, losses: np.ndarray) -> None:
@@ -94,7 +96,7 @@ def digest(arm: design.Arm) -> dict:
 
 def keep_best_trial(arm: design.Arm, outcome: results.Outcome) -> None:
     """memory.npz and model.keras."""
-    if arm.settings.problem.stream:
+    if outcome.of_stream:
         predictor.write_none(arm.files.folder)
         return
     problem, (_, trained) = problems.read_problem(arm.files.sequences), read_trained(arm.files.trained)

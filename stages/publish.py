@@ -16,7 +16,7 @@ def main() -> None:
     if not settings.enabled:
         return
     try:
-        if not arms[0].compared and arms[0].settings.problem.stream is None:
+        if not arms[0].compared and not arms[0].settings.problem.endless:
             registry.show(arms[0], settings)
         else:
             publisher.publish(design.found_arms(arms), settings)

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 
 from memory_trials import files
 from memory_trials.errors import exit_on_user_error
-from memory_trials.progress import Progress
+from memory_trials.progress import Progress as ProgressBar
 from memory_trials.studies import design
-from memory_trials.tasks import encoding
+from memory_trials.tasks import making
 from memory_trials.tracking import tracker
-from memory_trials.training import cache, streaming, trainer
+from memory_trials.training import cache, trainer
 from memory_trials.training.job import TrainingJob, shard_count
-from memory_trials.training.streaming import StreamingJob
+from memory_trials.training.shards import Progress
 from memory_trials.training.trained import write_trained
 from stages import arms_from_argv
 
@@ -22,7 +22,7 @@ def main() -> None:
     arms = arms_from_argv()
     tracker.warn_if_unreachable(arms[0].settings.tracking)
     compute = arms[0].settings.compute
-    store = cache.Store(files.repository() / cache.FOLDER, compute.cache_megabytes)
+    store = cache.TrialCache(files.repository() / cache.FOLDER, compute.cache_megabytes)
     if search := design.search_of(arms[0]):
         from memory_trials.studies import tuning
 
@@ -49,53 +49,38 @@ def unwatched(cell: str) -> str:
     return f"note: {cell} needs {names}, which DVC does not watch: after a change there, run dvc repro --force"
 
 
-def training_job(arm: design.Arm) -> TrainingJob | StreamingJob:
+def training_job(arm: design.Arm) -> TrainingJob:
     settings = arm.settings
-    if stream := settings.problem.stream:
-        return StreamingJob(settings.model, settings.training, stream, settings.evaluation.interval)
-    return TrainingJob(
-        settings.model, settings.training, settings.evaluation.interval, encoding.read_table(arm.files.table)
-    )
+    task = making.read_task(settings.problem, arm.files.table)
+    return TrainingJob(settings.model, settings.training, settings.evaluation.interval, task)
 
 
 def train_arm(
-    arm: design.Arm,
-    job: TrainingJob | StreamingJob,
-    store: cache.Store,
-    folder: Path,
-    progress: trainer.Progress | None = None,
+    arm: design.Arm, job: TrainingJob, store: cache.TrialCache, folder: Path, progress: Progress | None = None
 ) -> None:
     """Train an arm's trials and write them to the folder; without a `progress` that several share, they show their
     own."""
-    compute = arm.settings.compute
-    if isinstance(job, StreamingJob):
-        train = partial(streaming.train, job, compute, store=store)
-    else:
-        train = partial(trainer.train, job, compute, store=store)
-    if progress is not None:
-        trained = train(progress)
-    else:
-        with Progress(job.training.trials, job.training.epochs) as own:
-            trained = train(own)
+    with ProgressBar(job.training.trials, job.training.epochs) if progress is None else nullcontext(progress) as told:
+        trained = trainer.train(job, arm.settings.compute, told, store)
     write_trained(folder / arm.files.trained.name, trained, design.training_inputs(arm.settings))
 
 
-def train_arms(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob], store: cache.Store) -> None:
+def train_arms(arms: list[design.Arm], jobs: list[TrainingJob], store: cache.TrialCache) -> None:
     """All arms of a study; the earlier ones stay until all are there."""
     folder = arms[0].files.trained.parent
     new = folder.with_name("trained.new")
     shutil.rmtree(new, ignore_errors=True)
 
-    def train(number: int, progress: trainer.Progress | None = None) -> None:
+    def train(number: int, progress: Progress | None = None) -> None:
         print(f"{arms[number].study}, arm {number + 1} of {len(arms)}: {arms[number].name}", flush=True)
         train_arm(arms[number], jobs[number], store, new, progress)
 
-    if (together := at_once(arms, jobs)) == 1:
+    if (together := arms_in_flight(arms, jobs)) == 1:
         for number in range(len(arms)):
             train(number)
     else:
         trials = sum(job.training.trials for job in jobs)
-        with Progress(
+        with ProgressBar(
             trials, round(sum(job.training.trials * job.training.epochs for job in jobs) / trials)
         ) as progress:
             trainer.side_by_side(train, range(len(arms)), together, progress)
@@ -105,14 +90,13 @@ def train_arms(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob], s
     new.rmdir()
 
 
-def at_once(arms: list[design.Arm], jobs: list[TrainingJob | StreamingJob]) -> int:
+def arms_in_flight(arms: list[design.Arm], jobs: list[TrainingJob]) -> int:
     """How many arms are in flight: on a cluster as many as have two shards for each of its slots, else one."""
     compute = arms[0].settings.compute
-    of_tables = [job for job in jobs if isinstance(job, TrainingJob)]  # streams are trained here, on threads
-    if compute.backend == "threads" or not of_tables:
+    if compute.backend == "threads":
         return 1
-    workers = trainer.at_once(compute)
-    shards_in_all = sum(shard_count(job, compute, workers) for job in of_tables)
+    workers = trainer.max_parallel_shards(compute)
+    shards_in_all = sum(shard_count(job, compute, workers) for job in jobs)
     return min(len(arms), -(-2 * workers * len(arms) // shards_in_all))
 
 

@@ -15,7 +15,7 @@ from memory_trials.models import forward, initializers
 from memory_trials.models.initializers import draw, initial_weights
 from memory_trials.settings import ChronoSettings, ModelSettings
 from memory_trials.stream_settings import stream_settings
-from memory_trials.tasks.streams import draw as draw_streams
+from memory_trials.tasks.streams import Stream
 
 DIGESTS = {
     "draws": "f91cc58e87d3c2457f9da42d2d3102a38107b9e91538d3631741d2f345f51359",
@@ -75,7 +75,7 @@ def streams() -> Iterator[np.ndarray]:
         {"task": "temporal_order", "signal": 3},
     ):
         for purpose in ("train", "check", "test"):
-            drawn = draw_streams(stream_settings(**stream), np.array([0, 1, 2**32 - 1]), purpose, 3, 512)
+            drawn = Stream(stream_settings(**stream)).draw(np.array([0, 1, 2**32 - 1]), purpose, 3 * 512, 512)
             yield from (part for part in (drawn.lengths, drawn.x, drawn.y, drawn.possible) if part is not None)
 
 

@@ -174,7 +174,7 @@ def meet_damage(folder: Path, count: int, chance: random.Random) -> dict[str, li
         for name in RECORDED:
             _damage_one(tutorial / name, lambda _: files.check_recorded(), count // 4, chance, [],
                         ended.setdefault("text and pictures", [0, 0]), harmless=False)  # fmt: skip
-        store = cache.Store(folder / ".shards", 100)
+        store = cache.TrialCache(folder / ".shards", 100)
         for kind in (cache.TRIALS, cache.CHECKPOINT):
             batch = {"seeds": np.arange(9), "done": np.full(9, 4), "losses": np.arange(18.0).reshape(9, 2),
                     "learned": np.zeros((9, 1), bool), "state/parameters": np.ones((9, 30), np.float32)}  # fmt: skip

@@ -28,7 +28,7 @@ WAYS = {  # of training, each for a second or two: model, training
 }
 
 
-def train(way: str, store: cache.Store = trainer.NO_STORE, **changes) -> Trained:
+def train(way: str, store: cache.TrialCache = trainer.NO_STORE, **changes) -> Trained:
     model, settings = WAYS[way]
     settings = TrainingSettings(**{"trials": 24} | settings | changes)
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))
@@ -42,10 +42,10 @@ def as_bytes(trained: Trained, folder: Path) -> bytes:
     return (folder / "trained.npz").read_bytes()
 
 
-def emptied(folder: Path) -> cache.Store:
+def emptied(folder: Path) -> cache.TrialCache:
     for path in folder.glob("*"):
         path.unlink()
-    return cache.Store(folder, 1000)
+    return cache.TrialCache(folder, 1000)
 
 
 def started(way: str, folder: Path) -> subprocess.Popen:
@@ -90,7 +90,7 @@ def measured(way: str, count: int) -> tuple[int, int, int]:
 def main() -> None:
     if len(sys.argv) > 2:
         cache.SECONDS, trainer.first_call = 0.0, lambda *_: 1  # there are checkpoints from the first epoch on
-        train(sys.argv[1], cache.Store(Path(sys.argv[2]), 1000))
+        train(sys.argv[1], cache.TrialCache(Path(sys.argv[2]), 1000))
         print("without TensorFlow" if "tensorflow" not in sys.modules else "with TensorFlow")
         return
     for way in WAYS:

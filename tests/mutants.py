@@ -46,11 +46,11 @@ class Area(NamedTuple):
 AREAS = {
     "evaluation": Area(["memory_trials/evaluation/*.py"], ["tests/evaluation"]),
     "integrity": Area(["memory_trials/integrity/*.py"], ["tests/integrity"]),
-    "tasks": Area(["memory_trials/tasks/*.py"], ["tests/tasks", "tests/people/test_people_files.py"]),
+    "tasks": Area(["memory_trials/tasks/*.py", "memory_trials/tasks/endless/*.py"], ["tests/tasks", "tests/people/test_people_files.py"]),
     # not the cluster, which takes Ray; nor tests that start processes or TensorFlow, which take long
     "training": Area(
         ["memory_trials/training/[!c]*.py", "memory_trials/training/cache.py"],
-        [f"tests/training/test_{name}.py" for name in ("batches", "cache", "job", "shards", "stream_training", "trained")]
+        [f"tests/training/test_{name}.py" for name in ("cache", "job", "shards", "stream_training", "table_shards", "trained")]
         + ["-k", "not xla and not killed and not processes"],
     ),
     "numerics": Area(["memory_trials/numerics/*.py"], ["tests/numerics"]),

@@ -14,7 +14,9 @@ from beartype._check.code import codemain
 
 PACKAGES = [f"memory_trials.{name}" for name in ("evaluation", "models", "numerics", "tasks", "engines")]
 # not training.cluster: Ray must see that its tasks are generators, which a function that checks them is not
-PACKAGES += [f"memory_trials.training.{name}" for name in ("batches", "cache", "job", "trained", "trainer")]
+PACKAGES += [
+    f"memory_trials.training.{name}" for name in ("cache", "job", "shards", "table_shards", "trained", "trainer")
+]
 TYPES = ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Shaped", "UInt8", "UInt32", "UInt64")
 
 RANDOM_BITS = random.Random().getrandbits  # one, also where pytest and a test import conftest.py one after the other

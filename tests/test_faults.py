@@ -90,7 +90,7 @@ def test_a_full_disk_elsewhere_is_one_sentence_too(capsys):
 def test_training_does_not_look_at_the_clock_for_its_results(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SECONDS", 1.0)  # is over at once, or never
     expected = kills.as_bytes(trained(), tmp_path)
-    store = cache.Store(tmp_path / ".shards", 100)
+    store = cache.TrialCache(tmp_path / ".shards", 100)
     for number in range(2):
         with faults.jumping_clocks(random.Random(number)):
             assert kills.as_bytes(trained(store), tmp_path) == expected
@@ -104,7 +104,7 @@ def test_training_does_not_look_at_the_clock_for_its_results(tmp_path, monkeypat
 
 
 def test_the_store_keeps_within_its_bound_whatever_the_times_of_its_files(tmp_path):
-    store, chance = cache.Store(tmp_path / ".shards", 1), random.Random(1)
+    store, chance = cache.TrialCache(tmp_path / ".shards", 1), random.Random(1)
     batch = {"seeds": faults.np.arange(10), "losses": faults.np.zeros((10, 2500))}
     for number in range(30):
         store.write(cache.TRIALS, f"key{number}", batch)

@@ -26,8 +26,8 @@ def write_here() -> None:
     weights = {name: np.stack([trial[name] for trial in each]) for name in each[0]}
     losses = np.array([[0.9, 0.3], [0.9, 0.2], [0.9, 0.4]], np.float32)
     trained = Trained(SEEDS, weights, losses, np.array([2]), np.zeros((3, 1), bool), *np.zeros((2, 3, 1), np.float32))
-    files.write_text(arm.files.sequences, problems.to_json(problem))
+    files.write_text(arm.files.sequences, problem.to_json())
     table = encoding.make_table(problem, arm.settings.encoding, arm.settings.training, False)
-    encoding.write_table(arm.files.table, table)
+    table.write(arm.files.table)
     write_trained(arm.files.trained, trained, design.training_inputs(arm.settings))
     keep_best_trial(arm, evaluate(arm))

@@ -27,11 +27,10 @@ from memory_trials.integrity import digests
 from memory_trials.progress import Tally
 from memory_trials.settings import ComputeSettings
 from memory_trials.studies import answers, design
-from memory_trials.tasks import problems, streams
-from memory_trials.tasks.encoding import UpdateTable
-from memory_trials.training import streaming, trainer
+from memory_trials.tasks import making
+from memory_trials.tasks.interface import Task
+from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob
-from memory_trials.training.streaming import StreamingJob
 
 SECONDS = 60.0
 ALONE = ComputeSettings(threads=1)
@@ -67,19 +66,17 @@ class Record:
         """About how long each trial that can be trained anew takes, besides `start`. All can, except of streams
         those that take too long."""
         settings, trials = self.arm.settings, range(digests.count(self.kept))
-        training, stream = settings.training, settings.problem.stream
-        if stream is None:
-            table, units = _table(self), settings.model.units
-            checks = -(-training.epochs // settings.evaluation.interval)
-            steps = training.epochs * table.y.size + checks * table.eval_y.size
-            multiplications = steps * 4 * units * (units + table.inputs + table.symbols)
+        training, task = settings.training, _task(self)
+        steps = lambda epochs: task.steps(epochs, settings.evaluation.interval)
+        if not task.endless:
+            units = settings.model.units
+            multiplications = steps(training.epochs) * 4 * units * (units + task.inputs + task.outputs)
             return dict.fromkeys(trials, multiplications * (XLA_MULTIPLICATION if self.is_own else MULTIPLICATION))
         measured = answers.summaries(self.arm.results, [self.arm.key]).get(self.arm.key)
         until = next(iter(measured["arms"][0]["until"].values())) if measured else [0] * len(trials)
-        longest = streams.shape(stream).longest
         each = GUESSED_STEP if training.optimizer == "guess" else STEP
-        steps_of = {index: (met or training.epochs) * longest for index, met in zip(trials, until)}
-        return {index: each * steps for index, steps in steps_of.items() if steps <= STEPS or not measured}
+        steps_of = {index: steps(met or training.epochs) for index, met in zip(trials, until)}
+        return {index: each * count for index, count in steps_of.items() if count <= STEPS or not measured}
 
     def named(self, index: int) -> str:
         where = f"study {self.arm.study}, arm {self.arm.name}" if self.arm.compared else "the pipeline"
@@ -178,18 +175,14 @@ def that_differ(record: Record, trials: range) -> list[int]:
     settings = record.arm.settings
     seed = record.kept["first_seed"] + trials.start
     some = settings.training.model_copy(update={"trials": len(trials), "first_seed": seed})
-    if stream := settings.problem.stream:
-        trained = streaming.train(StreamingJob(settings.model, some, stream, settings.evaluation.interval), ALONE)
-    else:
-        trained = trainer.train(TrainingJob(settings.model, some, settings.evaluation.interval, _table(record)), ALONE)
+    trained = trainer.train(TrainingJob(settings.model, some, settings.evaluation.interval, _task(record)), ALONE)
     equal = digests.agree(record.kept, trials.start, trained)
     return [index for index, is_equal in zip(trials, equal) if not is_equal]
 
 
 @lru_cache(maxsize=1024)
-def _table(record: Record) -> UpdateTable:
-    problem = problems.make_problem(record.arm.settings.problem, design.where(record.arm))
-    return design.table_of(record.arm, problem)
+def _task(record: Record) -> Task:
+    return design.task_of(record.arm, making.make(record.arm.settings.problem, design.where(record.arm)))
 
 
 def verify(

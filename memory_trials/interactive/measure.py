@@ -94,18 +94,13 @@ def _settings(cell: Any, task: Any, trials: int, settings: dict[str, Any]) -> tu
 def _trained(task: str, problem: Problem | None, settings: Settings, bar: _Bar) -> Measured:
     """Train the trials of these settings. What makes jobs, and trains them, is asked here and nowhere else."""
     from memory_trials.interactive.measured import Measured
-    from memory_trials.tasks import encoding, problems
-    from memory_trials.training import streaming, trainer
+    from memory_trials.tasks import making
+    from memory_trials.training import trainer
     from memory_trials.training.job import TrainingJob
 
-    interval = settings.evaluation.interval
-    if settings.problem.stream:
-        job = streaming.StreamingJob(settings.model, settings.training, settings.problem.stream, interval)
-        return Measured(task, settings, streaming.train(job, settings.compute, bar))
-    problem = problem or problems.make_problem(settings.problem, "the task")
-    table = encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.stateful)
-    of_table = TrainingJob(settings.model, settings.training, interval, table)
-    return Measured(task, settings, trainer.train(of_table, settings.compute, bar), problem, table)
+    made = problem or making.make(settings.problem, "the task")
+    job = TrainingJob(settings.model, settings.training, settings.evaluation.interval, making.task_of(made, settings))
+    return Measured(task, settings, trainer.train(job, settings.compute, bar), made, job.task)
 
 
 class _Bar:

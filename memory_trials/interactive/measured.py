@@ -16,8 +16,9 @@ import numpy as np
 from memory_trials.errors import UserError, brief
 from memory_trials.evaluation import statistics
 from memory_trials.settings import Settings, TrackingSettings
-from memory_trials.tasks.encoding import UpdateTable
+from memory_trials.tasks.interface import Task
 from memory_trials.tasks.problems import Problem
+from memory_trials.tasks.streams import Stream
 from memory_trials.training.trained import Trained
 
 if TYPE_CHECKING:  # pandas takes half a second to import
@@ -33,23 +34,22 @@ class Measured:
     """The trials of one cell on one task, and all numbers about them, which are computed when they are asked for.
 
     task: what the task is called. settings: all of them, as params.yaml would have them. trained: weights, losses and
-    verdicts of every trial. problem, table: what they were trained on, None of a stream. seconds: that training took.
+    verdicts of every trial. problem, table: what they learned, and what an epoch of
+    it is, which is the stream itself where it never ends. seconds: that training took.
     """
 
     task: str
     settings: Settings
     trained: Trained
-    problem: Problem | None = None
-    table: UpdateTable | None = None
+    problem: Problem | Stream
+    table: Task
     seconds: float = 0.0
 
     @functools.cached_property
     def outcome(self) -> Outcome:
         """All numbers and tables, as the pipeline writes them into an arm's folder."""
-        from memory_trials.evaluation import results, streaming
+        from memory_trials.evaluation import results
 
-        if self.problem is None or self.table is None:
-            return streaming.outcome(self.settings, self.trained)
         return results.outcome(self.settings, self.problem, self.table, self.trained)
 
     @property
@@ -189,15 +189,10 @@ class Measured:
         """
         from memory_trials.evaluation import results
         from memory_trials.studies import design
-        from memory_trials.tasks import problems, stream_files
         from memory_trials.tracking import publisher
         from memory_trials.training.trained import write_trained
 
-        if stream := self.settings.problem.stream:
-            text = stream_files.to_json(stream, int(self.trained.seeds[0]))
-        else:
-            assert self.problem is not None
-            text = problems.to_json(self.problem)
+        text = self.problem.to_json(int(self.trained.seeds[0]))
         with tempfile.TemporaryDirectory() as folder:
             arm = design.Arm(design.PIPELINE, "", self.settings, {}, design.pipeline_files(Path(folder)))
             write_trained(arm.files.trained, self.trained, design.training_inputs(self.settings))

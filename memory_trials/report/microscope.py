@@ -33,7 +33,7 @@ def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
     """
     model, encoding = arm.settings.model, arm.settings.encoding
     if (
-        arm.settings.problem.stream
+        arm.settings.problem.endless
         or not (model.cell in COMPUTED and forward.supports(model))
         or (encoding.history_as == "steps" and encoding.history > 1)
     ):

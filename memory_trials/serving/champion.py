@@ -29,7 +29,7 @@ def is_another(settings: Settings, memory: Path) -> bool:
     False where there is no such database or champion, and where it cannot be read: whoever publishes there is told.
     """
     database = tracker.default_database()
-    wanted = settings.tracking.enabled and tracker.is_default(settings.tracking) and settings.problem.stream is None
+    wanted = settings.tracking.enabled and tracker.is_default(settings.tracking) and not settings.problem.endless
     if not (wanted and files.repository() == Path.cwd() and database.exists() and memory.exists()):
         return False
     with (

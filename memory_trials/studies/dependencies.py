@@ -28,12 +28,19 @@ SECTIONS = {"problem", "encoding", "model", "training", "evaluation"}
 OF_ENGINE = {
     "native": {"memory_trials.engines.native"},
     "xla": {"memory_trials.engines.xla", "memory_trials.models.cells"},
-    "streaming": {"memory_trials.training.streaming", "memory_trials.engines.streaming"},
-}
-TABLES = ("memory_trials.tasks.problems", "memory_trials.tasks.encoding", "memory_trials.training.job")
+    "streaming": {
+        "memory_trials.engines.streaming", "memory_trials.evaluation.of_streams", "memory_trials.tasks.streams",
+        "memory_trials.training.stream_shards",
+    },
+}  # fmt: skip
+# and that of all engines that train on tables
+OF_TABLES = {
+    "memory_trials.evaluation.of_tables", "memory_trials.tasks.encoding", "memory_trials.tasks.problems",
+    "memory_trials.training.table_shards",
+}  # fmt: skip
+TRAINED = ("memory_trials.tasks.making", "memory_trials.training.job")
 SEARCH = ("memory_trials.studies.tuning",)
-STREAMS = ("memory_trials.tasks.stream_files",)
-JUDGED = ("memory_trials.integrity.digests", "memory_trials.report.figures")
+JUDGED = ("memory_trials.integrity.digests", "memory_trials.evaluation.results", "memory_trials.report.figures")
 PRINTED = ("memory_trials.report.wording", "memory_trials.serving.predictor")  # of the tutorial alone
 
 
@@ -59,8 +66,7 @@ def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]
     """Return what training these arms depends on; search: by which they are to be found, from the one there is."""
     engines = {_engine(arm.settings) for arm in arms}
     roots = [root for engine in sorted(engines) for root in cache.ROOTS[engine]]
-    roots += [*(TABLES if engines - {"streaming"} else ()), *(SEARCH if search else ())]
-    roots += STREAMS if "streaming" in engines else ()
+    roots += [*TRAINED, *(SEARCH if search else ())]
     roots += _modules(arm.settings.model.cell for arm in arms)
     settings = {arm.name: training_inputs(arm.settings) | _options(arm.settings) for arm in arms}
     found = {"code": meaning.digests(roots, _unused(engines)), "settings": settings, "cells": _own_cells(arms)}
@@ -70,10 +76,8 @@ def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]
 def of_evaluation(arms: list[Arm], study: Study) -> dict[str, Any]:
     """Return what evaluating these arms depends on; study: whose question they answer."""
     engines = {_engine(arm.settings) for arm in arms}
-    streams, tables = "streaming" in engines, bool(engines - {"streaming"})
     roots = [*JUDGED, "memory_trials.studies.answers"]
     roots += [] if study.separate else ["memory_trials.report.study_figures"]
-    roots += ["memory_trials.evaluation.results"] * tables + ["memory_trials.evaluation.streaming"] * streams
     settings = {arm.name: arm.settings.model_dump(include=SECTIONS) | _options(arm.settings) for arm in arms}
     roots += _modules(arm.settings.model.cell for arm in arms)
     code = meaning.digests(roots, [*PRINTED, *_unused(engines)])
@@ -88,14 +92,14 @@ def of_page(module: str, shown: Any) -> dict[str, Any]:
 
 def _engine(settings: Settings) -> str:
     """Which engine trains an arm where there is a C compiler."""
-    if settings.problem.stream is not None:
+    if settings.problem.endless:
         return "streaming"
     return "native" if settings.training.engine == "auto" and native.trains(settings.model) else "xla"
 
 
 def _unused(engines: Iterable[str]) -> list[str]:
-    used = set(engines)
-    return sorted(name for engine, names in OF_ENGINE.items() if engine not in used for name in names)
+    unused = [OF_ENGINE[engine] for engine in OF_ENGINE.keys() - set(engines)]
+    return sorted(set().union(*unused, OF_TABLES if set(engines) <= {"streaming"} else ()))
 
 
 def _options(settings: Settings) -> dict[str, Any]:

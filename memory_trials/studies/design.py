@@ -20,7 +20,10 @@ from memory_trials.errors import UserError, brief
 from memory_trials.settings import CsvSettings, Settings, load_settings, validated
 from memory_trials.studies import schema
 from memory_trials.studies.schema import PIPELINE, ArmGroup, Experiments, Study
-from memory_trials.tasks import encoding, problems
+from memory_trials.tasks import making
+from memory_trials.tasks.interface import Task
+from memory_trials.tasks.problems import Problem
+from memory_trials.tasks.streams import Stream
 
 NO_RESULT_DEPENDS_ON_THIS = "it makes settings, on which stages depend by studies/dependencies.py"
 
@@ -143,7 +146,7 @@ def separate_arm(name: str, content: Experiments, path: Path = PAPER) -> Arm:
     changes = content.bases.get(block.like or "", {}) | block.set
     of_study = content.studies[block.study].set
     settings = validated(Settings, changed(content.defaults, of_study | changes, place), place)
-    if settings.problem.stream is None:
+    if not settings.problem.endless:
         raise UserError(f"{place}: it must set problem.stream")
     return Arm(block.study, block.label, settings, changes, _files(PAPER_FOLDER / name, name), key=name)
 
@@ -204,11 +207,10 @@ def where(arm: Arm) -> str:
     return f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}" if arm.compared else "params.yaml"
 
 
-def table_of(arm: Arm, problem: problems.Problem) -> encoding.UpdateTable:
-    """The arm's table of updates; `UserError` names the arm."""
-    settings = arm.settings
+def task_of(arm: Arm, made: Problem | Stream) -> Task:
+    """What the arm's trials are trained on; `UserError` names the arm."""
     try:
-        return encoding.make_table(problem, settings.encoding, settings.training, settings.evaluation.stateful)
+        return making.task_of(made, arm.settings)
     except UserError as error:
         raise UserError(f"{where(arm)}: {error}") from None
 
@@ -318,8 +320,7 @@ def described(study: Study, arms: list[Arm]) -> str:
     """A study, or an arm that is trained by itself, in one line; `UserError` where an arm cannot be encoded, so that it
     is known before half of the studies have run."""
     for arm in arms:
-        if arm.settings.problem.stream is None:
-            table_of(arm, problems.make_problem(arm.settings.problem, where(arm)))
+        task_of(arm, making.make(arm.settings.problem, where(arm)))
     if arms[0].key:
         return f"{arms[0].key}: {arms[0].name} ({study.question})"
     size = f"{study.search.proposals} proposals" if study.search else f"{len(arms)} arms"

@@ -12,12 +12,13 @@ from memory_trials.settings import Settings
 from memory_trials.studies import design
 from memory_trials.studies.schema import Search, Study
 from memory_trials.tasks import encoding, problems
+from memory_trials.tasks.interface import Task
 from memory_trials.training import cache, trainer
 from memory_trials.training.job import TrainingJob
 from memory_trials.training.trained import Trained, write_trained
 
 
-def search(study: Study, start: design.Arm, store: cache.Store) -> None:
+def search(study: Study, start: design.Arm, store: cache.TrialCache) -> None:
     """Search, then train the settings of the Pareto front anew on fresh seeds, since the best of many are lucky too.
 
     Leaves trained/*.npz and trained/arms.json, which lists the arms. Each proposal's sampler is seeded by its number,
@@ -51,8 +52,8 @@ def search(study: Study, start: design.Arm, store: cache.Store) -> None:
     chosen = {_label(front[goals].user_attrs["changes"]): front[goals].user_attrs["changes"] for goals in sorted(front)}
     for label, changes in chosen.items():
         arm = design.found_arm(study, start, label, changes)
-        table = design.table_of(arm, problem)
-        write_trained(arm.files.trained, _train(arm.settings, table, store), design.training_inputs(arm.settings))
+        task = design.task_of(arm, problem)
+        write_trained(arm.files.trained, _train(arm.settings, task, store), design.training_inputs(arm.settings))
     files.write_json(folder / design.ARMS, chosen)
     design.keep_only([folder / design.ARMS, *(arm.files.trained for arm in design.found_by_search(study, start))])
 
@@ -74,7 +75,7 @@ def _label(changes: dict) -> str:
 
 
 def _measured(
-    settings: Settings, table: encoding.UpdateTable, look_after: int, level: float, store: cache.Store
+    settings: Settings, table: encoding.UpdateTable, look_after: int, level: float, store: cache.TrialCache
 ) -> tuple[float, int, int]:
     """Success rate, over how many trials, and the parameters of the model. Measuring stops after `look_after` trials
     where the interval, which is then still wide, already lies below the level."""
@@ -92,6 +93,6 @@ def _measured(
     return successes / trials, trials, parameters
 
 
-def _train(settings: Settings, table: encoding.UpdateTable, store: cache.Store) -> Trained:
-    job = TrainingJob(settings.model, settings.training, settings.evaluation.interval, table)
+def _train(settings: Settings, task: Task, store: cache.TrialCache) -> Trained:
+    job = TrainingJob(settings.model, settings.training, settings.evaluation.interval, task)
     return trainer.train(job, settings.compute, store=store)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from memory_trials.settings import EncodingSettings, TrainingSettings
 from memory_trials.tasks.problems import Problem
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int, Int32
+    from jaxtyping import Bool, Float32, Int, Int32, Int64
 
 FORMAT = "memory-trials table 4"
 NOTHING = -1
@@ -60,6 +60,34 @@ class UpdateTable:
     eval_group: Int32[np.ndarray, "K L"]
     eval_frequency: Float32[np.ndarray, "K L"]
     candidates: Int32[np.ndarray, "G M"]
+    endless = False
+
+    @property
+    def outputs(self) -> int:
+        """Length of the output vector."""
+        return self.symbols
+
+    def steps(self, epochs: int = 1, interval: int = 1) -> int:
+        """Return how many steps are trained on, or evaluated every so many epochs."""
+        return epochs * self.y.size + -(-epochs // interval) * self.eval_y.size
+
+    def checks(self, epochs: int, interval: int) -> Int64[np.ndarray, " C"]:
+        """Return after which epochs trials are evaluated: every so many, and at the end."""
+        return np.minimum(np.arange(1, -(-epochs // interval) + 1) * interval, epochs)
+
+    def identity(self) -> tuple[dict, dict[str, Any]]:
+        """Return what a trial's result depends on, besides settings: the arrays."""
+        return {}, dict(vars(self))
+
+    def write(self, path: str | Path, seed: int = 0) -> None:
+        """Write the table, which is the same for every seed."""
+        arrays = {name: np.asarray(value) for name, value in vars(self).items()}
+        files.write_arrays(path, FORMAT, arrays, settings={})
+
+    def epoch(self) -> str:
+        """Return what an epoch is, in one line."""
+        updates, steps, batch, _ = self.x.shape
+        return f"an epoch is {updates} updates of {steps} steps, batch {batch}, {self.symbols} symbols"
 
     @property
     def updates(self) -> int:
@@ -288,10 +316,6 @@ def _window_bounds(steps: _Steps, training: TrainingSettings) -> Int[np.ndarray,
         return np.array([], int)
     samples_before = np.cumsum(steps.starts) - 1
     return np.flatnonzero(steps.starts & (samples_before % training.window == 0))[1:]
-
-
-def write_table(path: str | Path, table: UpdateTable) -> None:
-    files.write_arrays(path, FORMAT, {name: np.asarray(value) for name, value in vars(table).items()}, settings={})
 
 
 def read_table(path: str | Path) -> UpdateTable:

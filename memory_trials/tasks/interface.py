@@ -1,14 +1,21 @@
-"""What trials are trained on when sequences never end: their arrays, shapes and criteria, whatever the task."""
+"""What a task is to the rest of the library, whether it has finitely many sequences or an endless stream of them.
+
+`Task` is what all tasks keep to. Of endless ones, which `tasks.streams` makes from a `Rule` each, the other classes are
+the parts: the arrays of sequences, their shape, and when a trial has learned.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from memory_trials.stream_settings import StreamSettings
+
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float32, Int32, Shaped, UInt32
+    from jaxtyping import Bool, Float32, Int32, Int64, Shaped, UInt32
 
 Purpose = Literal["train", "check", "test"]
 
@@ -94,3 +101,69 @@ class Drawn(NamedTuple):
     y: Int32[np.ndarray, " S"] | Int32[np.ndarray, " N"] | Float32[np.ndarray, " N"]
     possible: UInt32[np.ndarray, " S"] | None = None
     mask: Bool[np.ndarray, " S"] | None = None
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """What a module of tasks/endless/ defines: an endless task, given its settings. See CONTRIBUTING.md."""
+
+    @property
+    def __name__(self) -> str: ...
+
+    def shape(self, stream: StreamSettings) -> Shape:
+        """Return the shape of its sequences."""
+        ...
+
+    def criteria(self, stream: StreamSettings) -> dict[str, Criterion]:
+        """Return when a trial has learned, by name: the first one decides, of the others it is recorded when they were
+        met first."""
+        ...
+
+    def guessing(self, stream: StreamSettings) -> float | None:
+        """Return the share of sequences that the best guess without memory gets right, as the first criterion asks it
+        at the step that needs memory; None where that is not known."""
+        ...
+
+    def draw(self, stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
+        """Return sequences `first` to `first + count` of the trial's stream of this purpose, which follow from these
+        arguments alone and do not change with the portions they are drawn in."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What trials are trained on, and what an epoch of it is: an `encoding.UpdateTable`, or a `streams.Stream`.
+
+    endless: whether every epoch is another sequence, rather than the same table of updates. inputs, outputs: lengths
+    of the input and of the output vector.
+    """
+
+    @property
+    def endless(self) -> bool: ...
+
+    @property
+    def inputs(self) -> int: ...
+
+    @property
+    def outputs(self) -> int: ...
+
+    def steps(self, epochs: int = 1, interval: int = 1) -> int:
+        """Return how many steps are trained on in so many epochs, or evaluated every `interval` of them, about."""
+        ...
+
+    def checks(self, epochs: int, interval: int) -> Int64[np.ndarray, " C"]:
+        """Return the epochs, ascending, after which what was found of the trials is kept: all or some of those after
+        which they are evaluated, every so many epochs and at the end, which is the last of them."""
+        ...
+
+    def identity(self) -> tuple[dict, dict[str, Any]]:
+        """Return what a trial's result depends on: settings and arrays."""
+        ...
+
+    def write(self, path: Path, seed: int) -> None:
+        """Write what training sees as arrays; of an endless task, how the stream of the trial of this seed begins."""
+        ...
+
+    def epoch(self) -> str:
+        """Return what an epoch is, in one line."""
+        ...

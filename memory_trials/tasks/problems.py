@@ -50,6 +50,25 @@ class Problem:
         """Return the target of each step of a sequence: the next symbol."""
         return sequence[1:]
 
+    def to_json(self, seed: int = 0) -> str:
+        """Return the text of sequences.json, one sequence a line, readable in a diff; whatever the first seed."""
+        line = lambda sequence: f"  {json.dumps(sequence, ensure_ascii=False)}"
+        written = lambda sequences: ",\n".join(map(line, sequences))
+        content = (
+            f' "alphabet": {json.dumps(self.alphabet, ensure_ascii=False)},\n'
+            f' "last_only": {json.dumps(self.last_only)},\n "sequences": [\n{written(self.sequences)}\n],\n'
+            f' "evaluation_sequences": [\n{written(self.evaluation_sequences)}\n]}}\n'
+        )
+        return f'{{"version": 4, "sha256": "{_checksum(content)}",\n{content}'
+
+    def described(self) -> str:
+        """Return how large the problem is, and how far back memory must reach, in one line."""
+        reach = lag(self)
+        if reach is None:
+            return "note: no model can learn this: two sequences are alike up to a scored step where they differ"
+        size = f"{len(self.sequences)} sequences of {len(self.alphabet)} symbols"
+        return f"{size}; memory must reach back {reach} steps"
+
 
 class Example(tuple):
     """A sequence whose targets are given: its inputs, and after them its last target, so that it is as long as others.
@@ -200,17 +219,6 @@ def lag(problem: Problem) -> int | None:
     return None
 
 
-def to_json(problem: Problem) -> str:
-    """The text of sequences.json: one sequence a line, readable in a diff."""
-    written = lambda sequences: ",\n".join(f"  {json.dumps(sequence, ensure_ascii=False)}" for sequence in sequences)
-    content = (
-        f' "alphabet": {json.dumps(problem.alphabet, ensure_ascii=False)},\n'
-        f' "last_only": {json.dumps(problem.last_only)},\n "sequences": [\n{written(problem.sequences)}\n],\n'
-        f' "evaluation_sequences": [\n{written(problem.evaluation_sequences)}\n]}}\n'
-    )
-    return f'{{"version": 4, "sha256": "{_checksum(content)}",\n{content}'
-
-
 def _checksum(content: str) -> str:
     """Of all lines but the first: in text, a changed digit is as good as any other."""
     return hashlib.sha256(content.encode()).hexdigest()
@@ -221,17 +229,8 @@ def read_problem(path: Path) -> Problem:
     return from_json(files.read_text(path), path)
 
 
-def described(problem: Problem) -> str:
-    """How large a problem is, and how far back memory must reach."""
-    reach = lag(problem)
-    if reach is None:
-        return "note: no model can learn this: two sequences are alike up to a scored step where they differ"
-    size = f"{len(problem.sequences)} sequences of {len(problem.alphabet)} symbols"
-    return f"{size}; memory must reach back {reach} steps"
-
-
 def from_json(text: str, path: Path) -> Problem:
-    """The inverse of `to_json`; `UserError` where the text is cut short, changed or of another version."""
+    """The inverse of `Problem.to_json`; `UserError` where the text is cut short, changed or of another version."""
     again = "run dvc repro to make it anew"
     try:
         content = json.loads(text)

@@ -32,18 +32,22 @@ NO_RESULT_DEPENDS_ON_THIS = "it keeps what was trained, under a key of all that 
 
 FOLDER = ".shards"
 SECONDS = 20.0  # what is not on disk yet is written at most so often, so a kill costs little more than this
-TOGETHER = 1000  # trials that share a file, about
+TRIALS_PER_FILE = 1000  # trials that share a file, about
 TRIALS, CHECKPOINT = "trials", "checkpoint"
 LOCK = ".lock"
 BLOCK = 4096  # bytes: a file takes whole blocks of a disk
 # Where the code begins that can change a trial's bits, by engine, and what is left out: a table is in the key itself.
 ROOTS = {
-    "native": ("memory_trials.engines.native", "memory_trials.models.initializers", "memory_trials.training.batches"),
+    "native": (
+        "memory_trials.engines.native", "memory_trials.models.initializers", "memory_trials.training.table_shards",
+    ),
     "xla": (
         "memory_trials.engines.xla", "memory_trials.models.cells", "memory_trials.models.initializers",
-        "memory_trials.training.batches",
+        "memory_trials.training.table_shards",
     ),
-    "streaming": ("memory_trials.training.streaming",),
+    "streaming": (
+        "memory_trials.engines.streaming", "memory_trials.tasks.streams", "memory_trials.training.stream_shards",
+    ),
 }  # fmt: skip
 IN_THE_KEY = ("memory_trials.tasks.encoding",)
 VERSIONS = {"native": ("numpy",), "streaming": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
@@ -152,7 +156,8 @@ def _files(name: str) -> list[Path]:
     return [path for folder in folders for path in sorted(folder.rglob("*.py"))] or paths
 
 
-def rows(batch: TrialBatch, which: np.ndarray | slice) -> TrialBatch:
+def take_trials(batch: TrialBatch, which: np.ndarray | slice) -> TrialBatch:
+    """Return some trials of a batch, by their indices, a mask or a slice."""
     return {name: array[which] for name, array in batch.items()}
 
 
@@ -169,7 +174,7 @@ def without(seeds: np.ndarray, batches: list[TrialBatch]) -> np.ndarray:
     return np.setdiff1d(seeds, np.concatenate([batch["seeds"] for batch in batches])) if batches else seeds
 
 
-class Store:
+class TrialCache:
     """A folder of shards, at most `megabytes` large (0: nothing is kept); what was used longest ago goes first.
 
     Several threads and processes may use it at once. They write one after the other, since each must know how much
@@ -243,7 +248,7 @@ class Store:
 class Entry:
     """What a store keeps under one key. What is finished is gathered, so that short shards cost one file together."""
 
-    def __init__(self, store: Store, key: str):
+    def __init__(self, store: TrialCache, key: str):
         self.store, self.key = store, key
         self._finished: list[TrialBatch] = []
         self._lock, self._written = threading.Lock(), time.monotonic()
@@ -254,7 +259,7 @@ class Entry:
 
     def begun(self, seeds: np.ndarray) -> list[TrialBatch]:
         """Likewise the checkpoints, of each trial the latest one."""
-        return _of(sorted(self.store.read(CHECKPOINT, self.key), key=lambda file: -file[1]["done"][0]), seeds)
+        return _of(sorted(self.store.read(CHECKPOINT, self.key), key=lambda file: -file[1]["done"].mean()), seeds)
 
     def keep_checkpoint(self, batch: TrialBatch) -> None:
         self.store.write(CHECKPOINT, self.key, batch)
@@ -269,7 +274,7 @@ class Entry:
         """Write what is finished, and remove its checkpoints. Due: where it has waited, or become much."""
         with self._lock:
             trials = sum(len(batch["seeds"]) for batch in self._finished)
-            if not trials or (if_due and trials < TOGETHER and time.monotonic() - self._written < SECONDS):
+            if not trials or (if_due and trials < TRIALS_PER_FILE and time.monotonic() - self._written < SECONDS):
                 return
             batches, self._finished, self._written = self._finished, [], time.monotonic()
         self.store.write(TRIALS, self.key, joined(batches))
@@ -294,7 +299,7 @@ def _of(stored: Iterable[tuple[Path, TrialBatch]], seeds: np.ndarray) -> list[Tr
         if wanted.any():
             with contextlib.suppress(OSError):
                 os.utime(path)  # it was used now
-            found.append(rows(batch, wanted))
+            found.append(take_trials(batch, wanted))
             seeds = without(seeds, found)
         if not len(seeds):
             break
@@ -302,7 +307,7 @@ def _of(stored: Iterable[tuple[Path, TrialBatch]], seeds: np.ndarray) -> list[Tr
 
 
 def _format(kind: str) -> str:
-    return f"memory-trials {kind} 1"
+    return f"memory-trials {kind} 2"
 
 
 def _on_disk(size: int) -> int:

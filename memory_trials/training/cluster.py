@@ -36,13 +36,14 @@ import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
 from memory_trials.cells import registry
-from memory_trials.engines import compiler, native
+from memory_trials.engines import compiler
+from memory_trials.engines.compiler import Library
 from memory_trials.errors import UserError
 from memory_trials.settings import ComputeSettings
-from memory_trials.training import batches, cache
-from memory_trials.training.batches import Progress
+from memory_trials.training import cache, shards
 from memory_trials.training.cache import TrialBatch
-from memory_trials.training.job import TrainingJob, make_program
+from memory_trials.training.job import TrainingJob, library, make_program
+from memory_trials.training.shards import Progress
 
 NO_RESULT_DEPENDS_ON_THIS = "it divides work, and no trial depends on its shard or machine"
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,30 +79,29 @@ def slots(compute: ComputeSettings) -> int:
 
 
 def send(job: TrainingJob, engine: str, size: int, compute: ComputeSettings) -> SentJob:
-    """Give the cluster what `job.make_program` takes; native's library goes along for processors like ours."""
+    """Give the cluster what `job.make_program` takes; an engine in C's library goes along for processors like ours."""
     workers = slots(compute)
-    library = (native.build(), native.library()) if engine == "native" else None
-    content = ((job, engine, size), _surroundings(engine, job.model.cell), library)
+    compiled = library(engine)
+    sent = (compiled.build(), compiled.content()) if compiled else None
+    content = ((job, engine, size), _surroundings(engine, job.model.cell), sent)
     task = ray.remote(
         num_returns="streaming", max_retries=0, num_cpus=compute.cpus_per_shard, num_gpus=compute.gpus_per_shard
     )(_train)
     return SentJob(uuid.uuid4().hex, [ray.put(content)], task, compute, max(1.0, workers / HEARD))
 
 
-def run_shard(
-    job: SentJob, batch: TrialBatch, checks: np.ndarray, keep: Callable[[TrialBatch], None], report: Progress
-) -> TrialBatch:
-    """`batches.run_shard`, somewhere on the cluster.
+def run_shard(job: SentJob, batch: TrialBatch, keep: Callable[[TrialBatch], None], report: Progress) -> TrialBatch:
+    """`shards.run_shard`, somewhere on the cluster.
 
     A shard whose worker or node is lost goes on from its last checkpoint; `UserError` where that comes to nothing
     LOSSES times. A mistake in the task arrives as itself. `report` is called every few seconds, so that it can end
     this.
     """
-    report(int(batch["done"][0]) * len(batch["seeds"]), int(batch["learned"][:, -1:].sum()), True)
+    report(*shards.so_far(batch), True)
     losses = 0
     while True:
         epochs = newly_learned = 0  # since the checkpoint
-        stream = job.task.remote(job.name, job.content, batch, checks, cache.SECONDS, job.tell)
+        stream = job.task.remote(job.name, job.content, batch, cache.SECONDS, job.tell)
         try:
             while True:
                 chunk = _next(stream, report, job.tell)
@@ -126,7 +126,7 @@ def run_shard(
                 ) from None
             report(-epochs, -newly_learned, False)
             slots(job.compute)
-            went = f"{len(batch['seeds'])} trials go on elsewhere after epoch {batch['done'][0]}"
+            went = f"{len(batch['seeds'])} trials go on elsewhere after epoch {batch['done'].min()}"
             print(f"note: lost on the Ray cluster ({said}); {went}", flush=True)
             time.sleep(0.1 * 2**losses)
         except BaseException:
@@ -182,7 +182,7 @@ def _fitting(resources: dict[str, float], compute: ComputeSettings) -> int:
     return int(fit + 1e-9)
 
 
-def _next(stream: "ray.ObjectRefGenerator", report: Progress, seconds: float) -> batches.ChunkProgress:
+def _next(stream: "ray.ObjectRefGenerator", report: Progress, seconds: float) -> shards.ChunkProgress:
     """What a task says next. It is taken into this process at once, so that it does not go with a node."""
     while not ray.wait([stream], timeout=seconds)[0]:
         report(0, 0, False)
@@ -196,18 +196,18 @@ def _copied(batch: TrialBatch) -> TrialBatch:
 
 
 def _surroundings(engine: str, cell: str) -> dict[str, str]:
-    """What bits depend on, besides the job; with native not on the processor."""
+    """What bits depend on, besides the job; with an engine in C not on the processor."""
     named = lambda content: hashlib.sha256(content).hexdigest()[:16]
-    processor = {} if engine == "native" else {"processor": named(compiler.processor().encode())}
+    processor = {} if library(engine) else {"processor": named(compiler.processor().encode())}
     return {**processor, "code": named(cache.code(engine, cell)), **cache.versions(engine)}
 
 
-def _train(name: str, content: list, batch: TrialBatch, checks: np.ndarray, seconds: float, tell: float):
+def _train(name: str, content: list, batch: TrialBatch, seconds: float, tell: float):
     """The task: chunks, those between checkpoints summed up over `tell` seconds."""
-    program = _program(name, content)
+    job, program = _program(name, content)
     epochs = newly_learned = 0
     told = time.monotonic()
-    for chunk in batches.chunks(program, _copied(batch), checks, seconds):
+    for chunk in shards.chunks(shards.resumed(job, program, _copied(batch)), seconds):
         if chunk.kept:
             continue  # who sent it knows
         epochs, newly_learned = epochs + chunk.epochs, newly_learned + chunk.newly_learned
@@ -218,27 +218,27 @@ def _train(name: str, content: list, batch: TrialBatch, checks: np.ndarray, seco
 
 
 def _program(name: str, content: list):
-    """The program of an arm, which each worker makes once. `UserError` where here it would train other bits."""
+    """An arm's job and program, which each worker makes once. `UserError` where here it would train other bits."""
     if name not in _programs:
-        (job, engine, size), there, library = ray.get(content[0])
+        (job, engine, size), there, sent = ray.get(content[0])
         cell = job.model.cell
         here = _surroundings(engine, cell)
         for what in there:
             if here[what] != there[what]:
                 raise UserError(_difference(what, there[what], here[what], cell))
-        if engine == "native":
-            _install(*library)
+        if compiled := library(engine):
+            _install(compiled, *sent)
         while len(_programs) >= PROGRAMS:
             del _programs[next(iter(_programs))]
-        _programs[name] = make_program(job, engine, size)
+        _programs[name] = job, make_program(job, engine, size)
     return _programs[name]
 
 
-def _install(build: str, compiled: bytes | None) -> None:
-    """Native's library: as it was sent, or on another processor compiled there."""
-    if build == native.build() and compiled:
-        native.install(compiled)
-    elif not native.available():
+def _install(of_engine: Library, build: str, compiled: bytes | None) -> None:
+    """An engine's library: as it was sent, or on another processor compiled there."""
+    if build == of_engine.build() and compiled:
+        of_engine.install(compiled)
+    elif not of_engine.available():
         raise UserError(
             f"the Ray node {ray.util.get_node_ip_address()} has no C compiler, and another processor than the machine "
             "that training was started on, whose library it cannot use: install gcc or clang there"

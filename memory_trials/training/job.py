@@ -1,49 +1,58 @@
-"""A training job: what trials are trained on and how, which engine does it, and in batches of what size."""
+"""A training job: what trials are trained on and how, which engine does it, and in shards of what size."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from memory_trials.engines import compiler, native
-from memory_trials.engines.interface import TableProgram
+from memory_trials.engines.interface import Program
 from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
-from memory_trials.tasks.encoding import UpdateTable
+from memory_trials.tasks.interface import Task
 from memory_trials.training import cache
 
-IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of"}  # settings that training sees only by the table
+if TYPE_CHECKING:
+    from memory_trials.tasks.encoding import UpdateTable
+    from memory_trials.tasks.streams import Stream
+
+IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of", "loss"}  # what training sees only by a table
 EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
 FIRST_CALL = {"native": 4e9, "xla": 4e7}  # multiplications in a program's first call, which takes tenths of a second
 TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
+LANES = 16  # trials in a shard of the engine streaming: two of its vectors
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
     """All that the result of a trial depends on, but for its seed; which seeds, training says too.
 
-    eval_interval: the trials are evaluated after every so many epochs, and at the end.
+    eval_interval: after every so many epochs, and at the end, the trials are evaluated; on streams, whose epochs are
+    sequences, it is then that they may stop.
     """
 
     model: ModelSettings
     training: TrainingSettings
     eval_interval: int
-    table: UpdateTable
+    task: Task
 
     @property
     def checks(self) -> np.ndarray:
-        """[C] int64: the epochs after which the trials are evaluated."""
-        epochs = self.training.epochs
-        return np.unique(np.append(np.arange(self.eval_interval, epochs + 1, self.eval_interval), epochs))
+        """[C] int64: the epochs after which what was found of the trials is kept."""
+        return self.task.checks(self.training.epochs, self.eval_interval)
 
     @property
     def epoch_cost(self) -> int:
         """Multiplications in an epoch of one trial, about."""
-        units, table = self.model.units, self.table
-        steps = table.y.size + table.eval_y.size
-        return steps * 4 * units * (units + table.inputs + table.symbols)
+        units, task = self.model.units, self.task
+        return task.steps() * 4 * units * (units + task.inputs + task.outputs)
 
 
 def engine_of(job: TrainingJob) -> str:
-    """native for the cells it supports where a C compiler is, else xla (or where the settings say so)."""
+    """streaming for streams; native for the cells it supports where a C compiler is; else xla."""
+    if job.task.endless:
+        return "streaming"
     if job.training.engine == "auto" and native.trains(job.model):
         if native.available():
             return "native"
@@ -51,9 +60,14 @@ def engine_of(job: TrainingJob) -> str:
     return "xla"
 
 
-def make_program(job: TrainingJob, engine: str, size: int) -> TableProgram:
+def make_program(job: TrainingJob, engine: str, size: int) -> Program:
     """An engine's program for shards of at most `size` trials."""
-    model, training, table = job.model, job.training, job.table
+    model, training = job.model, job.training
+    if job.task.endless:
+        from memory_trials.engines import streaming  # not compiled, nor part of what tables depend on
+
+        return streaming.Program(model, training, cast("Stream", job.task).shape)
+    table = cast("UpdateTable", job.task)
     if engine == "native":
         of_model = (model.cell, model.units, model.output)
         return native.Program(*of_model, training.optimizer, training.learning_rate, table)
@@ -63,15 +77,27 @@ def make_program(job: TrainingJob, engine: str, size: int) -> TableProgram:
     return xla.Program(cells.make_model(model, table.inputs, table.symbols), training, table, size, job.eval_interval)
 
 
+def library(engine: str) -> compiler.Library | None:
+    """What an engine in C is compiled into; it has the same bits on every processor."""
+    if engine == "streaming":
+        from memory_trials.engines import streaming
+
+        return streaming.LIBRARY
+    return native.LIBRARY if engine == "native" else None
+
+
 def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
     """Names the results of this job by what they depend on."""
+    settings, arrays = job.task.identity()
+    unseen = {"trials", "first_seed", "engine"} | (set() if job.task.endless else IN_THE_TABLE)
     what = {
-        "engine": engine if engine == "native" else f"xla{'_gpu' * on_gpu}, {compiler.processor()}",
+        "engine": engine if engine != "xla" else f"xla{'_gpu' * on_gpu}, {compiler.processor()}",
         "model": job.model.model_dump(),
-        "training": job.training.model_dump(exclude={"trials", "first_seed", "engine", "loss"} | IN_THE_TABLE),
+        "training": job.training.model_dump(exclude=unseen),
         "eval_interval": job.eval_interval,
+        "task": settings,
     }
-    return cache.key(what, vars(job.table), engine, job.model.cell)
+    return cache.key(what, arrays, engine, job.model.cell)
 
 
 def shard_size(trials: int, largest: int, threads: int) -> int:
@@ -83,6 +109,8 @@ def shard_size(trials: int, largest: int, threads: int) -> int:
 
 def size_for(job: TrainingJob, trials: int, compute: ComputeSettings, workers: int) -> int:
     """Trials in each shard. On a cluster not less than are worth to be sent, as far as the bounds allow."""
+    if job.task.endless:  # vectors are filled first
+        return min(compute.shard, LANES, trials)
     bound = min(compute.shard, largest(job))
     size = shard_size(trials, bound, workers)
     if compute.backend == "ray":
@@ -98,7 +126,7 @@ def largest(job: TrainingJob) -> int:
 
 def first_call(job: TrainingJob, engine: str, size: int) -> int:
     """Epochs that the first call of the program trains a shard for."""
-    return max(1, int(FIRST_CALL[engine] / (job.epoch_cost * size)))
+    return max(1, int(FIRST_CALL.get(engine, 0) / (job.epoch_cost * size)))
 
 
 def shard_count(job: TrainingJob, compute: ComputeSettings, workers: int) -> int:

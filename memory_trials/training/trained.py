@@ -29,8 +29,8 @@ class Trained:
     memory).
 
     Of a stream an epoch is one sequence, losses [T, C] are mean absolute errors at the checks, learned tells who has
-    met the task's first criterion by then, margin and memory are NaN, and until holds, for each criterion by name,
-    after how many sequences each trial met it (0: never).
+    met the task's first criterion by then, margin and memory are NaN, and met_criterion_at holds, for each criterion
+    by name, after how many sequences each trial met it (0: never); the file calls it until.
     """
 
     seeds: Int64[np.ndarray, " T"]
@@ -40,7 +40,7 @@ class Trained:
     learned: Bool[np.ndarray, "T C"]
     margin: Float32[np.ndarray, "T C"]
     memory: Float32[np.ndarray, "T C"]
-    until: dict[str, Int64[np.ndarray, " T"]] = field(default_factory=dict)
+    met_criterion_at: dict[str, Int64[np.ndarray, " T"]] = field(default_factory=dict)
 
     @property
     def loss_epochs(self) -> Int64[np.ndarray, " E"]:
@@ -58,7 +58,7 @@ HISTORY = ("seeds", "losses", "checks", *FOUND)
 
 def write_trained(path: Path, trained: Trained, settings: dict) -> None:
     weights = {f"weights/{name}": array for name, array in trained.weights.items()}
-    weights |= {f"until/{name}": array for name, array in trained.until.items()}
+    weights |= {f"until/{name}": array for name, array in trained.met_criterion_at.items()}
     history = {name: getattr(trained, name) for name in HISTORY}
     files.write_arrays(path, FORMAT, history | weights, settings)
 
@@ -66,11 +66,11 @@ def write_trained(path: Path, trained: Trained, settings: dict) -> None:
 def read_trained(path: Path) -> tuple[dict, Trained]:
     """The settings (problem, encoding, model, training, evaluation.interval) and the result of training."""
     settings, arrays = files.read_arrays(path, FORMAT, HISTORY)
-    weights, until = files.section(arrays, "weights/"), files.section(arrays, "until/")
-    trained = Trained(weights=weights, until=until, **{name: arrays[name] for name in HISTORY})
+    weights, met = files.section(arrays, "weights/"), files.section(arrays, "until/")
+    trained = Trained(weights=weights, met_criterion_at=met, **{name: arrays[name] for name in HISTORY})
     trials = len(trained.seeds)
     shapes_agree = (
-        all(len(array) == trials for array in (trained.losses, *weights.values(), *until.values()))
+        all(len(array) == trials for array in (trained.losses, *weights.values(), *met.values()))
         and all(arrays[name].shape == (trials, *trained.checks.shape) for name in FOUND)
         and weights
     )

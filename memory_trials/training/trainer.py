@@ -1,7 +1,7 @@
 """All trials at once: shards of trials, side by side in threads or on a cluster, each in an engine that trains it.
 
-A trial's result does not depend on the shard, the threads, or how its epochs are cut into calls. So what a store
-(`cache`) has of a job is taken from it, and training may end at any moment and go on later.
+A trial's result does not depend on the shard, the threads, or how its epochs are cut into calls. So what a cache
+(`training.cache`) has of a job is taken from it, and training may end at any moment and go on later.
 """
 
 import os
@@ -15,17 +15,17 @@ from typing import TypeVar
 import numpy as np
 
 from memory_trials import files
-from memory_trials.models import initializers
+from memory_trials.models import initializers, weights
 from memory_trials.settings import ComputeSettings, TrainingSettings
-from memory_trials.training import batches, cache
-from memory_trials.training.batches import Progress
+from memory_trials.training import cache, shards
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.job import TrainingJob, engine_of, first_call, key, make_program, size_for
+from memory_trials.training.shards import Progress
 from memory_trials.training.trained import FOUND, Trained
 
 NO_RESULT_DEPENDS_ON_THIS = "it divides work, and no trial depends on its shard or machine"
 
-NO_STORE = cache.Store(Path(cache.FOLDER), megabytes=0)
+NO_STORE = cache.TrialCache(Path(cache.FOLDER), megabytes=0)
 DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
 
 Item = TypeVar("Item")
@@ -37,37 +37,43 @@ def train(
     job: TrainingJob,
     compute: ComputeSettings,
     progress: Progress = lambda epochs, learned, kept: None,
-    store: cache.Store = NO_STORE,
+    store: cache.TrialCache = NO_STORE,
 ) -> Trained:
-    """Train every trial of the job that the store does not have.
+    """Train every trial of the job that the cache does not have.
 
-    `progress(trial_epochs, newly_learned, kept)` is told after each call of each shard, and of what was kept.
+    Args:
+        job: what to train, how, and which seeds.
+        compute: threads or a cluster, and the size of shards; no result depends on it.
+        progress: called with (epochs, summed over trials; trials that have newly learned; whether these come from the
+            cache) after each call of each shard.
+        store: where trials are looked for, and kept.
+
+    Returns:
+        All trials of the job, in the order of their seeds.
     """
     engine = engine_of(job)
     on_gpu = compute.backend == "ray" and bool(compute.gpus_per_shard)
     entry = cache.Entry(store, key(job, engine, on_gpu))
-    train_missing = partial(_train_missing, job, engine, entry, compute, progress)
-    whole = all_trials(entry, job.training, lambda batch: batch["learned"][:, -1], train_missing, progress)
+    whole = all_trials(entry, job.training, partial(_train_missing, job, engine, entry, compute, progress), progress)
     learned, margin, memory = (whole[name] for name in FOUND)
-    weights = files.section(whole, "weights/")
-    return Trained(whole["seeds"], weights, whole["losses"], job.checks, learned, margin, memory)
+    weights, met = files.section(whole, "weights/"), files.section(whole, "met_criterion_at/")
+    return Trained(whole["seeds"], weights, whole["losses"], job.checks, learned, margin, memory, met)
 
 
 def all_trials(
     entry: cache.Entry,
     settings: TrainingSettings,
-    learned: Callable[[TrialBatch], np.ndarray],
     train_missing: Callable[[np.ndarray], list[TrialBatch]],
     progress: Progress,
 ) -> TrialBatch:
-    """All trials of the settings in the order of their seeds: those that the store has, and the others, which
-    `train_missing` trains, given their seeds. learned: which of a batch's trials have learned in the end, [T] bool."""
+    """All trials of the settings in the order of their seeds: those that the cache has, and the others, which
+    `train_missing` trains, given their seeds."""
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
     finished = entry.finished(seeds)
     missing = cache.without(seeds, finished)
     if kept := len(seeds) - len(missing):
         print(f"{kept} of {len(seeds)} trials are kept from earlier ({entry.store.folder.name}/)", flush=True)
-        progress(kept * settings.epochs, sum(int(learned(batch).sum()) for batch in finished), True)
+        progress(kept * settings.epochs, sum(int(batch["learned"][:, -1].sum()) for batch in finished), True)
     if len(missing):
         try:
             finished += train_missing(missing)
@@ -86,37 +92,38 @@ def _train_missing(
     missing: np.ndarray,
 ) -> list[TrialBatch]:
     """The trials of these seeds: those that were begun from where they are, the others from their initial weights."""
-    workers = at_once(compute)
+    workers = max_parallel_shards(compute)
     size = size_for(job, len(missing), compute, workers)
     with _drawing:
         program = make_program(job, engine, size)
-    train_shard = partial(batches.run_shard, program, first_call=first_call(job, engine, size))
+    resumed = partial(shards.resumed, job, program, first_call=first_call(job, engine, size))
+    train_shard: Callable[..., TrialBatch] = lambda batch, *of: shards.run_shard(resumed(batch), *of)
     if compute.backend == "ray":
         from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
 
         train_shard = partial(cluster.run_shard, cluster.send(job, engine, size, compute))
 
     def run(batch: TrialBatch, report: Progress) -> TrialBatch:
-        trained = train_shard(batch, job.checks, entry.keep_checkpoint, report)
+        trained = train_shard(batch, entry.keep_checkpoint, report)
         entry.keep(trained)
         return trained
 
     def to_train() -> Iterator[TrialBatch]:
         begun = entry.begun(missing)
         for batch in begun:
-            print(f"{len(batch['seeds'])} trials go on after epoch {batch['done'][0]}", flush=True)
-            yield from (cache.rows(batch, some) for some in _cut(len(batch["seeds"]), size))
+            print(f"{len(batch['seeds'])} trials go on after epoch {batch['done'].min()}", flush=True)
+            yield from (cache.take_trials(batch, some) for some in _cut(len(batch["seeds"]), size))
         fresh = cache.without(missing, begun)
         for several in _cut(len(fresh), max(1, DRAWN_AT_ONCE // size) * size):
             with _drawing:
                 weights = _initial_weights(job, fresh[several])
             for some in _cut(len(fresh[several]), size):
-                yield batches.new_shard(program, [w[some] for w in weights], fresh[several][some], job.training.shuffle)
+                yield shards.new_shard(job, program, [w[some] for w in weights], fresh[several][some])
 
     return side_by_side(run, to_train(), workers, progress)
 
 
-def at_once(compute: ComputeSettings) -> int:
+def max_parallel_shards(compute: ComputeSettings) -> int:
     """How many shards are trained at the same time."""
     if compute.backend == "ray":
         from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
@@ -162,9 +169,11 @@ def _cut(count: int, size: int) -> list[slice]:
 
 
 def _initial_weights(job: TrainingJob, seeds: np.ndarray) -> list[np.ndarray]:
-    inputs, symbols = job.table.inputs, job.table.symbols
+    inputs, outputs = job.task.inputs, job.task.outputs
+    if job.task.endless:
+        return weights.initial_weights(job.model, inputs, outputs, seeds)
     if initializers.supports(job.model):
-        return initializers.initial_weights(job.model, inputs, symbols, seeds)
+        return initializers.initial_weights(job.model, inputs, outputs, seeds)
     from memory_trials.models import cells  # TensorFlow takes seconds to import, and may not be needed
 
-    return cells.initial_weights(job.model, inputs, symbols, seeds)
+    return cells.initial_weights(job.model, inputs, outputs, seeds)

@@ -10,8 +10,8 @@ from memory_trials.errors import UserError
 from memory_trials.models.weights import guessed_weights, initial_weights, weight_count
 from memory_trials.settings import ModelSettings, TrainingSettings
 from memory_trials.stream_settings import stream_settings
-from memory_trials.tasks import streams
 from memory_trials.tasks.interface import Sequences, Shape
+from memory_trials.tasks.streams import Stream
 from tests import rivals_numpy
 
 pytestmark = pytest.mark.skipif(not streaming.LIBRARY.available(), reason="no C compiler")
@@ -160,7 +160,7 @@ def test_the_chunker_learns_as_in_double_precision(units, loss):
     ours = program(shape, "chunker", units=units, rate=1.0, loss=loss)
     weights = random_weights(ours, 18, scale=0.2)
     stream = stream_settings(task="keys", length=5)
-    sequences = streams.draw(stream, np.arange(18), "train", 0, 120)
+    sequences = Stream(stream).draw(np.arange(18), "train", 0, 120)
     state = ours.start(weights)
     ours.train(state, sequences)
     learned = set()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
-from memory_trials.evaluation import predictions, results, statistics
+from memory_trials.evaluation import of_tables, predictions, results, statistics
 from memory_trials.settings import (
     ComputeSettings,
     EncodingSettings,
@@ -189,7 +189,7 @@ def test_memory_is_needed_where_the_input_does_not_determine_the_next_symbol(pro
             row, t
         ] == pytest.approx(frequency * len(symbols), rel=1e-6)
     entropy = -np.mean([np.log2(frequency) for _, frequency in expected.values()]) if expected else None
-    assert results.whole_memory(table) == (None if entropy is None else pytest.approx(entropy, abs=1e-6))
+    assert of_tables.whole_memory(table) == (None if entropy is None else pytest.approx(entropy, abs=1e-6))
 
 
 @given(PROBLEMS, st.integers(1, 3), st.integers(0, 2**31 - 1))
@@ -213,7 +213,7 @@ def test_what_has_no_memory_is_never_measured_to_have_any(problem, history, seed
             ModelSettings(), {"output/bias": np.zeros((8, 1))}, table, np.ones(outputs.shape[2], bool)
         )
     memory, (signal, _) = said.memory(table), said.signal_and_bias(table)
-    if results.whole_memory(table) is None:
+    if of_tables.whole_memory(table) is None:
         assert np.isnan(memory).all() and np.isnan(signal).all()
         return
     assert (memory <= 1e-7).all() and (signal <= 1e-6).all()
@@ -387,3 +387,28 @@ def test_what_is_missing_in_a_table_is_read_as_missing(tmp_path):
     assert again.trials["memory"].isna().all() and again.remembered["median"].isna().all()
     pd.testing.assert_frame_equal(again.trials, simple.trials)
     pd.testing.assert_frame_equal(again.remembered, simple.remembered)
+
+
+@pytest.mark.parametrize("evaluation", [{}, {"margin": 0.01}])
+def test_the_engine_judges_the_last_check_as_the_evaluation_does(evaluation):
+    """Two judges of the same weights, in single and in double precision, that agree trial by trial."""
+    for cell in ("lstm", "gru", "simple_rnn"):
+        settings, problem, table, trained = trained_arm(
+            model={"cell": cell}, training={"trials": 20}, evaluation=evaluation
+        )
+        learned = results.outcome(settings, problem, table, trained).trials["learned"] == 1
+        assert learned.tolist() == trained.learned_by(settings.evaluation.margin)[:, -1].tolist()
+        assert evaluation or learned.any()
+
+
+def test_a_trial_is_judged_once(tutorial):
+    """Where the engine's last verdict is another, all files have the evaluation's."""
+    settings, problem, table, trained = trained_arm(training={"trials": 12})
+    other = trained.learned.copy()
+    other[:, -1] = ~other[:, -1]
+    outcome = results.outcome(settings, problem, table, dataclasses.replace(trained, learned=other))
+    assert outcome.metrics["successes"] == tutorial.metrics["successes"]
+    assert outcome.learned["share_learned"].iloc[-1] == pytest.approx(outcome.metrics["success_rate"])
+    assert outcome.trials["learned"].tolist() == tutorial.trials["learned"].tolist()
+    ever = outcome.trials["first_learned_epoch"].notna()
+    assert ever[outcome.trials["learned"] == 1].all() and outcome.metrics["ever_learned"] == ever.sum()

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from memory_trials.engines.streaming import LIBRARY, Program
-from memory_trials.evaluation import statistics, streaming
+from memory_trials.evaluation import of_streams, results, statistics
 from memory_trials.models import weights as model_weights
 from memory_trials.settings import Settings
-from memory_trials.tasks import streams
+from memory_trials.tasks.streams import Stream
 from memory_trials.training.trained import Trained
 
 SEEDS = np.array([3, 4, 5, 6])
@@ -29,8 +29,7 @@ def settings_of(stream: dict, confidence: float = 0.95) -> Settings:
 
 def trained_as(settings: Settings, until: dict[str, list[int]], scale: float = 1.0) -> Trained:
     """Trials that were not trained: so many times their initial weights."""
-    stream = settings.problem.stream
-    shape = streams.shape(stream)
+    shape = Stream(settings.problem.stream).shape
     program = Program(settings.model, settings.training, shape)
     weights = model_weights.initial_weights(settings.model, shape.inputs, shape.outputs, SEEDS)
     checks = np.array([1000, 2000, BUDGET])
@@ -39,8 +38,13 @@ def trained_as(settings: Settings, until: dict[str, list[int]], scale: float = 1
         SEEDS, {name: (scale * w).astype(np.float32) for name, w in zip(program.names, weights)},
         losses=np.array([[0.5, 0.4, 0.3], [0.5, 0.2, 0.1], [0.5, 0.5, 0.5], [0.5, 0.3, 0.3]], np.float32), checks=checks,
         learned=(first > 0) & (first <= checks), margin=np.full((4, 3), np.nan, np.float32),
-        memory=np.full((4, 3), np.nan, np.float32), until={name: np.array(met) for name, met in until.items()},
+        memory=np.full((4, 3), np.nan, np.float32), met_criterion_at={name: np.array(met) for name, met in until.items()},
     )  # fmt: skip
+
+
+def outcome_of(settings: Settings, trained: Trained) -> results.Outcome:
+    stream = Stream(settings.problem.stream)
+    return results.outcome(settings, stream, stream, trained)
 
 
 @pytest.fixture
@@ -52,23 +56,23 @@ def signals():
 
 @pytest.fixture
 def outcome(signals):
-    return streaming.outcome(*signals)
+    return outcome_of(*signals)
 
 
 def by_hand(settings, trained, trial: int) -> tuple[int, float]:
     """Of one trial alone, its 2,560 sequences drawn at once: how many are wrong, and the mean absolute error."""
-    stream = settings.problem.stream
-    program = Program(settings.model, settings.training, streams.shape(stream))
+    stream = Stream(settings.problem.stream)
+    program = Program(settings.model, settings.training, stream.shape)
     state = program.start([array[trial : trial + 1] for array in trained.weights.values()])
-    sequences = streams.draw(stream, trained.seeds[trial : trial + 1], "test", 0, 2560)
-    criterion = next(iter(streams.criteria(stream).values()))
+    sequences = stream.draw(trained.seeds[trial : trial + 1], "test", 0, 2560)
+    criterion = next(iter(stream.criteria.values()))
     errors = program.test(state, sequences, criterion.last_step_only)
     return int((~errors.meet(criterion)).sum()), float(errors.absolute.astype(float).mean())
 
 
 def test_trials_are_tested_on_fresh_sequences_of_their_own(signals):
     settings, trained = signals
-    wrong, error = streaming.tested(settings, settings.problem.stream, trained)
+    wrong, error = of_streams.tested(settings, Stream(settings.problem.stream), trained)
     expected = [by_hand(settings, trained, trial) for trial in range(4)]
     assert wrong.tolist() == [count for count, _ in expected] and len(set(error)) == 4
     assert error == pytest.approx([mean for _, mean in expected], rel=1e-6)
@@ -77,7 +81,7 @@ def test_trials_are_tested_on_fresh_sequences_of_their_own(signals):
 def test_where_only_the_last_step_is_judged_the_others_do_not_count():
     settings = settings_of({"task": "keys", "length": 4, "middle": "random"})
     trained = trained_as(settings, {"success": [0, 0, 0, 0]}, scale=3.0)
-    wrong, error = streaming.tested(settings, settings.problem.stream, trained)
+    wrong, error = of_streams.tested(settings, Stream(settings.problem.stream), trained)
     assert [(int(w), pytest.approx(float(e), rel=1e-6)) for w, e in zip(wrong, error)] == [
         by_hand(settings, trained, trial) for trial in range(4)
     ]
@@ -86,7 +90,7 @@ def test_where_only_the_last_step_is_judged_the_others_do_not_count():
 def test_the_metrics_are_those_of_the_first_criterion_and_few_of_the_others(signals, outcome):
     settings, trained = signals
     numbers = outcome.metrics
-    wrong, error = streaming.tested(settings, settings.problem.stream, trained)
+    wrong, error = of_streams.tested(settings, Stream(settings.problem.stream), trained)
     learned = [0, 3]
     expected = {
         "trials": 4, "successes": 2, "success_rate": 0.5, "ever_learned": 2, "forgotten": 0, "verdict_changes": 0.0,
@@ -100,7 +104,7 @@ def test_the_metrics_are_those_of_the_first_criterion_and_few_of_the_others(sign
         "parameters": sum(array[0].size for array in trained.weights.values()),
     }  # fmt: skip
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, rel=1e-6)
-    interval = statistics.mean_time(trained.until["ST2"], BUDGET, 0.9)
+    interval = statistics.mean_time(trained.met_criterion_at["ST2"], BUDGET, 0.9)
     assert numbers["mean_epochs_to_learn_low"] == pytest.approx(interval["mean_epochs_to_learn_low"])
     nothing = [name for name, number in numbers.items() if number is None]
     assert {"memory_whole", "memory_median", "memory_p10", "signal_median", "bias_median", "chance_rate"} <= set(
@@ -113,7 +117,7 @@ def test_the_metrics_are_those_of_the_first_criterion_and_few_of_the_others(sign
 
 def test_the_tables_are_those_of_any_other_arm(signals, outcome):
     settings, trained = signals
-    wrong, _ = streaming.tested(settings, settings.problem.stream, trained)
+    wrong, _ = of_streams.tested(settings, Stream(settings.problem.stream), trained)
     trials = outcome.trials
     assert trials["seed"].tolist() == SEEDS.tolist() and trials["learned"].tolist() == [1, 0, 0, 1]
     assert trials["step_accuracy"].tolist() == pytest.approx((1 - wrong / 2560).tolist(), abs=1e-6)
@@ -133,7 +137,7 @@ def test_the_tables_are_those_of_any_other_arm(signals, outcome):
 
 def test_where_nobody_learned_there_is_nothing_to_tell_of_the_learners():
     settings = settings_of({"task": "adding", "length": 20})
-    numbers = streaming.outcome(settings, trained_as(settings, {"absolute": [0] * 4, "squared": [0] * 4})).metrics
+    numbers = outcome_of(settings, trained_as(settings, {"absolute": [0] * 4, "squared": [0] * 4})).metrics
     assert [numbers[name] for name in ("successes", "test_wrong", "test_error", "mean_epochs_to_learn")] == [
         0,
         None,
@@ -145,14 +149,12 @@ def test_where_nobody_learned_there_is_nothing_to_tell_of_the_learners():
 
 def test_a_trial_may_learn_from_its_first_sequence_and_a_part_of_an_update_is_none():
     settings = settings_of({"task": "adding", "length": 20})
-    numbers = streaming.outcome(
-        settings, trained_as(settings, {"absolute": [1, 0, 0, 2], "squared": [1, 0, 1, 3]})
-    ).metrics
+    numbers = outcome_of(settings, trained_as(settings, {"absolute": [1, 0, 0, 2], "squared": [1, 0, 1, 3]})).metrics
     assert numbers["successes"] == 2 and numbers["squared_successes"] == 3
     assert numbers["updates"] == (1 + 2 * BUDGET + 2) // 4 and isinstance(numbers["updates"], int)
     alone = trained_as(settings, {"absolute": [1, 0, 0, 2], "squared": [1, 0, 1, 3]})
     alone = dataclasses.replace(
         alone, seeds=SEEDS[:1], losses=alone.losses[:1], learned=alone.learned[:1], margin=alone.margin[:1], memory=alone.memory[:1],
-        weights={name: array[:1] for name, array in alone.weights.items()}, until={name: met[:1] for name, met in alone.until.items()},
+        weights={name: array[:1] for name, array in alone.weights.items()}, met_criterion_at={name: met[:1] for name, met in alone.met_criterion_at.items()},
     )  # fmt: skip
-    assert streaming.outcome(settings, alone).metrics["parameters"] == numbers["parameters"]
+    assert outcome_of(settings, alone).metrics["parameters"] == numbers["parameters"]

@@ -15,9 +15,8 @@ from memory_trials.integrity import digests, verify
 from memory_trials.settings import ComputeSettings, ModelSettings, Settings
 from memory_trials.studies import design
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import streaming
+from memory_trials.tasks.streams import Stream
 from memory_trials.training.job import TrainingJob
-from memory_trials.training.streaming import StreamingJob
 from memory_trials.training.trainer import train
 from tests.conftest import ROOT
 
@@ -36,7 +35,7 @@ studies:
 
 def trained(arm: design.Arm):
     settings = arm.settings
-    table = design.table_of(arm, make_problem(settings.problem))
+    table = design.task_of(arm, make_problem(settings.problem))
     job = TrainingJob(settings.model, settings.training, settings.evaluation.interval, table)
     return train(job, ComputeSettings(shard=2))
 
@@ -200,7 +199,7 @@ def test_a_trial_of_a_stream_is_expected_to_take_as_long_as_its_sequences_and_on
 def test_trials_of_the_paper_that_take_too_long_are_left_out(monkeypatch):
     monkeypatch.chdir(ROOT)
     (arm,) = design.find("reber_4x1_slow")[1]
-    longest = verify.streams.shape(arm.settings.problem.stream).longest
+    longest = Stream(arm.settings.problem.stream).shape.longest
     most = verify.STEPS // longest
     until = {"first": [most, most + 1, 0, 1], "other": [1] * 4}
     monkeypatch.setattr(verify.answers, "summaries", lambda folder, keys: {arm.key: {"arms": [{"until": until}]}})
@@ -250,8 +249,8 @@ def test_trials_of_a_stream_are_trained_as_those_of_a_table():
         "training": {"trials": 4, "first_seed": 3, "epochs": 60, "optimizer": "sgd", "learning_rate": 1.0},
         "evaluation": {"interval": 20},
     })  # fmt: skip
-    job = StreamingJob(settings.model, settings.training, settings.problem.stream, 20)
-    kept = digests.recorded(settings.model, {}, streaming.train(job, ComputeSettings(threads=1)))
+    job = TrainingJob(settings.model, settings.training, 20, Stream(settings.problem.stream))
+    kept = digests.recorded(settings.model, {}, train(job, ComputeSettings(threads=1)))
     arm = design.Arm("s", "a", settings, {}, None)
     assert verify.that_differ(verify.Record(arm, kept), range(1, 4)) == []
     changed = kept | {"trials": kept["trials"][: 3 * digests.LENGTH] + "x" * digests.LENGTH}

@@ -7,7 +7,7 @@ from memory_trials.engines import streaming
 from memory_trials.models.weights import initial_weights
 from memory_trials.settings import ModelSettings, TrainingSettings
 from memory_trials.stream_settings import stream_settings
-from memory_trials.tasks import streams
+from memory_trials.tasks.streams import Stream
 from tests.published_numpy import ARCHITECTURES, MemoryCell
 
 pytestmark = pytest.mark.skipif(not streaming.LIBRARY.available(), reason="no C compiler")
@@ -59,8 +59,8 @@ def sequence(shape, drawn, number):
 def test_errors_and_weights_are_those_of_the_papers_equations(name, reading):
     """Over a hundred sequences of training: each one's errors, and the weights after every tenth."""
     architecture, task, rate, update = EXPERIMENTS[name]
-    model, stream = read(ARCHITECTURES[architecture][0], reading), stream_settings(**task)
-    shape, seeds = streams.shape(stream), np.array([3])
+    model, stream = read(ARCHITECTURES[architecture][0], reading), Stream(stream_settings(**task))
+    shape, seeds = stream.shape, np.array([3])
     training = TrainingSettings(optimizer="sgd", learning_rate=rate, update=update)
     program = streaming.Program(model, training, shape)
     weights = initial_weights(model, shape.inputs, shape.outputs, seeds)
@@ -71,7 +71,7 @@ def test_errors_and_weights_are_those_of_the_papers_equations(name, reading):
         linear=model.output == "linear",
     )  # fmt: skip
     for part in range(SEQUENCES // PART):
-        drawn = streams.draw(stream, seeds, "train", part, PART)
+        drawn = stream.draw(seeds, "train", part * PART, PART)
         errors = program.train(state, drawn)
         for number in range(PART):
             x, targets = sequence(shape, drawn, number)

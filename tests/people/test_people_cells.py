@@ -17,7 +17,7 @@ from memory_trials.serving import predictor
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import batches, cache, trainer
+from memory_trials.training import cache, shards, trainer
 from memory_trials.training.job import TrainingJob, make_program
 
 pytestmark = pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")  # by plain Keras
@@ -177,10 +177,8 @@ def test_two_runs_of_one_seed_are_the_same():
     settings, _, table = made(epochs=4)
     job, seeds = TrainingJob(model_settings("initial_ones"), settings, 2, table), np.array([7, 8])
     program = make_program(job, "xla", 2)
-    draw = lambda: cells.initial_weights(job.model, SYMBOLS, SYMBOLS, seeds)
-    first, second = (
-        batches.run_shard(program, batches.new_shard(program, draw(), seeds), job.checks) for _ in range(2)
-    )
+    new = lambda: shards.new_shard(job, program, cells.initial_weights(job.model, SYMBOLS, SYMBOLS, seeds), seeds)
+    first, second = (shards.run_shard(shards.resumed(job, program, new())) for _ in range(2))
     assert first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 

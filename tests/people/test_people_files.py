@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from memory_trials.errors import UserError
 from memory_trials.settings import ProblemSettings
-from memory_trials.tasks.problems import from_json, make_problem, to_json
+from memory_trials.tasks.problems import from_json, make_problem
 from memory_trials.tasks.sequence_files import FOLDER
 from memory_trials.tasks.symbols import name
 
@@ -41,4 +41,4 @@ def test_a_file_gives_its_symbols_or_one_sentence(path, tmp_path, monkeypatch):
         if "alphabet" in expected:
             assert list(map(repr, problem.alphabet)) == list(map(repr, expected["alphabet"]))
             assert names == expected.get("names", list(map(str, problem.alphabet)))
-        assert from_json(to_json(problem), FOLDER) == problem
+        assert from_json(problem.to_json(), FOLDER) == problem

@@ -39,7 +39,7 @@ def make_arm(folder: Path, trials: int = 3, scale: float = 1.0, **changes) -> tu
     trained = Trained(np.arange(trials), dict(zip(model.names, weights)), nothing, np.array([1]), *found)
     arm = design.Arm("test", "", settings, {}, design.pipeline_files(folder))
     write_trained(arm.files.trained, trained, {})
-    arm.files.sequences.write_text(problems.to_json(problems.make_problem(settings.problem)))
+    arm.files.sequences.write_text(problems.make_problem(settings.problem).to_json())
     seeds, known = np.arange(trials), np.arange(trials) == 1
     losses = np.tile((0.1 * seeds + 0.1).round(1)[:, np.newaxis], 2)
     results.write(folder, outcomes.made_up(seeds, losses, np.array([2]), known[:, np.newaxis]))

@@ -29,7 +29,9 @@ def test_a_stage_of_the_tutorial_depends_on_its_code_and_not_on_what_it_prints()
     contents = {stage: dependencies.of_stage(stage) for stage in dependencies.TUTORIAL}
     found = {stage: modules(content) for stage, content in contents.items()}
     assert "tasks/encoding.py" in found["encode"] and "engines/native.c" in found["train"] - found["encode"]
-    assert {"engines/xla.py", "engines/streaming.c", "models/initializers.py", "training/batches.py"} <= found["train"]
+    assert {"engines/xla.py", "engines/streaming.c", "models/initializers.py", "training/table_shards.py"} <= found[
+        "train"
+    ]
     assert {"report/style.py", "report/fonts/MemoryTrialsSans-Bold.ttf", "serving/predictor.py"} <= found["evaluate"]
     for stage, code in found.items():
         assert f"stages/{stage}.py" in code
@@ -47,6 +49,7 @@ def test_a_study_depends_on_the_code_of_its_kind_and_on_every_setting(cells):
     assert not {name for name in modules(training) if "stream" in name or "report" in name or "tuning" in name}
     assert {
         "evaluation/results.py",
+        "evaluation/of_tables.py",
         "studies/answers.py",
         "report/study_figures.py",
         "integrity/digests.py",
@@ -71,9 +74,14 @@ def test_a_study_that_searches_depends_on_its_search():
 def test_an_arm_that_is_trained_by_itself_depends_on_streams_and_on_the_options_of_its_cell(order):
     study, arms = order
     training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
-    assert {"engines/streaming.c", "tasks/streams.py", "tasks/stream_files.py"} <= modules(training)
-    assert not modules(training) & {"tasks/encoding.py", "tasks/problems.py", "training/job.py", "engines/native.c"}
-    assert {"evaluation/streaming.py", "studies/answers.py", "report/figures.py"} <= modules(evaluation)
+    assert {"engines/streaming.c", "tasks/streams.py", "tasks/endless/temporal_order.py"} <= modules(training)
+    assert not modules(training) & {
+        "tasks/encoding.py",
+        "tasks/problems.py",
+        "training/table_shards.py",
+        "engines/native.c",
+    }
+    assert {"evaluation/of_streams.py", "studies/answers.py", "report/figures.py"} <= modules(evaluation)
     assert "report/study_figures.py" not in modules(evaluation)
     for content in (training, evaluation):
         (settings,) = content["settings"].values()

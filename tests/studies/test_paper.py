@@ -13,7 +13,7 @@ from memory_trials.models import weights as model_weights
 from memory_trials.report import paper as report
 from memory_trials.studies import design, references, schema
 from memory_trials.studies.schema import Experiments, Reference, SeparateArm, Study
-from memory_trials.tasks import streams
+from memory_trials.tasks.streams import Stream
 from tests.conftest import ROOT
 
 PAPER = schema.load(ROOT / design.PAPER)
@@ -24,7 +24,7 @@ def test_every_arm_is_valid_and_has_the_papers_weights(name):
     reference, arm = PAPER.arms[name].reference, design.separate_arm(name, PAPER)
     assert arm.unit == arm.key == name and arm.study in PAPER.studies
     if reference and reference.weights and arm.settings.model.options:
-        shape = streams.shape(arm.settings.problem.stream)
+        shape = Stream(arm.settings.problem.stream).shape
         count = model_weights.weight_count(arm.settings.model, shape.inputs, shape.outputs)
         if arm.settings.model.cell == "chunker":  # of its two nets, the paper counts the one with an output more
             shapes = model_weights.weight_shapes(arm.settings.model, shape.inputs, shape.outputs)

@@ -9,7 +9,7 @@ from memory_trials import files
 from memory_trials.studies import design, tuning
 from memory_trials.studies.schema import Study
 from memory_trials.tasks import problems
-from memory_trials.training import batches, cache, trainer
+from memory_trials.training import cache, shards, trainer
 from memory_trials.training.trained import Trained, read_trained
 
 STUDY = Study(
@@ -31,9 +31,9 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
     folder.mkdir()
     monkeypatch.chdir(folder)
     (start,) = design.make_arms("mine", STUDY, DEFAULTS)
-    files.write_text(start.files.sequences, problems.to_json(problems.make_problem(start.settings.problem)))
-    store, seeds, calls = cache.Store(folder / ".shards", 100), [], []
-    train, run_shard = tuning._train, batches.run_shard
+    files.write_text(start.files.sequences, problems.make_problem(start.settings.problem).to_json())
+    store, seeds, calls = cache.TrialCache(folder / ".shards", 100), [], []
+    train, resumed = tuning._train, shards.resumed
 
     def killed(*arguments):
         calls.append(1)
@@ -41,13 +41,13 @@ def searched(folder: Path, monkeypatch, stop_after: int | None = None) -> tuple[
             raise KeyboardInterrupt
         return train(*arguments)
 
-    def counted(program, batch, *arguments, **named):
+    def counted(job, program, batch, **named):
         seeds.extend(batch["seeds"])
-        return run_shard(program, batch, *arguments, **named)
+        return resumed(job, program, batch, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(tuning, "_train", killed)
-        patch.setattr(batches, "run_shard", counted)
+        patch.setattr(shards, "resumed", counted)
         if stop_after:
             with pytest.raises(KeyboardInterrupt):
                 tuning.search(STUDY, start, store)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.settings import EncodingSettings, ProblemSettings, TrainingSettings
-from memory_trials.tasks.encoding import FORMAT, make_table, one_hot, read_table, write_table
+from memory_trials.tasks.encoding import FORMAT, make_table, one_hot, read_table
 from memory_trials.tasks.problems import make_problem
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -168,7 +168,7 @@ def test_the_valid_steps_in_order_are_the_sequences(sequences, window, scored):
 
 def test_round_trip(tmp_path):
     table = table_of(window=3)
-    write_table(tmp_path / "table.npz", table)
+    table.write(tmp_path / "table.npz")
     assert all(
         np.array_equal(a, b) for a, b in zip(vars(table).values(), vars(read_table(tmp_path / "table.npz")).values())
     )

@@ -13,12 +13,10 @@ from memory_trials.tasks import problems, sequence_files
 from memory_trials.tasks.problems import (
     FOLDER,
     Problem,
-    described,
     from_json,
     lag,
     make_problem,
     read_problem,
-    to_json,
 )
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -392,14 +390,14 @@ def test_a_last_line_may_end_in_any_way_but_its_symbols_keep_their_spaces(write)
 
 
 def test_a_problem_is_described_by_its_size_and_how_far_back_memory_must_reach():
-    told = lambda sequences: described(make_problem(ProblemSettings(sequences=sequences)))
+    told = lambda sequences: make_problem(ProblemSettings(sequences=sequences)).described()
     assert told([[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]) == "2 sequences of 5 symbols; memory must reach back 3 steps"
     assert told([[0, 1, 2], [0, 1, 3]]).startswith("note: no model can learn this: ")
 
 
 def test_letters_are_kept_as_they_are_and_a_damaged_file_is_named(tmp_path):
     problem = make_problem(ProblemSettings(sequences=[["\N{LATIN SMALL LETTER E WITH ACUTE}", "b"], ["b", "a"]]))
-    text = to_json(problem)
+    text = problem.to_json()
     assert text.count("\N{LATIN SMALL LETTER E WITH ACUTE}") == 3 and "\\u" not in text
     path = tmp_path / "sequences.json"
     path.write_text(text, encoding="utf-8")

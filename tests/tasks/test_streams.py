@@ -3,6 +3,7 @@
 Where a distribution is tested, right code would fail for one in 10^9 of all seeds.
 """
 
+import json
 import re
 from collections import Counter
 
@@ -13,12 +14,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.numerics.draws import words
 from memory_trials.stream_settings import TAKES, StreamSettings, stream_settings
 from memory_trials.tasks import grammar
 from memory_trials.tasks.interface import Criterion, Sequences, Shape
-from memory_trials.tasks.streams import criteria, draw, shape
+from memory_trials.tasks.streams import FORMAT, POINTS, RULES, Stream
 
 RARE = 1e-9
 SEEDS = np.array([0, 5, 2**31])
@@ -38,8 +40,20 @@ KINDS = {  # one of each, quick to draw
 PAPER = KINDS | {kind: stream_settings(**KINDS[kind].model_dump() | {"length": 100}) for kind in ("3a", "3b", "3c")}
 
 
-def drawn(stream, purpose="train", block=0, count=512, seeds=SEEDS) -> Sequences:
-    return draw(stream, seeds, purpose, block, count)
+def shape(stream) -> Shape:
+    return Stream(stream).shape
+
+
+def criteria(stream) -> dict[str, Criterion]:
+    return Stream(stream).criteria
+
+
+def draw(stream, seeds, purpose, first, count) -> Sequences:
+    return Stream(stream).draw(seeds, purpose, first, count)
+
+
+def drawn(stream, purpose="train", first=0, count=512, seeds=SEEDS) -> Sequences:
+    return draw(stream, seeds, purpose, first, count)
 
 
 def one_by_one(stream, purpose="train", count=512, seed=5):
@@ -131,7 +145,7 @@ def test_the_two_sets(different):
 
 
 def test_a_check_of_reber_is_all_of_both_sets():
-    one, other = drawn(KINDS["reber"], "check"), drawn(KINDS["reber"], "check", block=7)
+    one, other = drawn(KINDS["reber"], "check"), drawn(KINDS["reber"], "check", first=7)
     assert (one.x == other.x).all()
     with pytest.raises(ValueError, match="512 strings, not 100"):
         drawn(KINDS["reber"], "check", count=100)
@@ -298,7 +312,7 @@ def test_portions_and_companions_make_no_difference(kind):
     stream = KINDS[kind]
     whole = drawn(stream, count=600)
     alone = draw(stream, SEEDS[1:2], "train", 0, 600)
-    parts = [draw(stream, SEEDS[1:2], "train", block, 200) for block in range(3)]
+    parts = [draw(stream, SEEDS[1:2], "train", first, 200) for first in (0, 200, 400)]
     steps = alone.lengths.sum()
     for name in ("lengths", "x", "y", "possible"):
         one = getattr(alone, name)
@@ -313,12 +327,12 @@ def test_portions_and_companions_make_no_difference(kind):
 
 
 def test_long_portions_are_worked_on_in_pieces(monkeypatch):
-    monkeypatch.setattr("memory_trials.tasks.streams.CHUNK", 1000)
+    monkeypatch.setattr("memory_trials.tasks.endless.portions.CHUNK", 1000)
     for kind, stream in KINDS.items():
-        pieces = drawn(stream, "test", block=1, count=60)
+        pieces = drawn(stream, "test", first=60, count=60)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("memory_trials.tasks.streams.CHUNK", 10**9)
-            whole = drawn(stream, "test", block=1, count=60)
+            patch.setattr("memory_trials.tasks.endless.portions.CHUNK", 10**9)
+            whole = drawn(stream, "test", first=60, count=60)
         assert pieces.x.tobytes() == whole.x.tobytes() and pieces.y.tobytes() == whole.y.tobytes(), kind
 
 
@@ -389,11 +403,11 @@ def any_stream(pick) -> StreamSettings:
 
 
 @hypothesis_settings(max_examples=200)
-@given(any_stream(), st.sampled_from(["train", "check", "test"]), st.integers(0, 10**4), st.integers(1, 30))
-def test_every_valid_setting_can_be_drawn(stream, purpose, block, count):
+@given(any_stream(), st.sampled_from(["train", "check", "test"]), st.integers(0, 10**5), st.integers(1, 30))
+def test_every_valid_setting_can_be_drawn(stream, purpose, first, count):
     count = 512 if stream.task == "reber" and purpose == "check" else count
     of = shape(stream)
-    sequences = draw(stream, SEEDS[:2], purpose, block, count)
+    sequences = draw(stream, SEEDS[:2], purpose, first, count)
     assert sequences.lengths.shape == (2, count)
     assert sequences.lengths.min() >= 1 and sequences.lengths.max() <= of.longest
     steps = sequences.lengths.sum(axis=1).max()
@@ -485,3 +499,85 @@ def test_the_class_of_a_signal_is_decided_by_the_second_word_of_its_sequence():
     name = '{"length": 50, "noisy_signal": false, "noisy_targets": false, "purpose": "train", "signal": 3, "task": "two_sequence"}'
     second = words(5, name, 0, 40, 3 + 55)[:, 1] >> 31
     assert drawn(KINDS["3a"], count=40).y[1].tolist() == (1 - second.astype(int)).tolist()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("reber", "5")])
+def test_without_memory_no_more_sequences_are_right_than_guessing_says(kind):
+    """The best constant output at the step that needs memory is right as often, by the first criterion's measure."""
+    stream = Stream(KINDS[kind])
+    criterion = next(iter(stream.criteria.values()))
+    sequences = stream.draw(np.arange(4), "train", 0, 2000)
+    y = sequences.y
+    if stream.shape.every_step:
+        y = np.stack([row[np.cumsum(lengths) - 1] for row, lengths in zip(y, sequences.lengths)])
+    if not stream.shape.real_target:
+        found = np.bincount(y.ravel()).max() / y.size
+    else:
+        if KINDS[kind].noisy_targets:  # which are there in training alone
+            y = stream.draw(np.arange(4), "check", 0, 2000).y
+        outputs = np.linspace(0, 1, 201)[:, np.newaxis]
+        found = (np.abs(outputs - y.ravel()) < criterion.tolerance).mean(axis=1).max()
+    assert found == pytest.approx(stream.rule.guessing(KINDS[kind]), abs=0.03)
+
+
+def test_a_task_is_its_module_and_settings_name_them_all():
+    assert RULES.keys() == TAKES.keys()
+    stream = Stream(KINDS["4"])
+    assert stream.rule.__name__ == "memory_trials.tasks.endless.adding" and stream == Stream(KINDS["4"])
+    assert (stream.inputs, stream.outputs, stream.endless) == (2, 1, True)
+    assert stream.steps() == 110 and stream.steps(7) == 770
+    assert stream.identity() == (KINDS["4"].model_dump(), {})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "interval", "checks"),
+    [(60, 20, [20, 40, 60]), (50, 20, [20, 40, 50]), (5, 20, [5])],
+)
+def test_the_last_check_comes_at_the_end_of_the_budget_whatever_the_interval(epochs, interval, checks):
+    assert Stream(KINDS["4"]).checks(epochs, interval).tolist() == checks
+
+
+def test_checks_are_spread_over_the_logarithm_of_their_numbers():
+    checks = Stream(KINDS["4"]).checks(1_000_000, 100)
+    assert len(checks) <= POINTS and checks[0] == 100 and checks[-1] == 1_000_000
+    assert (np.diff(checks) > 0).all() and (checks % 100 == 0).all()
+
+
+SHORT = [stream_settings(task="keys", length=6, middle="random"), stream_settings(task="adding", length=20)]
+
+
+@pytest.mark.parametrize("settings", SHORT)
+def test_its_settings_and_the_first_three_sequences_are_written(settings):
+    stream = Stream(settings)
+    text = stream.to_json(seed=7)
+    assert text.count("\n") == 6 and text.startswith("{\n") and text.endswith("\n}\n")  # a line for each part
+    written = json.loads(text)
+    assert written["stream"] == {name: value for name, value in settings.model_dump().items() if value is not None}
+    assert written["shape"] | {"masked": False} == vars(stream.shape)
+    assert written["criteria"] == {name: vars(criterion) for name, criterion in stream.criteria.items()}
+    assert written["first_sequences"]["seed"] == 7
+    drawn = stream.draw(np.array([7]), "train", 0, 3)
+    ends = np.cumsum(drawn.lengths[0])
+    shown = written["first_sequences"]["sequences"]
+    assert len(shown) == 3
+    for number, (end, length) in enumerate(zip(ends, drawn.lengths[0])):
+        assert shown[number]["x"] == drawn.x[0, end - length : end].tolist()
+        expected = drawn.y[0, end - length : end] if stream.shape.every_step else drawn.y[0, number]
+        assert shown[number]["y"] == expected.tolist()
+
+
+def test_the_same_sequences_are_kept_as_arrays(tmp_path):
+    stream = Stream(SHORT[1])
+    stream.write(tmp_path / "x.npz", seed=7)
+    settings, arrays = files.read_arrays(tmp_path / "x.npz", FORMAT, ["seeds", "lengths", "x", "y"])
+    drawn = stream.draw(np.array([7]), "train", 0, 3)
+    assert settings == {"task": "adding", "length": 20} and arrays["seeds"].tolist() == [7]
+    assert all(np.array_equal(arrays[name], getattr(drawn, name)) for name in ("lengths", "x", "y"))
+
+
+def test_a_stream_is_described_by_its_size_and_by_what_guessing_scores():
+    size = "sequences of up to 22 steps, 2 inputs, 1 outputs"
+    assert Stream(SHORT[1]).described() == (
+        f"an endless stream of the task adding for each trial: {size}; without memory, 15.36 % of them can be right"
+    )
+    assert Stream(stream_settings(task="multiplication", length=20)).described().endswith(size)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from memory_trials import files
 from memory_trials.errors import UserError
-from memory_trials.evaluation import results
+from memory_trials.evaluation import of_tables, results
 from memory_trials.evaluation.predictions import Answers
 from memory_trials.serving import predictor
 from memory_trials.settings import EncodingSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table
-from memory_trials.tasks.problems import Problem, from_json, make_problem, to_json
+from memory_trials.tasks.problems import Problem, from_json, make_problem
 from memory_trials.tasks.symbols import from_text, name, words, written
 from memory_trials.tracking import metric_names
 from tests.serving.test_predictor import make_predictor
@@ -58,7 +58,7 @@ def test_every_file_gives_each_symbol_back(tmp_path_factory, sequences):
     folder, problem = tmp_path_factory.getbasetemp(), accepted(sequences)
     names = [name(symbol) for symbol in problem.alphabet]
     assert len(set(names)) == len(names) and not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(names))
-    again = from_json(to_json(problem), folder)
+    again = from_json(problem.to_json(), folder)
     assert again == problem and list(map(repr, again.alphabet)) == list(map(repr, problem.alphabet))
 
     files.write_arrays(folder / "memory.npz", "symbols", {}, {"alphabet": problem.alphabet})
@@ -74,13 +74,13 @@ def test_every_file_gives_each_symbol_back(tmp_path_factory, sequences):
     shape = (1, *table.eval_y.shape)
     said = Answers(table.eval_y[np.newaxis].astype(np.int64), np.zeros(shape), *np.zeros((3, *shape)))
     steps = [(k, t) for k, sequence in enumerate(problem.sequences) for t in range(len(sequence) - 1)]
-    told = read_back(folder, "predictions", results._predictions(problem, table, np.array([7]), said))
+    told = read_back(folder, "predictions", of_tables._predictions(problem, table, np.array([7]), said))
     expected = [tuple(names[problem.index[problem.sequences[k][t + at]]] for at in (0, 1, 1)) for k, t in steps]
     assert [row[3:6] for row in told] == expected and all(row[8] for row in told)
-    told = read_back(folder, "confusion", results._confusion(problem, table, np.array([7]), said.predicted))
+    told = read_back(folder, "confusion", of_tables._confusion(problem, table, np.array([7]), said.predicted))
     assert [row[3:] for row in told] == [expected[steps.index((row[1] - 1, row[2] - 1))] for row in told]
     following = np.full((1, len(problem.sequences), len(names)), np.arange(len(names)))
-    told = read_back(folder, "free_run", results._free_run(problem, np.array([7]), following, 1))
+    told = read_back(folder, "free_run", of_tables._free_run(problem, np.array([7]), following, 1))
     assert [words(row[2]) for row in told] == [[names[problem.index[sequence[0]]]] for sequence in problem.sequences]
     assert all(words(row[3]) == names for row in told)
 

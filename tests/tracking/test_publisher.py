@@ -49,7 +49,7 @@ def arm(tmp_path, monkeypatch) -> design.Arm:
     }
     arm = design.Arm("pipeline", "", None, {}, design.pipeline_files(folder))
     write_trained(arm.files.trained, trained, settings)
-    files.write_text(arm.files.sequences, problems.to_json(problem))
+    files.write_text(arm.files.sequences, problem.to_json())
     results.write(folder, outcomes.made_up(trained.seeds, losses, checks, learned, memory))
     files.write_bytes(folder / results.FIGURE, b"a picture")
     return arm

@@ -21,7 +21,7 @@ from memory_trials.engines import compiler, native
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import batches, cache, trainer
+from memory_trials.training import cache, shards, table_shards, trainer
 from memory_trials.training.job import TrainingJob, first_call, largest
 from tests import kills
 from tests.conftest import ROOT
@@ -42,20 +42,20 @@ def trained(
 
 
 @pytest.fixture
-def store(tmp_path) -> cache.Store:
-    return cache.Store(tmp_path / ".shards", 100)
+def store(tmp_path) -> cache.TrialCache:
+    return cache.TrialCache(tmp_path / ".shards", 100)
 
 
 @pytest.fixture
 def counted(monkeypatch) -> list[int]:
     """The seeds that are really trained, and not taken from a store."""
-    seeds, real = [], batches.run_shard
+    seeds, real = [], shards.resumed
 
-    def run_shard(program, batch, *arguments, **named):
+    def resumed(job, program, batch, **named):
         seeds.extend(batch["seeds"].tolist())
-        return real(program, batch, *arguments, **named)
+        return real(job, program, batch, **named)
 
-    monkeypatch.setattr(batches, "run_shard", run_shard)
+    monkeypatch.setattr(shards, "resumed", resumed)
     return seeds
 
 
@@ -130,13 +130,13 @@ def test_slices_of_other_shards_are_taken_by_seed_the_furthest_first(store, coun
     trained(store, trials=9, first_seed=2)
     trained(store, trials=3, first_seed=4)
     monkeypatch.undo()
-    went_on, real = [], batches.run_shard
+    went_on, real = [], shards.resumed
 
-    def run_shard(program, batch, *arguments, **named):
+    def resumed(job, program, batch, **named):
         went_on.extend(zip(batch["seeds"].tolist(), batch["done"].tolist()))
-        return real(program, batch, *arguments, **named)
+        return real(job, program, batch, **named)
 
-    monkeypatch.setattr(batches, "run_shard", run_shard)
+    monkeypatch.setattr(shards, "resumed", resumed)
     found = kills.as_bytes(trained(store), tmp_path)
     assert sorted(seed for seed, _ in went_on) == list(range(10))
     assert {seed for seed, done in went_on if done} == set(range(2, 10))
@@ -165,7 +165,7 @@ def test_a_file_that_is_not_what_its_name_says_is_trained_anew(harm, store, coun
 
 
 def test_what_was_used_longest_ago_makes_room_and_the_bound_holds(tmp_path):
-    store = cache.Store(tmp_path, 1)
+    store = cache.TrialCache(tmp_path, 1)
     batch = lambda seed: {"seeds": np.array([seed]), "a": np.zeros((1, 50_000), np.float32)}
     (tmp_path / ".x.npz.abc").write_bytes(bytes(900_000))  # what a kill in the midst of writing leaves
     for seed in range(12):
@@ -182,11 +182,11 @@ def test_what_was_used_longest_ago_makes_room_and_the_bound_holds(tmp_path):
 def test_what_does_not_fit_and_a_store_of_no_size_cost_a_note_at_most(tmp_path, capsys, counted):
     expected = kills.as_bytes(trained(), tmp_path)
     capsys.readouterr()
-    nothing = cache.Store(tmp_path / "none", 0)
+    nothing = cache.TrialCache(tmp_path / "none", 0)
     assert kills.as_bytes(trained(nothing), tmp_path) == expected
     assert not (tmp_path / "none").exists() and capsys.readouterr().out == ""
     large = {"units": 300}
-    assert trained(cache.Store(tmp_path / "small", 1), model=large, epochs=1).losses.shape == (10, 1)
+    assert trained(cache.TrialCache(tmp_path / "small", 1), model=large, epochs=1).losses.shape == (10, 1)
     assert capsys.readouterr().out.count("do not fit into compute.cache_megabytes") == 1
     assert not list((tmp_path / "small").glob("*.npz"))
 
@@ -196,7 +196,7 @@ def test_a_store_that_cannot_be_written_to_costs_one_note(how, tmp_path, capsys)
     expected = kills.as_bytes(trained(), tmp_path)
     (tmp_path / "file").touch()
     folders = {"full": tmp_path / ".shards", "below a file": tmp_path / "file/.shards", "a file": tmp_path / "file"}
-    store = cache.Store(folders.get(how, Path("/proc/shards")), 100)
+    store = cache.TrialCache(folders.get(how, Path("/proc/shards")), 100)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         if how == "full":  # as far as writing goes, whoever asks
@@ -229,7 +229,7 @@ def test_the_bound_holds_while_processes_write_side_by_side(tmp_path):
 import sys, numpy as np
 from pathlib import Path
 from memory_trials.training import cache
-store = cache.Store(Path(sys.argv[1]), 1)
+store = cache.TrialCache(Path(sys.argv[1]), 1)
 for seed in range(30):
     store.write("trials", sys.argv[2], {"seeds": np.array([seed]), "a": np.full((1, 10_000), seed, np.float32)})
     for part in cache.Entry(store, sys.argv[2]).finished(np.arange(30)):
@@ -395,7 +395,7 @@ def test_calls_come_to_every_check_and_to_nothing_else(epochs, eval_interval, ca
     checks = np.unique(np.append(np.arange(eval_interval, epochs + 1, eval_interval), epochs))
     done, judged = 0, []
     for most in itertools.cycle(lengths):
-        asked, count = batches._next_call(checks, done, most, capacity)
+        asked, count = table_shards.next_call(checks, done, most, capacity)
         assert 1 <= asked[-1] <= most
         assert len(asked) <= capacity and count in (0, len(asked))
         # xla judges after every so many epochs from where a call begins, and at its end
@@ -431,14 +431,14 @@ def test_a_short_training_is_one_call_which_evaluates_at_checks_alone(monkeypatc
 
 
 def test_a_mistake_in_one_shard_ends_the_others_and_keeps_what_is_finished(store, monkeypatch, tmp_path):
-    real = batches.run_shard
+    real = shards.resumed
 
-    def run_shard(program, batch, *arguments, **named):
+    def resumed(job, program, batch, **named):
         if 9 in batch["seeds"]:
             raise files.UserError("a mistake")
-        return real(program, batch, *arguments, **named)
+        return real(job, program, batch, **named)
 
-    monkeypatch.setattr(batches, "run_shard", run_shard)
+    monkeypatch.setattr(shards, "resumed", resumed)
     with pytest.raises(files.UserError, match="a mistake"):
         trained(store, trials=10)
     monkeypatch.undo()

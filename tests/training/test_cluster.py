@@ -18,10 +18,18 @@ import yaml
 
 from memory_trials.engines import compiler, native
 from memory_trials.errors import UserError
-from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.settings import (
+    ComputeSettings,
+    EncodingSettings,
+    ModelSettings,
+    ProblemSettings,
+    Settings,
+    TrainingSettings,
+)
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import batches, cache, trainer
+from memory_trials.tasks.streams import Stream
+from memory_trials.training import cache, shards, trainer
 from memory_trials.training.job import TrainingJob, shard_count, size_for
 from stages import encode, generate_data, train
 from tests import kills
@@ -128,6 +136,27 @@ def test_a_cluster_trains_the_same_bytes_as_threads(seconds, settings, nodes, tm
     assert sums[0] == sums[1]
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "guess"])
+def test_a_cluster_trains_streams_to_the_same_bytes_as_threads(optimizer, nodes, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "SECONDS", 0.0)
+    options = {"connected": "B", "output_gate": False, "squashing": "plain", "weights": 0.2}
+    settings = Settings(
+        problem={"stream": {"task": "keys", "length": 5}},
+        model={"cell": "memory_cell", "units": 1, "cell_options": options},
+        training={"trials": 6, "epochs": 2010, "optimizer": optimizer, "learning_rate": 1.0},
+    )
+    job = TrainingJob(settings.model, settings.training, 20, Stream(settings.problem.stream))
+    found, told, learned = {}, {}, {}
+    for backend in ("threads", "ray"):
+        compute, what = ComputeSettings(backend=backend, threads=2, shard=2), []
+        done = trainer.train(job, compute, lambda *report, to=what: to.append(report))
+        met = {name: array.tolist() for name, array in done.met_criterion_at.items()}
+        found[backend], told[backend] = kills.as_bytes(done, tmp_path), [sum(numbers) for numbers in zip(*what)][:2]
+        learned[backend] = sum(at > 0 for at in met["success"])
+    assert found["ray"] == found["threads"]
+    assert told["ray"] == told["threads"] == [6 * 2010, learned["ray"]]
+
+
 def as_a_user(folder: Path, stage, monkeypatch, **compute) -> dict[str, bytes]:
     """What a stage leaves of the study's trained arms."""
     study = STUDY | {"defaults": STUDY["defaults"] | {"compute": STUDY["defaults"]["compute"] | compute}}
@@ -191,7 +220,7 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
     def tells(*_):
         import my_cells.leaky
 
-        yield batches.ChunkProgress(
+        yield shards.ChunkProgress(
             0, 0, batch={"files": np.array([native.__file__, my_cells.leaky.__file__])}, over=True
         )
 
@@ -200,7 +229,7 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
     a_job = TrainingJob(ModelSettings(), settings, 1, make_table(problem, EncodingSettings(), settings, False))
     job = cluster.send(a_job, "xla", 1, ComputeSettings(backend="ray"))
     batch = {"seeds": np.arange(1), "done": np.zeros(1), "learned": np.zeros((1, 0))}
-    found = cluster.run_shard(job, batch, np.array([1]), None, lambda *_: None)["files"]
+    found = cluster.run_shard(job, batch, None, lambda *_: None)["files"]
     assert [file.rpartition("/working_dir_files/")[2].partition("/")[2] for file in found] == [
         "memory_trials/engines/native.py", "my_cells/leaky.py",
     ]  # fmt: skip
@@ -209,8 +238,8 @@ def test_workers_run_the_code_that_was_sent(nodes, monkeypatch):
 def test_a_node_with_another_processor_compiles_for_itself_and_trains_the_same_bits(nodes, tmp_path, monkeypatch):
     expected = kills.as_bytes(trained("threads"), tmp_path)
     monkeypatch.setattr(compiler, "processor", lambda: "another")
-    monkeypatch.setattr(native, "build", lambda: "native-for-another")
-    monkeypatch.setattr(native, "library", lambda: b"what no other processor could run")
+    monkeypatch.setattr(compiler.Library, "build", lambda library: "for-another")
+    monkeypatch.setattr(compiler.Library, "content", lambda library: b"what no other processor could run")
     assert kills.as_bytes(trained(), tmp_path) == expected
 
 
@@ -218,12 +247,12 @@ def test_a_node_that_cannot_compile_for_itself_is_named(nodes, monkeypatch):
     from memory_trials.training import cluster
 
     installed = []
-    monkeypatch.setattr(native, "install", installed.append)
-    monkeypatch.setattr(native, "available", lambda: False)
-    cluster._install(native.build(), b"the library")
+    monkeypatch.setattr(compiler.Library, "install", lambda library, content: installed.append(content))
+    monkeypatch.setattr(compiler.Library, "available", lambda library: False)
+    cluster._install(native.LIBRARY, native.build(), b"the library")
     assert installed == [b"the library"]
     with pytest.raises(UserError, match=r"^the Ray node 127\.0\.0\.1 has no C compiler, and another processor"):
-        cluster._install("native-for-another", b"the library")
+        cluster._install(native.LIBRARY, "for-another", b"the library")
 
 
 def test_a_node_that_would_train_other_bits_is_refused_by_its_name(nodes, tmp_path, monkeypatch, capsys):
@@ -248,9 +277,9 @@ def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):
 
 
 def test_a_bug_arrives_as_itself_and_is_not_tried_again(nodes, monkeypatch, capsys):
-    real = batches.new_shard
+    real = shards.new_shard
     spoilt = lambda *arguments: (batch := real(*arguments)) | {"state/steps": batch["state/steps"].astype(float)}
-    monkeypatch.setattr(batches, "new_shard", spoilt)
+    monkeypatch.setattr(shards, "new_shard", spoilt)
     with pytest.raises(ValueError, match="state is not as start made it"):
         trained()
     assert "lost" not in capsys.readouterr().out

@@ -105,5 +105,5 @@ def test_a_key_names_what_a_result_depends_on_and_nothing_else():
     # how the table came about does not matter, where it is the same one
     apart = job_of(sequences=[[0, 1], [1, 0]], window="sequence")
     alike = job_of(sequences=[[0, 1], [1, 0]], window=1)
-    assert all(np.array_equal(vars(apart.table)[name], vars(alike.table)[name]) for name in vars(apart.table))
+    assert all(np.array_equal(vars(apart.task)[name], vars(alike.task)[name]) for name in vars(apart.task))
     assert key(apart) == key(alike)

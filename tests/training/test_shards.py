@@ -19,14 +19,14 @@ from memory_trials.settings import (
     TrainingSettings,
 )
 from memory_trials.stream_settings import stream_settings
-from memory_trials.tasks import streams
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.interface import Criterion, Sequences
 from memory_trials.tasks.problems import make_problem
-from memory_trials.training import batches, cache, streaming, trainer
+from memory_trials.tasks.streams import Stream
+from memory_trials.training import cache, shards, stream_shards, trainer
 from memory_trials.training import job as jobs
 from memory_trials.training.job import TrainingJob
-from memory_trials.training.streaming import Exam, StreamingJob
+from memory_trials.training.stream_shards import Exam
 
 
 def silent(epochs, learned, kept):
@@ -108,7 +108,7 @@ def test_a_count_is_cut_into_slices_of_one_size():
 
 @pytest.fixture
 def entry(tmp_path) -> cache.Entry:
-    return cache.Entry(cache.Store(tmp_path / ".shards", 100), "key")
+    return cache.Entry(cache.TrialCache(tmp_path / ".shards", 100), "key")
 
 
 def test_trials_that_are_kept_are_not_trained_again_and_all_come_in_the_order_of_their_seeds(entry, capsys):
@@ -121,15 +121,12 @@ def test_trials_that_are_kept_are_not_trained_again_and_all_come_in_the_order_of
         return [batch_of(*missing[::-1].tolist())]
 
     settings = TrainingSettings(trials=4, first_seed=2, epochs=30)
-    learned = lambda batch: batch["learned"][:, -1]
-    whole = trainer.all_trials(entry, settings, learned, train_missing, lambda *what: told.append(what))
+    whole = trainer.all_trials(entry, settings, train_missing, lambda *what: told.append(what))
     assert asked == [[2, 4]] and whole["seeds"].tolist() == [2, 3, 4, 5]
     assert whole["learned"][:, 0].tolist() == [False, True, False, True] and whole["learned"].flags["C_CONTIGUOUS"]
     assert told == [(2 * 30, 2, True)]
     assert capsys.readouterr().out == "2 of 4 trials are kept from earlier (.shards/)\n"
-    whole = trainer.all_trials(
-        entry, settings.model_copy(update={"first_seed": 3, "trials": 1}), learned, train_missing, silent
-    )
+    whole = trainer.all_trials(entry, settings.model_copy(update={"first_seed": 3, "trials": 1}), train_missing, silent)
     assert whole["seeds"].tolist() == [3] and len(asked) == 1
 
 
@@ -139,7 +136,7 @@ def test_what_is_finished_when_training_fails_is_kept(entry):
         raise KeyError
 
     with pytest.raises(KeyError):
-        trainer.all_trials(entry, TrainingSettings(trials=3), lambda batch: batch["learned"], fails, silent)
+        trainer.all_trials(entry, TrainingSettings(trials=3), fails, silent)
     assert [batch["seeds"].tolist() for batch in entry.finished(np.arange(3))] == [[0, 1]]
 
 
@@ -148,7 +145,7 @@ def test_short_shards_share_a_file_which_is_written_when_it_is_due(entry, monkey
     entry.keep(batch_of(1))
     entry.keep(batch_of(0))
     assert written() == []
-    monkeypatch.setattr(cache, "TOGETHER", 3)
+    monkeypatch.setattr(cache, "TRIALS_PER_FILE", 3)
     entry.keep(batch_of(2))
     assert written() == ["trials"]
     assert [batch["seeds"].tolist() for batch in entry.finished(np.array([0, 2, 7]))] == [[0, 2]]
@@ -188,9 +185,9 @@ def test_another_keys_files_are_none_of_an_entrys(entry):
     assert entry.finished(np.arange(3)) == [] and len(other.finished(np.arange(3))) == 1
 
 
-def running_of(job, trials=3, recent=4):
+def running_of(checks, trials=3, recent=4):
     return {
-        "done": np.zeros(trials, np.int64), "losses": np.zeros((trials, len(job.checks)), np.float32), "since": np.zeros((trials, 2)),
+        "losses": np.zeros((trials, len(checks)), np.float32), "since": np.zeros((trials, 2)),
         "recent/worst": np.full((trials, recent), np.inf, np.float32), "recent/absolute": np.full((trials, recent), np.inf, np.float32),
     }  # fmt: skip
 
@@ -200,62 +197,42 @@ def errors_of(block: int, trials=3, interval=2):
     return SimpleNamespace(worst=absolute * 10, absolute=absolute)
 
 
-def job_of(epochs: int, interval: int, monkeypatch, points=200) -> StreamingJob:
-    monkeypatch.setattr(streaming, "POINTS", points)
-    return StreamingJob(None, TrainingSettings(epochs=epochs), None, interval)
+def after(checks, blocks: int, recent=0) -> dict[str, np.ndarray]:
+    """What is remembered after so many blocks of two sequences."""
+    running = running_of(checks, recent=recent)
+    for block in range(blocks):
+        stream_shards._remember(checks, running, 2 * (block + 1), errors_of(block))
+    return running
 
 
-def test_the_last_errors_and_the_means_between_checks_are_remembered(monkeypatch):
-    job = job_of(8, 2, monkeypatch)
-    assert job.looks == 4 and job.checks.tolist() == [2, 4, 6, 8]
-    running = running_of(job)
-    for block in range(4):
-        streaming._remember(job, running, block, errors_of(block))
+EACH, APART = np.array([2, 4, 6, 8]), np.array([2, 6, 20])
+
+
+def test_the_last_errors_and_the_means_between_checks_are_remembered():
+    running = after(EACH, 4, recent=4)
     assert running["losses"][1].tolist() == [4, 8, 12, 16] and running["since"].tolist() == [[0, 0]] * 3
-    assert running["recent/absolute"][0].tolist() == [3, 9, 4, 12] and running["recent/worst"][0].tolist() == [
-        30,
-        90,
-        40,
-        120,
-    ]
+    assert running["recent/absolute"][0].tolist() == [3, 9, 4, 12]
+    assert running["recent/worst"][0].tolist() == [30, 90, 40, 120]
 
 
-def test_between_checks_that_are_further_apart_errors_are_gathered(monkeypatch):
-    job = job_of(20, 2, monkeypatch, points=3)
-    assert job.checks.tolist() == [2, 6, 20]
-    running = running_of(job, recent=0)
-    for block in range(3):
-        streaming._remember(job, running, block, errors_of(block))
-    assert running["losses"][0].tolist() == [2, 5, 0]  # the mean of 2, then of 4 and 6
-    streaming._remember(job, running, 3, errors_of(3))
+def test_between_checks_that_are_further_apart_errors_are_gathered():
+    assert after(APART, 3)["losses"][0].tolist() == [2, 5, 0]  # the mean of 2, then of 4 and 6
+    running = after(APART, 4)
     assert running["since"][0].tolist() == [16, 2] and running["recent/worst"].shape == (3, 0)
-    running["done"][:] = 4
-    streaming._carry_forward(job, running, np.array([True, False, False]))
+    stream_shards._carry_forward(APART, running, 8, np.array([True, False, False]))
     assert running["losses"][0].tolist() == [2, 5, 8] and running["losses"][1].tolist() == [4, 10, 0]
 
 
-def test_a_trial_that_stops_at_a_check_keeps_that_checks_error(monkeypatch):
-    job = job_of(20, 2, monkeypatch, points=3)
-    running = running_of(job, recent=0)
-    for block in range(3):
-        streaming._remember(job, running, block, errors_of(block))
-    running["done"][:] = 3
-    streaming._carry_forward(job, running, np.array([False, False, True]))
+def test_a_trial_that_stops_at_a_check_keeps_that_checks_error():
+    running = after(APART, 3)
+    stream_shards._carry_forward(APART, running, 6, np.array([False, False, True]))
     assert running["losses"][2].tolist() == [6, 15, 15] and running["losses"][0].tolist() == [2, 5, 0]
 
 
-def test_a_trial_that_stops_at_the_first_check_has_that_error_throughout(monkeypatch):
-    job = job_of(20, 2, monkeypatch, points=3)
-    running = running_of(job, recent=0)
-    streaming._remember(job, running, 0, errors_of(0))
-    running["done"][:] = 1
-    streaming._carry_forward(job, running, np.array([True, False, False]))
+def test_a_trial_that_stops_at_the_first_check_has_that_error_throughout():
+    running = after(APART, 1)
+    stream_shards._carry_forward(APART, running, 2, np.array([True, False, False]))
     assert running["losses"].tolist() == [[2, 2, 2], [4, 0, 0], [6, 0, 0]]
-
-
-def test_who_has_learned_is_who_has_met_the_first_criterion():
-    batch = {"seeds": np.arange(3), "until/first": np.array([0, 1, 2]), "until/second": np.array([5, 0, 0])}
-    assert streaming._learned(batch).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +250,7 @@ def test_a_criterion_over_training_counts_the_last_sequences(criterion, met):
     worst = np.float32([[0.9, 0.4, 0.4, 0.4], [0.9, 0.4, 0.5, 0.4], [0.1, np.nan, 0.6, 0.1], [0.1, 0.6, 0.6, 0.6]])
     absolute = np.float32([[9, 0.1, 0.1, 0.1], [9, 0.1, 0.4, 0.1], [0] * 4, [0] * 4])
     running = {"recent/worst": worst, "recent/absolute": absolute}
-    assert streaming._met_in_training(criterion, running).tolist() == met
+    assert stream_shards._met_in_training(criterion, running).tolist() == met
 
 
 class Judge:
@@ -305,7 +282,7 @@ def by_brute_force(stream, criterion, levels, seeds) -> list[bool]:
     """All sequences of the criterion at once."""
     judge = Judge()
     errors = judge.test(
-        judge.resume({"level": levels}), streams.draw(stream, seeds, "check", 0, criterion.sequences), False
+        judge.resume({"level": levels}), Stream(stream).draw(seeds, "check", 0, criterion.sequences), False
     )
     right = errors.right if criterion.judged == "most_active" else errors.worst < criterion.tolerance
     met = (~right).sum(axis=1) <= criterion.wrong
@@ -324,9 +301,9 @@ def by_brute_force(stream, criterion, levels, seeds) -> list[bool]:
     ],
 )  # fmt: skip
 def test_an_exam_is_passed_by_who_is_right_in_all_of_its_sequences(at_once, criterion, monkeypatch):
-    monkeypatch.setattr(streaming, "TESTED_AT_ONCE", at_once)
+    monkeypatch.setattr(stream_shards, "TESTED_AT_ONCE", at_once)
     judge = Judge()
-    exam = Exam(SimpleNamespace(stream=KEYS, training=TrainingSettings()), judge)
+    exam = Exam(SimpleNamespace(task=Stream(KEYS), training=TrainingSettings()), judge)
     for levels in (LEVELS, LEVELS[::-1], np.zeros(6), np.full(6, 9.0)):
         expected = by_brute_force(KEYS, criterion, levels, SEEDS)
         assert exam.passed(criterion, judge.resume({"level": levels}), SEEDS).tolist() == expected
@@ -337,12 +314,12 @@ def test_an_exam_is_passed_by_who_is_right_in_all_of_its_sequences(at_once, crit
 
 def test_who_fails_among_the_first_sequences_is_not_tested_on_more(monkeypatch):
     judge = Judge()
-    exam = Exam(SimpleNamespace(stream=KEYS, training=TrainingSettings()), judge)
+    exam = Exam(SimpleNamespace(task=Stream(KEYS), training=TrainingSettings()), judge)
     exam.passed(Criterion("check", 1000, tolerance=0.5), judge.resume({"level": np.full(6, 9.0)}), SEEDS)
-    assert judge.tested == 6 * streaming.FEW
-    assert exam.at_once == streaming.TESTED_AT_ONCE
-    guessing = SimpleNamespace(stream=KEYS, training=TrainingSettings(optimizer="guess"))
-    assert Exam(guessing, judge).at_once == streaming.GUESSED_AT_ONCE
+    assert judge.tested == 6 * stream_shards.FEW
+    assert exam.size == stream_shards.TESTED_AT_ONCE
+    guessing = SimpleNamespace(task=Stream(KEYS), training=TrainingSettings(optimizer="guess"))
+    assert Exam(guessing, judge).size == stream_shards.GUESSED_AT_ONCE
 
 
 def test_the_grammars_sets_are_judged_whole(monkeypatch):
@@ -351,7 +328,7 @@ def test_the_grammars_sets_are_judged_whole(monkeypatch):
         Criterion("check", 512, tolerance=1.0, judged="most_active", wrong=200),
     )
     judge = Judge()
-    exam = Exam(SimpleNamespace(stream=reber, training=TrainingSettings()), judge)
+    exam = Exam(SimpleNamespace(task=Stream(reber), training=TrainingSettings()), judge)
     levels = np.array([0.01, 0.1, 0.2, 9.0])
     expected = by_brute_force(reber, criterion, levels, SEEDS[:4])
     assert (
@@ -389,7 +366,7 @@ def test_a_cell_that_is_added_later_sleeps_until_the_error_stops_to_fall():
     mean = start["error"] + [0.015, 0.035, 0.055, 0.075]
     before = np.array([np.inf, mean[1] / 0.98, mean[2] / 0.995, np.inf])  # falls, falls enough, hardly falls; awake
     running = {"awake": np.array([False, False, False, True]), "error": before}
-    errors = streaming._train_block(program, state, sequences, running)
+    errors = stream_shards.train_block(program, state, sequences, running)
     assert errors.absolute[:, 0] == pytest.approx([1.01, 2.03, 3.05, 4.07]) and errors.right.dtype == np.bool_
     assert errors.worst[:, 1] == pytest.approx([1.02, 2.04, 3.06, 4.08]) and errors.worst.dtype == np.float32
     assert errors.right[:, 0].tolist() == [True] * 4
@@ -398,7 +375,7 @@ def test_a_cell_that_is_added_later_sleeps_until_the_error_stops_to_fall():
     assert running["awake"].tolist() == [False, False, True, True]
     assert running["error"] == pytest.approx(mean, rel=1e-6)
     running["awake"][:] = True
-    streaming._train_block(program, state, sequences, running)
+    stream_shards.train_block(program, state, sequences, running)
     assert not state.arrays()["dormant"].any() and running["error"] == pytest.approx(
         mean, rel=1e-6
     )  # not looked at any more
@@ -421,10 +398,10 @@ def keras(monkeypatch):
         slots=lambda compute: 2, send=lambda *what: ("sent", *what), shards=[],
     )  # fmt: skip
 
-    def run_shard(sent, batch, checks, keep, report):
-        told.shards.append((sent, checks, keep, report))
-        report(int(checks[-1]) * len(batch["seeds"]), 0, False)
-        return batches.run_shard(told.real, batch, checks)
+    def run_shard(sent, batch, keep, report):
+        told.shards.append((sent, keep, report))
+        report(4 * len(batch["seeds"]), 0, False)
+        return shards.run_shard(shards.resumed(told.job, told.real, batch))
 
     told.run_shard = run_shard
     for name in ("memory_trials.models.cells", "memory_trials.engines.xla", "memory_trials.training.cluster"):
@@ -436,7 +413,7 @@ def keras(monkeypatch):
 def test_a_cell_of_ones_own_is_given_to_xla_with_all_that_it_needs(keras, unchecked):
     job = own_job()
     model = ("model", OWN, 5, 5)
-    assert jobs.make_program(job, "xla", 7) == ("program", model, job.training, job.table, 7, 2)
+    assert jobs.make_program(job, "xla", 7) == ("program", model, job.training, job.task, 7, 2)
     seeds = np.array([3, 5])
     assert trainer._initial_weights(job, seeds) == (OWN, 5, 5, seeds)
 
@@ -444,12 +421,11 @@ def test_a_cell_of_ones_own_is_given_to_xla_with_all_that_it_needs(keras, unchec
 @pytest.mark.skipif(not native.available(), reason="no C compiler")
 def test_on_a_cluster_shards_are_sent_with_the_job_and_their_progress_is_told(keras):
     job = dataclasses.replace(own_job(), model=ModelSettings(units=3))
-    keras.real = jobs.make_program(job, "native", 5)
+    keras.job, keras.real = job, jobs.make_program(job, "native", 5)
     compute = ComputeSettings.model_construct(backend="ray", shard=3, gpus_per_shard=0, threads=None)
     told = []
     trained = trainer.train(job, compute, lambda *what: told.append(what))
     alone = trainer.train(job, ComputeSettings(threads=1))
     assert np.array_equal(trained.losses, alone.losses) and len(keras.shards) == 2
-    for sent, checks, _, _ in keras.shards:
-        assert sent == ("sent", job, "native", 3, compute) and checks.tolist() == [2, 4]
+    assert all(sent == ("sent", job, "native", 3, compute) for sent, *_ in keras.shards)
     assert sum(epochs for epochs, *_ in told) == 5 * 4

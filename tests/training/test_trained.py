@@ -17,7 +17,7 @@ def trained(**changes) -> Trained:
         seeds=np.arange(3), weights={"cell/kernel": np.ones((3, 4, 5), np.float32)},
         losses=np.arange(12, dtype=np.float32).reshape(3, 4), checks=np.array([2, 4]),
         learned=np.array([[True, True], [True, False], [False, True]]), margin=np.float32([[0.1, 0.2], [0.3, 0.4], [0, 0.2]]),
-        memory=np.full(SHAPE, 0.5, np.float32), until={"success": np.array([2, 0, 4])},
+        memory=np.full(SHAPE, 0.5, np.float32), met_criterion_at={"success": np.array([2, 0, 4])},
     )  # fmt: skip
     return dataclasses.replace(whole, **changes)
 
@@ -25,7 +25,11 @@ def trained(**changes) -> Trained:
 def test_it_is_read_as_it_was_written(tmp_path):
     write_trained(tmp_path / "x.npz", trained(), {"cell": "lstm"})
     settings, again = read_trained(tmp_path / "x.npz")
-    assert settings == {"cell": "lstm"} and list(again.weights) == ["cell/kernel"] and list(again.until) == ["success"]
+    assert (
+        settings == {"cell": "lstm"}
+        and list(again.weights) == ["cell/kernel"]
+        and list(again.met_criterion_at) == ["success"]
+    )
     for name, array in vars(trained()).items():
         found = getattr(again, name)
         pairs = [(array[key], found[key]) for key in array] if isinstance(array, dict) else [(array, found)]

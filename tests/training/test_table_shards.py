@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from memory_trials.training import batches
+from memory_trials.training import shards, table_shards
+from memory_trials.training.table_shards import TableShard
 
 SEEDS = np.array([4, 7, 9])
 
@@ -55,14 +56,13 @@ class Program:
 
 
 def new(program, shuffle=False):
-    return batches.new_shard(program, [np.array([[10], [20], [30]], np.float32)], SEEDS, shuffle)
+    return table_shards.new_shard(program, [np.array([[10], [20], [30]], np.float32)], SEEDS, shuffle)
 
 
 def run(program=None, checks=(4, 8, 10), shuffle=False, first_call=1, batch=None, **told):
     program = program or Program()
-    trained = batches.run_shard(
-        program, batch or new(program, shuffle), np.array(checks), first_call=first_call, **told
-    )
+    shard = TableShard(program, batch or new(program, shuffle), np.array(checks), first_call)
+    trained = shards.run_shard(shard, **told)
     return program, trained
 
 
@@ -99,7 +99,7 @@ def test_no_call_has_more_checks_than_the_program_takes():
 
 def test_a_call_that_takes_long_enough_is_not_made_longer(monkeypatch):
     now = iter(np.arange(0.0, 1000.0, 0.25))  # each look at the clock comes a quarter of a second later
-    monkeypatch.setattr(batches.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(shards.time, "monotonic", lambda: float(next(now)))
     program, trained = run(checks=(10,))
     check_whole(trained, (10,))
     assert program.calls == [[1]] * 10
@@ -118,7 +118,7 @@ def test_progress_tells_the_epochs_of_all_trials_and_who_has_newly_learned():
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_training_goes_on_from_any_checkpoint_to_the_same_end(shuffle, monkeypatch):
-    monkeypatch.setattr(batches.cache, "SECONDS", 0.0)
+    monkeypatch.setattr(shards.cache, "SECONDS", 0.0)
     kept = []
     keep = lambda batch: kept.append({name: array.copy() for name, array in batch.items()})  # the state moves on
     program, whole = run(shuffle=shuffle, keep=keep)
@@ -127,7 +127,7 @@ def test_training_goes_on_from_any_checkpoint_to_the_same_end(shuffle, monkeypat
     for batch in kept:
         done = int(batch["done"][0])
         assert batch["losses"].shape == (3, done) and batch["margin"].shape == (3, (done >= 4) + (done >= 8))
-        assert ("streams" in batch) == shuffle and len(batch.get("streams", SEEDS)) == 3
+        assert ("orders" in batch) == shuffle and len(batch.get("orders", SEEDS)) == 3
         told = []
         again, trained = run(batch=dict(batch), report=lambda *what, told=told: told.append(what))
         check_whole(trained)
@@ -142,9 +142,9 @@ def test_nothing_is_kept_before_its_time(monkeypatch):
     kept = []
     run(keep=kept.append)
     assert kept == []
-    monkeypatch.setattr(batches.cache, "SECONDS", 0.5)
+    monkeypatch.setattr(shards.cache, "SECONDS", 0.5)
     now = iter(np.arange(0.0, 1000.0, 0.125))
-    monkeypatch.setattr(batches.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(shards.time, "monotonic", lambda: float(next(now)))
     run(keep=kept.append)
     assert [int(batch["done"][0]) for batch in kept] == [3]
 
@@ -170,7 +170,7 @@ def test_a_new_shard_has_done_nothing():
         np.float32,
         np.float32,
     ]
-    assert [json.loads(str(text)) for text in fresh["streams"]] == [
+    assert [json.loads(str(text)) for text in fresh["orders"]] == [
         np.random.default_rng(s).bit_generator.state for s in SEEDS
     ]
-    assert fresh["state/epochs"].tolist() == [[10, 0], [20, 0], [30, 0]] and "streams" not in new(Program())
+    assert fresh["state/epochs"].tolist() == [[10, 0], [20, 0], [30, 0]] and "orders" not in new(Program())

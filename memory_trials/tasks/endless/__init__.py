@@ -1,0 +1,1 @@
+"""Endless tasks, a module each, which keeps to `tasks.interface.Rule` and is named in `tasks.streams.RULES`."""
