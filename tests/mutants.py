@@ -56,7 +56,10 @@ AREAS = {
     "numerics": Area(["memory_trials/numerics/*.py"], ["tests/numerics"]),
     "progress": Area(["memory_trials/progress.py"], ["tests/test_progress.py"]),
     "files": Area(["memory_trials/files.py"], ["tests/test_files.py"]),
-    "settings": Area(["memory_trials/settings.py", "memory_trials/parameter_files.py"], ["tests/test_settings.py"]),
+    "settings": Area(
+        [f"memory_trials/{name}.py" for name in ("settings", "stream_settings", "sections", "parameter_files")],
+        ["tests/test_settings.py"],
+    ),
     "dependencies": Area(["memory_trials/meaning.py", "memory_trials/studies/dependencies.py"],
         ["tests/test_meaning.py", "tests/studies/test_dependencies.py"],
     ),
