@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 CODE = {
     "stages/one.py": "from memory_trials import tools\nfrom memory_trials.engine import run\nrun(tools.KEEP)\n",
-    "stages/two.py": "def main():\n    from memory_trials import other\n    other.f()\n",
+    "stages/two.py": "def main():\n    import memory_trials.other as other\n    other.f()\n",
     "memory_trials/__init__.py": "API = 1\n",
     "memory_trials/engine.py": 'from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from memory_trials import other\nSOURCE = "engine.c"\ndef run(x):\n    return x\n',
     "memory_trials/engine.c": '#include "engine.h"\nint f(int x) { return x + 1; }\n',
