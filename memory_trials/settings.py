@@ -164,7 +164,7 @@ class TrainingSettings(Section):
     optimizer: Literal["adam", "rmsprop", "sgd", "guess"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.001
     loss: Literal["squared_error", "cross_entropy"] | None = None
-    engine: Literal["auto", "tensorflow"] = "auto"
+    engine: Literal["auto", "tensorflow", "jax"] = "auto"
 
     @model_validator(mode="after")
     def _seeds_fit(self) -> "TrainingSettings":
@@ -263,7 +263,11 @@ class Settings(Section):
             return self
         model, training = self.model, self.training
         cell = registry.find(model.cell)
-        if cell is None or not cell.takes_streams:
+        if cell is None and training.update == "window":
+            raise ValueError("the gradient of a cell of your own takes whole sequences: set training.update: sequence")
+        if cell is None and (training.optimizer == "guess" or model.output == "linear"):
+            raise ValueError("of a stream, a cell of your own takes no optimizer: guess and no output: linear")
+        if cell is not None and not cell.takes_streams:
             streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
             raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
         for name in OF_TABLES:
@@ -277,7 +281,7 @@ class Settings(Section):
             raise ValueError("training.loss: cross_entropy takes outputs between 0 and 1: set model.output: sigmoid")
         if training.update == "epoch" or training.window not in (1, "sequence"):
             raise ValueError("of a stream, the weights change after each window of 1 step, or after each sequence")
-        if not cell.layout and training.update == "window" and training.optimizer != "guess":
+        if cell is not None and not cell.layout and training.update == "window" and training.optimizer != "guess":
             raise ValueError(
                 f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence"
             )

@@ -7,29 +7,28 @@ stacked over trials are stepped as each trial alone would be.
 
 from collections.abc import Callable
 
-from memory_trials.models.backend import tf
-
-# (step number from 1, learning rate, weight, gradient, slots) -> (weight, slots); any shape, all float32
+# (tensorflow or jax.numpy, step number from 1, learning rate, weight, gradient, slots) -> (weight, slots); any shape,
+# all float32
 Step = Callable[..., tuple]
 
 
-def adam(step, learning_rate, weight, gradient, slots):
+def adam(ops, step, learning_rate, weight, gradient, slots):
     """Kingma & Ba 2015, algorithm 1 in its reordered form (section 2): beta 0.9 and 0.999, epsilon 1e-7."""
     mean, square = slots
-    scale = learning_rate * tf.sqrt(1.0 - tf.pow(0.999, step)) / (1.0 - tf.pow(0.9, step))
+    scale = learning_rate * ops.sqrt(1.0 - ops.pow(0.999, step)) / (1.0 - ops.pow(0.9, step))
     mean += (gradient - mean) * (1 - 0.9)
-    square += (tf.square(gradient) - square) * (1 - 0.999)
-    return weight - mean * scale / (tf.sqrt(square) + 1e-7), (mean, square)
+    square += (ops.square(gradient) - square) * (1 - 0.999)
+    return weight - mean * scale / (ops.sqrt(square) + 1e-7), (mean, square)
 
 
-def rmsprop(step, learning_rate, weight, gradient, slots):
+def rmsprop(ops, step, learning_rate, weight, gradient, slots):
     """Hinton's lecture 6e, plain: rho 0.9, epsilon 1e-7 under the root."""
     (square,) = slots
-    square = 0.9 * square + (1 - 0.9) * tf.square(gradient)
-    return weight - learning_rate * gradient / tf.sqrt(square + 1e-7), (square,)
+    square = 0.9 * square + (1 - 0.9) * ops.square(gradient)
+    return weight - learning_rate * gradient / ops.sqrt(square + 1e-7), (square,)
 
 
-def sgd(step, learning_rate, weight, gradient, slots):
+def sgd(ops, step, learning_rate, weight, gradient, slots):
     """Plain gradient descent."""
     return weight - learning_rate * gradient, ()
 

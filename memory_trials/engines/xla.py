@@ -127,7 +127,7 @@ class Program:
         """One optimizer step for every trial: carry, loss [T] before the step."""
         weights, slots, states, steps = carry
         losses, gradients, states = self._losses_and_gradients(u, weights, states)
-        step = lambda *of_one_weight: self.optimizer(steps + 1.0, self.learning_rate, *of_one_weight)
+        step = lambda *of_one_weight: self.optimizer(tf, steps + 1.0, self.learning_rate, *of_one_weight)
         stepped = [step(*of_one_weight) for of_one_weight in zip(weights, gradients, slots)]
         new = [w for w, _ in stepped], [s for _, s in stepped], steps + 1.0
         has_loss = self.table.loss_mask.any(axis=(1, 2))

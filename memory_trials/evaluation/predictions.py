@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials.engines import own
 from memory_trials.errors import UserError
 from memory_trials.models import forward
 from memory_trials.settings import FreeRunSettings, ModelSettings
@@ -140,6 +141,9 @@ def _outputs(
 ) -> Iterator[tuple[int, Float[np.ndarray, "T K symbols"]]]:
     if forward.supports(settings):
         return forward.outputs(settings, weights, table.eval_x, wanted)
+    if not own.calls_tensorflow(settings.cell):
+        shown = own.predict(settings, weights, table.eval_x, table.inputs, table.symbols)
+        return ((step, output) for step, output in enumerate(shown.transpose(2, 0, 1, 3)) if wanted[step])
     from memory_trials.models import cells
 
     model = cells.make_model(settings, table.inputs, table.symbols)

@@ -1,4 +1,5 @@
-"""TensorFlow and Keras, imported once and in one way. Nothing else imports them.
+"""Keras with TensorFlow, or with JAX in a worker (`engines.worker`), imported once and in one way. Nothing else imports
+them.
 
 Importing them is most of what a stage waits for, so what Keras would import merely because it happens to
 be installed (scikit-learn and Matplotlib, for wrappers and galleries unused here) is hidden meanwhile:
@@ -6,14 +7,21 @@ be installed (scikit-learn and Matplotlib, for wrappers and galleries unused her
 """
 
 import contextlib
+import importlib
 import os
+import random
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 
 from memory_trials.errors import UserError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums whatever the processor's extensions
-os.environ["KERAS_BACKEND"] = "tensorflow"
+ON_JAX = os.environ.get("MEMORY_TRIALS_BACKEND") == "jax"  # set by `engines.worker` for its own process
+os.environ["KERAS_BACKEND"] = "jax" if ON_JAX else "tensorflow"
 
 # Shards run side by side, one in each thread, so XLA shall neither split one operation over the cores nor hand
 # the operations of one shard back and forth between threads: the whole training loop becomes one function
@@ -25,7 +33,8 @@ _XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000 "
     "--xla_cpu_experimental_ynn_fusion_type="
 )
-os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
+if not ON_JAX:
+    os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"
 
 
 @contextlib.contextmanager
@@ -49,17 +58,56 @@ def _quick_and_quiet():
 
 with _quick_and_quiet():
     import keras
-    import tensorflow as tf
 
-tf.get_logger().setLevel("ERROR")  # it warns of tracing anew, which each new arm rightly does
+    tf: Any = None if ON_JAX else importlib.import_module("tensorflow")
+
 CORES = len(os.sched_getaffinity(0))
-with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow before keeps the threads that it has
-    tf.config.threading.set_intra_op_parallelism_threads(CORES)
-    tf.config.threading.set_inter_op_parallelism_threads(CORES)
-if keras.config.backend() != "tensorflow":
+if not ON_JAX:
+    tf.get_logger().setLevel("ERROR")  # it warns of tracing anew, which each new arm rightly does
+    with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow before keeps the threads that it has
+        tf.config.threading.set_intra_op_parallelism_threads(CORES)
+        tf.config.threading.set_inter_op_parallelism_threads(CORES)
+if keras.config.backend() != os.environ["KERAS_BACKEND"]:
     raise UserError(
-        f"Keras was imported with the backend {keras.config.backend()}, and cells are trained by TensorFlow: "
+        f"Keras was imported with the backend {keras.config.backend()}, and this cell is computed with TensorFlow: "
         "set KERAS_BACKEND=tensorflow, or import memory_trials.models.backend first"
     )
 
-__all__ = ["CORES", "keras", "tf"]
+
+def called(function: Callable, *arguments: Any) -> Any:
+    """What a function returns; with JAX only the shapes and types of that, without computing it."""
+    if not ON_JAX:
+        return function(*arguments)
+    import jax
+
+    return jax.eval_shape(function, *arguments)
+
+
+@contextlib.contextmanager
+def declaring() -> Iterator[None]:
+    """Make layers whose weights have shapes, and are never given values. For JAX alone."""
+    from keras.src.backend.common import global_state
+
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    global_state.set_global_attribute("uninitialized_variables", [])  # which Keras would give them later
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Begin as after `keras.utils.set_random_seed`, which would import TensorFlow wherever it is installed."""
+    if not ON_JAX:
+        keras.utils.set_random_seed(seed)
+    else:
+        from keras.src.backend.common import global_state
+        from keras.src.random import seed_generator
+        from keras.src.utils import rng_utils
+
+        global_state.set_global_attribute(rng_utils.GLOBAL_RANDOM_SEED, seed)
+        global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, None)
+        random.seed(seed)
+        np.random.seed(seed)
+    yield
+
+
+__all__ = ["CORES", "ON_JAX", "called", "declaring", "keras", "seeded", "tf"]

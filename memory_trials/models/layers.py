@@ -17,7 +17,7 @@ import numpy as np
 from memory_trials.cells import registry
 from memory_trials.errors import brief
 from memory_trials.files import not_in_this_copy
-from memory_trials.models.backend import keras, tf
+from memory_trials.models.backend import called, keras
 from memory_trials.models.user_code import Refusal, during
 from memory_trials.settings import ModelSettings
 
@@ -38,26 +38,38 @@ class MLPCell(keras.layers.Dense):
 
 
 def make_cell(settings: ModelSettings) -> keras.layers.Layer:
-    cell_class = _cell_class(settings.cell)
-    with during(f"made with units {settings.units} and cell_options {settings.cell_options}"):
-        return cell_class(settings.units, **settings.cell_options)
+    return constructed(_cell_class(settings.cell), settings.units, settings.cell_options)
+
+
+def constructed(cell_class: type, units: int, options: dict[str, Any]) -> keras.layers.Layer:
+    with during(f"made with units {units} and cell_options {options}"):
+        return cell_class(units, **options)
+
+
+def built_in(name: str) -> type:
+    """The class in Keras of a cell that the registry has."""
+    cell = registry.find(name)
+    if cell is None or cell.keras is None:
+        raise Refusal("it has no form in Keras")
+    return imported(cell.keras.cell if "." in cell.keras.cell else f"keras.layers.{cell.keras.cell}")
 
 
 def _cell_class(name: str) -> type:
-    if cell := registry.find(name):
-        if cell.keras is None:
-            raise Refusal("it has no form in Keras")
-        name = cell.keras.cell if "." in cell.keras.cell else f"keras.layers.{cell.keras.cell}"
-    module_name, _, class_name = name.rpartition(".")
-    try:
-        with during("import"):
-            cell_class = getattr(importlib.import_module(module_name), class_name)
-    except Refusal as refusal:
-        refusal.args = (f"{refusal}{not_in_this_copy(module_name)}",)
-        raise
+    cell_class = built_in(name) if registry.find(name) else imported(name)
     if not (isinstance(cell_class, type) and issubclass(cell_class, keras.layers.Layer)):
         raise Refusal("it is not a Keras layer class")
     return cell_class
+
+
+def imported(name: str) -> Any:
+    """What a dotted path leads to."""
+    module_name, _, class_name = name.rpartition(".")
+    try:
+        with during("import"):
+            return getattr(importlib.import_module(module_name), class_name)
+    except Refusal as refusal:
+        refusal.args = (f"{refusal}{not_in_this_copy(module_name)}",)
+        raise
 
 
 @keras.saving.register_keras_serializable(package="memory_trials")
@@ -126,13 +138,17 @@ def _zeros(size: Any, batch: int) -> Any:
     if isinstance(size, list) or (isinstance(size, tuple) and not all(isinstance(n, int | np.integer) for n in size)):
         return [_zeros(each, batch) for each in size]
     try:
-        shape = [operator.index(n) for n in (size if isinstance(size, tuple | tf.TensorShape) else [size])]
-        return tf.zeros((batch, *shape))
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        shape = [
+            operator.index(n) for n in (size if hasattr(size, "__iter__") and not isinstance(size, str) else [size])
+        ]
+        if min(shape, default=0) < 0:
+            raise ValueError
+        return keras.ops.zeros((batch, *shape))
+    except (TypeError, ValueError):
         raise Refusal(f"state_size holds {brief(size)}, which is neither a number of units nor a shape") from None
 
 
-def built(cell: keras.layers.Layer, inputs: int) -> tuple[tf.Tensor, list]:
+def built(cell: keras.layers.Layer, inputs: int) -> tuple[Any, list]:
     """Make the weights of a cell and of the layers in it, in the order in which Keras's RNN would.
 
     Returns its output and new states for one row, from the initial state.
@@ -147,7 +163,7 @@ def built(cell: keras.layers.Layer, inputs: int) -> tuple[tf.Tensor, list]:
     with during("get_initial_state"):
         states = initial_states(cell, 1)
     with during("call"):
-        return Step(cell)(tf.zeros((1, inputs)), states)
+        return called(lambda x, states: Step(cell)(x, states), keras.ops.zeros((1, inputs)), states)
 
 
 def weight_names(layer: keras.layers.Layer, name: str) -> list[str]:

@@ -11,13 +11,14 @@ import re
 
 import numpy as np
 
-from memory_trials.models.backend import keras, tf
+from memory_trials.models.backend import ON_JAX, keras, tf
 from memory_trials.models.layers import Step, flat_states, initial_states
 from memory_trials.models.user_code import Refusal, during
 
 ROWS = 3  # of a batch that a cell is tried with
 NEAR = 1e-4  # between two ways of computing the same
 RANDOM_OPERATION = re.compile(r"Random|Multinomial|TruncatedNormal|StatefulUniform|StatefulStandardNormal|Sampler|^Rng")
+DROPOUT = ("dropout", "recurrent_dropout")
 PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
@@ -28,7 +29,7 @@ def check_options(cell: keras.layers.Layer) -> None:
         for name, value in vars(layer).items():
             if name.endswith(("_regularizer", "_constraint")) and value is not None:
                 raise Refusal(f"{name}{where} is not supported: set it to null, or leave it out")
-            if name in ("dropout", "recurrent_dropout") and isinstance(value, int | float) and value:
+            if name in DROPOUT and isinstance(value, int | float) and value and not _draws_itself(layer):
                 raise Refusal(f"{name}{where} is {value}, which is not supported: trials draw no random numbers")
         types = layer.variable_dtype, layer.compute_dtype, *(variable.dtype for variable in layer.weights)
         if other := next((kind for kind in types if kind != "float32"), None):
@@ -44,6 +45,12 @@ def check_options(cell: keras.layers.Layer) -> None:
                 raise Refusal(f"its weight {weight.path.partition('/')[2]} has a {name}, which is not supported")
 
 
+def _draws_itself(layer: keras.layers.Layer) -> bool:
+    """Whether dropout that it names is its author's, on JAX: masks that Keras's own cells keep for a sequence are not
+    drawn anew at each step, and so are not supported."""
+    return ON_JAX and not hasattr(layer, "reset_dropout_mask")
+
+
 def check_shapes(begun: list, output: tf.Tensor, states: list) -> None:
     """That a call returns one row of outputs, and states like those that it was given."""
     if len(output.shape) != 2 or output.shape[0] != 1:
@@ -51,7 +58,8 @@ def check_shapes(begun: list, output: tf.Tensor, states: list) -> None:
     given, returned = ([tuple(state.shape) for state in keras.tree.flatten(each)] for each in (begun, states))
     if given != returned:
         raise Refusal(f"its states have the shapes {given}, and it returns others: {returned}", "call")
-    if other := next((x.dtype.name for x in (output, *keras.tree.flatten(states)) if x.dtype != tf.float32), None):
+    types = [keras.backend.standardize_dtype(x.dtype) for x in (output, *keras.tree.flatten(states))]
+    if other := next((kind for kind in types if kind != "float32"), None):
         raise Refusal(f"it returns numbers of type {other}, and trials are trained in float32", "call")
 
 
@@ -64,7 +72,7 @@ def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int)
         raise Refusal("it has other weights each time it is made")
     for mine, its in zip(cell.weights, other.weights):
         its.assign(mine.value)
-    _check_initial_states(cell, other)
+    check_initial_states(cell, other)
     x = tf.constant(np.sin(np.arange(ROWS * inputs, dtype=np.float32)).reshape(ROWS, inputs))
     start = [s + tf.reshape(tf.cos(tf.range(float(math.prod(s.shape)))), s.shape) for s in flat_states(cell, ROWS)]
     traced = _traced(cell, x, start)
@@ -97,10 +105,11 @@ def _check_first_step(cell: keras.layers.Layer, inputs: int) -> None:
             )
 
 
-def _check_initial_states(cell: keras.layers.Layer, other: keras.layers.Layer) -> None:
+def check_initial_states(cell: keras.layers.Layer, other: keras.layers.Layer) -> None:
     with during("get_initial_state"):
         first, again, others = flat_states(cell, ROWS), flat_states(cell, 1), flat_states(other, ROWS)
-        with keras.StatelessScope(state_mapping=[(weight, weight.value + 1.0) for weight in cell.weights]):
+        moved = [(weight, keras.ops.cos(keras.ops.ones(weight.shape))) for weight in cell.weights]
+        with keras.StatelessScope(state_mapping=moved, initialize_variables=False):
             with_others = flat_states(cell, ROWS)
         if not _equal([state[:1] for state in first], again) or not _equal(again, first):
             raise Refusal("it returns other states for other rows of a batch, or each time that it is called")

@@ -13,7 +13,7 @@ from typing import Any
 
 from memory_trials import meaning
 from memory_trials.cells import registry
-from memory_trials.engines import native
+from memory_trials.engines import native, own
 from memory_trials.sections import defaults
 from memory_trials.settings import Settings
 from memory_trials.stream_settings import TAKES
@@ -28,15 +28,19 @@ SECTIONS = {"problem", "encoding", "model", "training", "evaluation"}
 OF_ENGINE = {
     "native": {"memory_trials.engines.native"},
     "xla": {"memory_trials.engines.xla", "memory_trials.models.cells"},
-    "streaming": {
-        "memory_trials.engines.streaming", "memory_trials.evaluation.of_streams", "memory_trials.tasks.streams",
-        "memory_trials.training.stream_shards",
+    "jax": {
+        "memory_trials.engines.jax_engine", "memory_trials.engines.jax_streams", "memory_trials.engines.own",
+        "memory_trials.models.adapters", "memory_trials.models.keras_cells", "memory_trials.models.traced_cells",
     },
+    "streaming": {"memory_trials.engines.streaming"},
 }  # fmt: skip
-# and that of all engines that train on tables
+# and that of all engines that train on tables, or on streams
 OF_TABLES = {
     "memory_trials.evaluation.of_tables", "memory_trials.tasks.encoding", "memory_trials.tasks.problems",
     "memory_trials.training.table_shards",
+}  # fmt: skip
+OF_STREAMS = {
+    "memory_trials.evaluation.of_streams", "memory_trials.tasks.streams", "memory_trials.training.stream_shards",
 }  # fmt: skip
 TRAINED = ("memory_trials.tasks.making", "memory_trials.training.job")
 SEARCH = ("memory_trials.studies.tuning",)
@@ -93,13 +97,19 @@ def of_page(module: str, shown: Any) -> dict[str, Any]:
 def _engine(settings: Settings) -> str:
     """Which engine trains an arm where there is a C compiler."""
     if settings.problem.endless:
-        return "streaming"
-    return "native" if settings.training.engine == "auto" and native.trains(settings.model) else "xla"
+        return "streaming" if registry.find(settings.model.cell) else "jax"
+    if settings.training.engine != "auto":
+        return {"tensorflow": "xla", "jax": "jax"}[settings.training.engine]
+    if native.trains(settings.model):
+        return "native"
+    return "xla" if own.calls_tensorflow(settings.model.cell) else "jax"
 
 
 def _unused(engines: Iterable[str]) -> list[str]:
     unused = [OF_ENGINE[engine] for engine in OF_ENGINE.keys() - set(engines)]
-    return sorted(set().union(*unused, OF_TABLES if set(engines) <= {"streaming"} else ()))
+    unused += [OF_TABLES] if set(engines) <= {"streaming"} else []
+    unused += [] if {"streaming", "jax"} & set(engines) else [OF_STREAMS]
+    return sorted(set().union(*unused))
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -48,11 +48,24 @@ ROOTS = {
     "streaming": (
         "memory_trials.engines.streaming", "memory_trials.tasks.streams", "memory_trials.training.stream_shards",
     ),
+    "jax": (
+        "memory_trials.engines.own", "memory_trials.engines.jax_engine", "memory_trials.engines.jax_streams",
+        "memory_trials.models.keras_cells", "memory_trials.training.table_shards", "memory_trials.tasks.streams",
+        "memory_trials.training.stream_shards",
+    ),
 }  # fmt: skip
 IN_THE_KEY = ("memory_trials.tasks.encoding",)
 VERSIONS = {"native": ("numpy",), "streaming": ("numpy",), "xla": ("numpy", "keras", "tensorflow")}
+VERSIONS["jax"] = ("numpy", "keras", "jax", "jaxlib")
 
-LEFT_OUT = {"memory_trials", "keras", "tensorflow", "numpy"}  # which count anyway, by ROOTS and VERSIONS
+LEFT_OUT = {
+    "memory_trials",
+    "keras",
+    "tensorflow",
+    "numpy",
+    "jax",
+    "jaxlib",
+}  # which count anyway, by ROOTS and VERSIONS
 
 TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further arrays, each [n, ...]
 

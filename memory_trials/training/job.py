@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from memory_trials.engines import compiler, native
+from memory_trials.cells import registry
+from memory_trials.engines import compiler, native, own
 from memory_trials.engines.interface import Program
+from memory_trials.errors import UserError
 from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
 from memory_trials.tasks.interface import Task
 from memory_trials.training import cache
@@ -19,7 +22,11 @@ if TYPE_CHECKING:
 
 IN_THE_TABLE = {"window", "update", "reset", "batch", "batch_of", "loss"}  # what training sees only by a table
 EPOCH_AT_MOST = 2e9  # multiplications in one epoch of a shard; a slow engine takes ten seconds for it
-FIRST_CALL = {"native": 4e9, "xla": 4e7}  # multiplications in a program's first call, which takes tenths of a second
+FIRST_CALL = {
+    "native": 4e9,
+    "xla": 4e7,
+    "jax": 2e8,
+}  # multiplications in a program's first call, which takes tenths of a second
 TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
 LANES = 16  # trials in a shard of the engine streaming: two of its vectors
 
@@ -50,19 +57,30 @@ class TrainingJob:
 
 
 def engine_of(job: TrainingJob) -> str:
-    """streaming for streams; native for the cells it supports where a C compiler is; else xla."""
-    if job.task.endless:
+    """native for the cells it supports where a C compiler is, else jax; xla for cells that call TensorFlow, or where
+    the settings say so. On streams, streaming for the cells that it has, else jax."""
+    cell = registry.find(job.model.cell)
+    if job.task.endless and cell and "streaming" in cell.engines:
         return "streaming"
-    if job.training.engine == "auto" and native.trains(job.model):
+    if job.task.endless and own.calls_tensorflow(job.model.cell):
+        where = f"model.cell {job.model.cell}"
+        raise UserError(f"{where} calls TensorFlow, and JAX trains cells of your own on streams: use keras.ops")
+    if job.task.endless:
+        return "jax"
+    if job.training.engine != "auto":
+        return {"tensorflow": "xla", "jax": "jax"}[job.training.engine]
+    if native.trains(job.model):
         if native.available():
             return "native"
-        print("note: no C compiler was found (cc, gcc, clang or $CC), so TensorFlow's XLA trains, more slowly")
-    return "xla"
+        print("note: no C compiler was found (cc, gcc, clang or $CC), so JAX trains, more slowly")
+    return "xla" if own.calls_tensorflow(job.model.cell) else "jax"
 
 
 def make_program(job: TrainingJob, engine: str, size: int) -> Program:
     """An engine's program for shards of at most `size` trials."""
     model, training = job.model, job.training
+    if job.task.endless and engine == "jax":
+        return own.StreamProgram(model, training, cast("Stream", job.task).shape)
     if job.task.endless:
         from memory_trials.engines import streaming  # not compiled, nor part of what tables depend on
 
@@ -71,6 +89,8 @@ def make_program(job: TrainingJob, engine: str, size: int) -> Program:
     if engine == "native":
         of_model = (model.cell, model.units, model.output)
         return native.Program(*of_model, training.optimizer, training.learning_rate, table)
+    if engine == "jax":
+        return own.Program(model, training, table, job.eval_interval)
     from memory_trials.engines import xla  # TensorFlow takes seconds to import, and may not be needed
     from memory_trials.models import cells
 
@@ -91,12 +111,14 @@ def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
     settings, arrays = job.task.identity()
     unseen = {"trials", "first_seed", "engine"} | (set() if job.task.endless else IN_THE_TABLE)
     what = {
-        "engine": engine if engine != "xla" else f"xla{'_gpu' * on_gpu}, {compiler.processor()}",
+        "engine": f"{engine}{'_gpu' * on_gpu}, {compiler.processor()}" if engine in ("xla", "jax") else engine,
         "model": job.model.model_dump(),
         "training": job.training.model_dump(exclude=unseen),
         "eval_interval": job.eval_interval,
         "task": settings,
     }
+    if engine == "jax" and (held := own.pickled(job.model.cell)):  # of a cell in no file, the code counts in this form
+        what["cell"] = hashlib.sha256(held).hexdigest()
     return cache.key(what, arrays, engine, job.model.cell)
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from memory_trials import files
+from memory_trials.engines import own
 from memory_trials.models import initializers, weights
 from memory_trials.settings import ComputeSettings, TrainingSettings
 from memory_trials.training import cache, shards
@@ -116,7 +117,7 @@ def _train_missing(
         fresh = cache.without(missing, begun)
         for several in _cut(len(fresh), max(1, DRAWN_AT_ONCE // size) * size):
             with _drawing:
-                weights = _initial_weights(job, fresh[several])
+                weights = _initial_weights(job, engine, fresh[several])
             for some in _cut(len(fresh[several]), size):
                 yield shards.new_shard(job, program, [w[some] for w in weights], fresh[several][some])
 
@@ -168,12 +169,14 @@ def _cut(count: int, size: int) -> list[slice]:
     return [slice(first, first + size) for first in range(0, count, size)]
 
 
-def _initial_weights(job: TrainingJob, seeds: np.ndarray) -> list[np.ndarray]:
+def _initial_weights(job: TrainingJob, engine: str, seeds: np.ndarray) -> list[np.ndarray]:
     inputs, outputs = job.task.inputs, job.task.outputs
-    if job.task.endless:
+    if job.task.endless and engine != "jax":
         return weights.initial_weights(job.model, inputs, outputs, seeds)
     if initializers.supports(job.model):
         return initializers.initial_weights(job.model, inputs, outputs, seeds)
+    if engine == "jax":
+        return own.initial_weights(job.model, inputs, outputs, seeds)
     from memory_trials.models import cells  # TensorFlow takes seconds to import, and may not be needed
 
     return cells.initial_weights(job.model, inputs, outputs, seeds)

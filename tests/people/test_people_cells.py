@@ -1,6 +1,6 @@
 """Cells as people write them (tests/people/cells/, one file for each): they work as in Keras, or one sentence says why
-not. A further case is a further file: its docstring names where it is from, EXPECTED says `works` or how the sentence
-begins after the cell's name."""
+not. A further case is a further file: its docstring names where it is from, EXPECTED says `works`, `works on JAX` (and is
+refused by TensorFlow's XLA), or how the sentence begins after the cell's name."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory_trials.engines import xla
+from memory_trials.engines import own, xla
 from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions
 from memory_trials.models import cells
@@ -36,8 +36,10 @@ def read(name: str) -> dict:
 
 CASES = {path.stem: read(path.stem) for path in sorted(FOLDER.glob("*.py"))}
 WORKING = [name for name, case in CASES.items() if case["EXPECTED"] == "works"]
-REFUSED = [name for name in CASES if name not in WORKING]
-COMPILED = ("initial_identity",)  # which takes seconds each
+ON_JAX = [name for name, case in CASES.items() if case["EXPECTED"] == "works on JAX"]
+REFUSED = [name for name in CASES if name not in WORKING + ON_JAX]
+WITH_JAX = [name for name in WORKING if not own.calls_tensorflow(f"tests.people.cells.{name}.Cell")]
+COMPILED = ("initial_identity", "memory_matrix", "layer_norm", "stacked_own", "training_dependent")  # seconds each
 
 
 def model_settings(name: str) -> ModelSettings:
@@ -114,7 +116,9 @@ def test_there_are_many_of_them():
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_honoured_is_refused_in_one_sentence(name):
     with pytest.raises(UserError) as caught:
-        cells.make_model(model_settings(name), SYMBOLS, SYMBOLS)
+        model_of = model_settings(name)
+        if own.calls_tensorflow(model_of.cell):
+            cells.make_model(model_of, SYMBOLS, SYMBOLS)
         settings, _, table = made(epochs=1)  # what only compiling it shows
         trainer.train(TrainingJob(model_settings(name), settings, 1, table), ComputeSettings(threads=1))
     said = str(caught.value)
@@ -131,9 +135,38 @@ def test_a_cell_begins_evaluates_predicts_and_is_exported_as_keras_has_it(name, 
     x, y = (one_hot(array, SYMBOLS) for array in (table.eval_x, table.eval_y[..., None]))
     plain.train(x, y, learning_rate=1.0)
     names = cells.make_model(model_of, SYMBOLS, SYMBOLS).names
+    if name in WITH_JAX:
+        assert own.weight_names(model_of, SYMBOLS, SYMBOLS) == names
     assert len(set(names)) == len(names)
     trained = {name: np.array(weight)[None] for name, weight in zip(names, plain.weights, strict=True)}
     check_that_all_agree(model_of, problem, table, trained, plain, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("name", WITH_JAX)
+def test_in_jax_a_seed_draws_the_weights_of_plain_keras(name):
+    drawn = own.initial_weights(model_settings(name), SYMBOLS, SYMBOLS, np.array([7, 8]))
+    for trial, seed in enumerate((7, 8)):
+        for ours, theirs in zip(drawn, PlainKeras(name, seed).weights, strict=True):
+            assert np.abs(ours[trial] - theirs.numpy()).max(initial=0) < 1e-6
+
+
+@pytest.mark.parametrize("name", ON_JAX)
+def test_what_a_cell_draws_follows_from_the_trial_alone_and_is_left_out_when_it_is_evaluated(name):
+    settings, _, table = made(window="sequence", epochs=4, trials=3)
+    model_of = model_settings(name)
+    whole, again = (trainer.train(TrainingJob(model_of, settings, 2, table), ComputeSettings(threads=1)) for _ in "ab")
+    assert np.array_equal(whole.losses, again.losses)
+    alone = trainer.train(
+        TrainingJob(model_of, made(window="sequence", epochs=4, trials=1)[0], 2, table), ComputeSettings()
+    )
+    assert np.allclose(alone.losses[0], whole.losses[0], atol=1e-6)
+    plain = PlainKeras(name, 7)
+    for weight, trained in zip(plain.weights, whole.weights.values(), strict=True):
+        weight.assign(trained[0])
+    said = predictions.answers(model_of, whole.weights, table, np.ones(4, bool))
+    assert np.abs(said.activation[0] - np.asarray(plain(one_hot(table.eval_x, SYMBOLS))).max(axis=-1)).max() < 1e-6
+    with pytest.raises(UserError, match="call: it draws random numbers"):
+        cells.make_model(model_of, SYMBOLS, SYMBOLS)
 
 
 def check_that_all_agree(model_of, problem, table, trained, plain, tmp_path, monkeypatch):

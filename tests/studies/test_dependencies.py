@@ -93,8 +93,9 @@ def test_a_cell_of_ones_own_is_depended_on(cells, monkeypatch):
     model = arm.settings.model.model_copy(update={"cell": "my_cells.leaky.LeakyCell"})
     own = design.make_arm("cells", "own", arm.settings.model_copy(update={"model": model}), {})
     found = dependencies.of_training([own])
-    assert "engines/xla.py" in modules(found) and "engines/native.c" not in modules(found)
-    assert "models/cells.py" in modules(dependencies.of_evaluation([own], cells[0]))
+    assert "engines/jax_engine.py" in modules(found) and "engines/native.c" not in modules(found)
+    assert "models/keras_cells.py" in modules(dependencies.of_evaluation([own], cells[0]))
+    assert "engines/xla.py" not in modules(found)
     ((cell, digest),) = found["cells"].items()
     assert cell == model.cell and len(digest) == 16
     monkeypatch.setattr(dependencies.cache, "code", lambda engine, cell: b"another")

@@ -368,9 +368,9 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
         with monkeypatch.context() as patch:
             patch.setattr(*change)
             found.append(key_of())
-    with monkeypatch.context() as patch:  # without a compiler it is what tensorflow asks for
+    with monkeypatch.context() as patch:  # without a compiler it is what jax asks for
         patch.setattr(native, "available", lambda: False)
-        assert key_of() == key_of(engine="tensorflow")
+        assert key_of() == key_of(engine="jax")
     with monkeypatch.context() as patch:  # xla compiles for the processor, native's bits are the same on all
         patch.setattr(compiler, "processor", lambda: "another")
         assert key_of() == found[0]

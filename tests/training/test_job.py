@@ -85,10 +85,11 @@ def test_the_shards_of_a_job_are_counted():
 def test_the_engine_is_native_where_it_can_be(monkeypatch, capsys):
     assert jobs.engine_of(job_of()) == "native" and capsys.readouterr().out == ""
     assert jobs.engine_of(job_of(engine="tensorflow")) == "xla"
-    assert jobs.engine_of(job_of(model={"cell": "my_cells.leaky.LeakyCell"})) == "xla"
+    assert jobs.engine_of(job_of(model={"cell": "my_cells.leaky.LeakyCell"})) == "jax"
+    assert jobs.engine_of(job_of(model={"cell": "tests.people.cells.numpy_function.Cell"})) == "xla"
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(native, "available", lambda: False)
-    assert jobs.engine_of(job_of()) == "xla" and capsys.readouterr().out.startswith("note: no C compiler was found")
+    assert jobs.engine_of(job_of()) == "jax" and capsys.readouterr().out.startswith("note: no C compiler was found")
 
 
 def test_a_key_names_what_a_result_depends_on_and_nothing_else():

@@ -415,7 +415,7 @@ def test_a_cell_of_ones_own_is_given_to_xla_with_all_that_it_needs(keras, unchec
     model = ("model", OWN, 5, 5)
     assert jobs.make_program(job, "xla", 7) == ("program", model, job.training, job.task, 7, 2)
     seeds = np.array([3, 5])
-    assert trainer._initial_weights(job, seeds) == (OWN, 5, 5, seeds)
+    assert trainer._initial_weights(job, "xla", seeds) == (OWN, 5, 5, seeds)
 
 
 @pytest.mark.skipif(not native.available(), reason="no C compiler")

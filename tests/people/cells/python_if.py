@@ -2,7 +2,7 @@
 
 import keras
 
-EXPECTED = ", call: OperatorNotAllowedInGraphError: Using a symbolic `tf.Tensor` as a Python `bool` is not allowed"
+EXPECTED = ", call: TracerBoolConversionError: Attempted boolean conversion of traced array with shape bool[]"
 
 
 class Cell(keras.layers.Layer):

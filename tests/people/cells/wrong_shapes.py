@@ -2,7 +2,7 @@
 
 import keras
 
-EXPECTED = ", call: InvalidArgumentError: Matrix size-incompatible"
+EXPECTED = ", call: TypeError: dot_general requires contracting dimensions to have the same shape"
 
 
 class Cell(keras.layers.Layer):

@@ -1,0 +1,284 @@
+"""Cells of the user's in JAX, from where they are asked for: each function runs in the worker.
+
+In the worker, a cell's model and its programs are kept, by all that they depend on.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import json
+import pickle
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from memory_trials.engines import worker
+from memory_trials.engines.interface import Errors
+from memory_trials.errors import UserError
+from memory_trials.models import initializers, user_code
+from memory_trials.settings import ModelSettings, TrainingSettings
+from memory_trials.tasks.encoding import UpdateTable
+from memory_trials.tasks.interface import Sequences, Shape
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int, Shaped
+
+    from memory_trials.engines import jax_engine
+
+
+class Request(NamedTuple):
+    """Which cell, and for which task. options: as JSON. pickled: the cell, where no file holds it."""
+
+    cell: str
+    units: int
+    options: str
+    softmax: bool
+    pickled: bytes
+    inputs: int
+    symbols: int
+
+
+def request(model: ModelSettings, inputs: int, symbols: int) -> Request:
+    options, held = json.dumps(model.cell_options), pickled(model.cell)
+    return Request(model.cell, model.units, options, model.output == "softmax", held, inputs, symbols)
+
+
+def pickled(name: str) -> bytes:
+    """A cell by value, where its module is no file that a worker can import; else nothing."""
+    kind = _in_no_file(name)
+    if kind is None:
+        return b""
+    import cloudpickle
+
+    return cloudpickle.dumps(kind)
+
+
+def _in_no_file(name: str) -> Any:
+    """What such a dotted path leads to, in a module that is not imported from a file."""
+    module_name, _, attribute = name.rpartition(".")
+    module = sys.modules.get(module_name)
+    if module is None or (getattr(module, "__file__", None) and module_name != "__main__"):
+        return None
+    return getattr(module, attribute, None)
+
+
+def calls_tensorflow(cell: str) -> bool:
+    """Whether the code of a cell imports TensorFlow, which JAX cannot trace: its module, and the user's that that one
+    imports."""
+    kind = _in_no_file(cell)
+    if kind is not None:
+        functions = [each for each in vars(kind).values() if hasattr(each, "__globals__")]
+        used = [each.__globals__.get(name) for each in functions for name in each.__code__.co_names]
+        return any(_is_tensorflow(getattr(value, "__name__", "") or "") for value in used)
+    seen, waiting = set(), [cell.rpartition(".")[0]]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError, AttributeError):  # whoever imports it is told
+            continue
+        if spec is None or not spec.has_location or not user_code.is_users(str(spec.origin)):
+            continue
+        imported = _imports(Path(str(spec.origin)))
+        if any(map(_is_tensorflow, imported)):
+            return True
+        waiting += imported
+    return False
+
+
+def _is_tensorflow(module: str) -> bool:
+    return module.partition(".")[0].startswith("tensorflow")
+
+
+def _imports(path: Path) -> list[str]:
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):
+        return []
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return names + [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+
+
+def initial_weights(
+    model: ModelSettings, inputs: int, symbols: int, seeds: Int[np.ndarray, " T"]
+) -> list[Float32[np.ndarray, "T ..."]]:
+    """Each seed's weights, as Keras on TensorFlow draws them where the cell is Keras's."""
+    weights = worker.call(f"{__name__}:_initial_weights", request(model, inputs, symbols), seeds)
+    initializers.set_forget_bias(model, weights, seeds)
+    return weights
+
+
+def predict(
+    model: ModelSettings, weights: dict[str, np.ndarray], x: Int[np.ndarray, "K L F"], inputs: int, symbols: int
+) -> Float32[np.ndarray, "T K L symbols"]:
+    """Activations of T trials for K sequences, each from the initial state; weights by name."""
+    return worker.call(f"{__name__}:_predict", request(model, inputs, symbols), weights, x)
+
+
+def weight_names(model: ModelSettings, inputs: int, symbols: int) -> list[str]:
+    """The names of all weights in their order, after all that is wrong with the cell was looked for."""
+    return worker.call(f"{__name__}:_weight_names", request(model, inputs, symbols))
+
+
+@dataclass
+class State:
+    """A shard's arrays, which travel to the worker and back."""
+
+    held: dict[str, np.ndarray]
+
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "T ..."]]:
+        return dict(self.held)
+
+
+class _Remote:
+    """A program in the worker: what it is made of, and what all of them can do."""
+
+    def __init__(self, model: ModelSettings, settings: TrainingSettings, interval: int, task: UpdateTable | Shape):
+        told = settings.model_copy(update={"trials": 1, "first_seed": 0})  # of which a program knows nothing
+        self._made_of = pickle.dumps((request(model, *_sizes(task)), told, interval, task))
+        self._register()
+
+    def _register(self) -> None:
+        self._process = worker.started()
+        self.names, self.capacity, self._number = self._process.call(f"{__name__}:_program", (self._made_of,))
+
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
+        return State(self._call("start", weights))
+
+    def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
+        return State(dict(arrays))
+
+    def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
+        return [state.held[str(index)] for index in range(len(self.names))]
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        if not self._process.alive:
+            self._register()
+        return self._process.call(f"{__name__}:_of_program", (self._number, method, arguments))
+
+
+def _sizes(task: UpdateTable | Shape) -> tuple[int, int]:
+    return task.inputs, task.outputs if isinstance(task, Shape) else task.symbols
+
+
+class Program(_Remote):
+    """`jax_engine.Program` in the worker: see `interface.TableProgram`."""
+
+    def __init__(self, model: ModelSettings, settings: TrainingSettings, table: UpdateTable, interval: int):
+        self.table = table
+        super().__init__(model, settings, interval, table)
+
+    def run(
+        self, state: State, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None
+    ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
+        state.held, (losses, found) = self._call("run", state.held, checks, order)
+        return losses, found
+
+
+class StreamProgram(_Remote):
+    """`jax_streams.Program` in the worker: see `interface.StreamProgram`."""
+
+    def __init__(self, model: ModelSettings, settings: TrainingSettings, shape: Shape):
+        self.shape = shape
+        super().__init__(model, settings, 0, shape)
+
+    def train(self, state: State, sequences: Sequences, dormant: bool = False) -> Errors:
+        if dormant:
+            raise UserError("cell_options.added: later is for the cells of 1997: a cell of your own is always there")
+        state.held, errors = self._call("train", state.held, sequences)
+        return errors
+
+    def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
+        return self._call("test", state.held, sequences, last_step_only)[1]
+
+
+# In the worker
+
+
+_making = threading.RLock()  # layers are made after seeding the whole process: one at a time
+
+
+def _model(asked: Request) -> jax_engine.Model:
+    with _making:
+        return _made_model(asked)
+
+
+@functools.lru_cache(maxsize=64)
+def _made_model(asked: Request) -> jax_engine.Model:
+    from memory_trials.engines import jax_engine
+    from memory_trials.models import adapters, layers
+
+    with user_code.told(asked.cell):
+        if asked.pickled:
+            with user_code.during("sent to the process that trains"):
+                kind = pickle.loads(asked.pickled)
+        elif "." in asked.cell:
+            kind = layers.imported(asked.cell)
+        else:
+            kind = layers.built_in(asked.cell)
+        cell = adapters.adapted(kind, asked.units, json.loads(asked.options), asked.inputs)
+        return jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
+
+
+def _weight_names(asked: Request) -> list[str]:
+    return list(_model(asked).names)
+
+
+def _initial_weights(asked: Request, seeds: np.ndarray) -> list[np.ndarray]:
+    import jax
+
+    model = _model(asked)
+    cell = model.cell
+    if cell.draw is not None:
+        with _making:
+            weights = cell.draw(seeds.tolist())
+    else:
+        keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
+        weights = [np.asarray(a) for a in jax.tree.leaves(jax.vmap(lambda key: cell.init(key, asked.inputs))(keys))]
+    received = np.array([initializers.integers(int(seed), cell.drawn_before + 1)[-1] for seed in seeds])
+    weights.append(initializers.draw("glorot_uniform", (model.width, asked.symbols), received))
+    weights.append(np.zeros((len(seeds), asked.symbols), np.float32))
+    return weights
+
+
+def _predict(asked: Request, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    from memory_trials.engines import jax_engine
+
+    model = _model(asked)
+    return jax_engine.predict(model, [weights[name] for name in model.names], x)
+
+
+_programs: dict[int, Any] = {}
+
+
+@functools.lru_cache(maxsize=16)
+def _program(made_of: bytes) -> tuple[list[str], int, int]:
+    from memory_trials.engines import jax_engine, jax_streams
+
+    asked, training, interval, task = pickle.loads(made_of)
+    if isinstance(task, Shape):
+        program: Any = jax_streams.Program(_model(asked), training, task)
+    else:
+        program = jax_engine.Program(_model(asked), training, task, interval)
+    number = len(_programs)
+    _programs[number] = program
+    return program.names, getattr(program, "capacity", 0), number
+
+
+def _of_program(number: int, method: str, arguments: tuple) -> Any:
+    program = _programs[number]
+    if method == "start":
+        return program.start(*arguments).arrays()
+    arrays, *others = arguments
+    state = program.resume(arrays)
+    result = getattr(program, method)(state, *others)
+    return {} if method == "test" else state.arrays(), result
