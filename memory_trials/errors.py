@@ -1,4 +1,4 @@
-"""Mistakes that are the user's to mend end in one sentence and a non-zero exit, never in a traceback."""
+"""Errors that the user can correct: one sentence and a non-zero exit code instead of a traceback."""
 
 import errno
 import gc
@@ -12,7 +12,7 @@ NO_RESULT_DEPENDS_ON_THIS = "where there is an error, there is no result"
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message is the one sentence that says what and why."""
+    """The user's input cannot be used. The message is one sentence that says what is wrong, and why."""
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython prints for it in a notebook: the sentence, after its traceback with `DEBUG`."""
@@ -22,12 +22,12 @@ class UserError(Exception):
 
 DEBUG = "MEMORY_TRIALS_DEBUG"  # an environment variable: 1 prints tracebacks too
 
-# what a machine refuses, and no mistake of the code
+# what the operating system refuses, which is no error in the code
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 def brief(value: Any, most: int = 60) -> str:
-    """A value as a sentence may show it: on one line, whatever is in it, and not at length."""
+    """Return a value as an error message shows it: on one line, and at most so many characters."""
     text = repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."
 

@@ -1,4 +1,4 @@
-"""params.yaml -> validated, frozen settings. What each knob means is written beside it in params.yaml."""
+"""Validated, frozen settings, as params.yaml holds them. params.yaml says what each of them means."""
 
 import importlib.util
 import sys
@@ -22,7 +22,7 @@ Symbol = int | float | str
 
 
 def _known_cell(cell: Any) -> Any:
-    """A built-in name or a dotted path whose first package exists; importing it is left to the train stage."""
+    """Check that it is a cell of the library, or a dotted path whose first package exists; training imports it."""
     if not isinstance(cell, str) or registry.find(cell):
         return cell
     if "." not in cell or not all(name.isidentifier() for name in cell.split(".")):
@@ -56,9 +56,9 @@ class GeneratedSettings(Section):
 
 
 class CsvSettings(Section):
-    """What a .csv file leaves open; null where it is plain, and refused where it is not.
+    """How a .csv file is read; null where the file makes it clear, and refused where it does not.
 
-    separator: what stands between symbols. header: the first line names columns, and is left out. index: each line
+    separator: the character between symbols. header: the first line names columns, and is left out. index: each line
     begins with its number or name, which is left out.
     """
 

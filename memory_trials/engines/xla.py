@@ -17,7 +17,7 @@ from memory_trials.engines.optimizers import OPTIMIZERS
 from memory_trials.errors import UserError
 from memory_trials.models.backend import tf
 from memory_trials.models.cells import Model, predict
-from memory_trials.models.user_code import told
+from memory_trials.models.user_code import as_user_error
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable, one_hot
 
@@ -70,7 +70,7 @@ class Program:
 
         order: None, since it refuses to shuffle.
         """
-        with told(self.model.name, "trained by XLA, which compiles not every operation of TensorFlow"):
+        with as_user_error(self.model.name, "trained by XLA, which compiles not every operation of TensorFlow"):
             state.carry, losses, found = self._compiled(state.carry, tf.constant(checks[-1], tf.int32))
         of_each = {name: array.numpy()[: len(checks), : state.used].T for name, array in zip(FOUND, found)}
         return losses.numpy()[: checks[-1], : state.used].T, of_each

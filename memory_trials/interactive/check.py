@@ -16,7 +16,7 @@ import numpy as np
 from memory_trials.errors import UserError, brief
 from memory_trials.interactive import given, trying
 from memory_trials.interactive.trying import WHOLE, Tried
-from memory_trials.models.user_code import Refusal, during, told
+from memory_trials.models.user_code import Refusal, as_user_error, during
 from memory_trials.settings import ModelSettings, validated
 
 INPUTS, UNITS = 5, 20  # as in the tutorial
@@ -115,7 +115,7 @@ SHARED_WORDS = (
 
 def _finding(name: str, try_it: Callable[[Tried], str | None], tried: Tried) -> Finding:
     try:
-        with told(tried.cell):
+        with as_user_error(tried.cell):
             words = try_it(tried)
     except UserError as error:
         return Finding(name, False, _without_name(error, tried.cell))

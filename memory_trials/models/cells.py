@@ -18,7 +18,7 @@ from memory_trials.cells import registry
 from memory_trials.errors import UserError
 from memory_trials.models import initializers, layers, user_cells
 from memory_trials.models.backend import keras, tf
-from memory_trials.models.user_code import told
+from memory_trials.models.user_code import as_user_error
 from memory_trials.settings import ModelSettings
 from memory_trials.tasks.encoding import one_hot
 
@@ -87,7 +87,7 @@ def make_model(settings: ModelSettings, inputs: int, symbols: int) -> Model:
         if kind != "float32":
             set_back = "keras.config.set_floatx('float32')"
             raise UserError(f"Keras is set to {kind}, and trials are trained in float32: call {set_back} before")
-    with told(settings.cell):
+    with as_user_error(settings.cell):
         cell, dense, output, states = _built_layers(settings, inputs, symbols)
         nested = layers.initial_states(cell, 1)
         user_cells.check_options(cell)
@@ -149,7 +149,7 @@ def _same(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
 
 def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int) -> list[np.ndarray]:
     keras.utils.set_random_seed(seed)
-    with told(settings.cell):
+    with as_user_error(settings.cell):
         cell, dense, *_ = _built_layers(settings, inputs, symbols)
     return [variable.numpy() for variable in cell.trainable_variables + dense.trainable_variables]
 

@@ -44,7 +44,7 @@ def during(method: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def told(cell: str, method: str = "") -> Iterator[None]:
+def as_user_error(cell: str, method: str = "") -> Iterator[None]:
     """Turn what is raised into a `UserError`, such as: model.cell my_cells.x.Cell, call: ..."""
     from memory_trials.models.backend import keras
 

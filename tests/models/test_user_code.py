@@ -8,7 +8,7 @@ import pytest
 from memory_trials.errors import UserError
 from memory_trials.models import backend
 from memory_trials.models.cells import make_model
-from memory_trials.models.user_code import Refusal, described, during, told
+from memory_trials.models.user_code import Refusal, as_user_error, described, during
 from memory_trials.settings import ModelSettings
 from tests.conftest import ROOT, run
 
@@ -54,10 +54,10 @@ def test_whatever_is_raised_is_told_with_the_method_it_was_raised_in():
         (Refusal("it must not"), "model.cell a.B, call: it must not"),
         (UserError("as it is"), "as it is"),
     ):
-        with pytest.raises(UserError) as caught, told("a.B"), during("call"):
+        with pytest.raises(UserError) as caught, as_user_error("a.B"), during("call"):
             raise error
         assert str(caught.value).startswith(words)
-    with pytest.raises(KeyboardInterrupt), told("a.B"), during("call"):
+    with pytest.raises(KeyboardInterrupt), as_user_error("a.B"), during("call"):
         raise KeyboardInterrupt
 
 
