@@ -19,7 +19,7 @@ from memory_trials.files import write_text
 from memory_trials.settings import TrackingSettings, load_settings
 from memory_trials.studies import design
 from memory_trials.tasks import problems
-from memory_trials.tracking import publisher, store, tracker
+from memory_trials.tracking import payloads, publisher, store, tracker
 from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob
 from memory_trials.training.trained import write_trained
@@ -51,10 +51,10 @@ def by_client(arm: design.Arm, uri: str) -> None:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
-    client, (payload,) = MlflowClient(uri), publisher._payloads([arm])
+    client, (payload,) = MlflowClient(uri), payloads.of_arms([arm])
     experiment = client.create_experiment("by client")
     parent = client.create_run(experiment)
-    for child in publisher._children(payload, parent.info.run_id):
+    for child in payloads.of_trials(payload, parent.info.run_id):
         now = int(time.time() * 1000)
         run_id = client.create_run(experiment, tags=child["tags"], run_name=child["name"]).info.run_id
         params = [Param(key, value) for key, value in child["params"].items()]
@@ -87,10 +87,10 @@ def by_request(arm: design.Arm, uri: str, group: int) -> dict[str, float]:
         kinds[kind] = kinds.get(kind, 0) + processor_seconds(group) - before
         return answer
 
-    client, (payload,) = MlflowClient(uri), publisher._payloads([arm])
+    client, (payload,) = MlflowClient(uri), payloads.of_arms([arm])
     parent = client.create_run(client.create_experiment("by request"))
     rest_utils.http_request = watched
-    for child in publisher._children(payload, parent.info.run_id):
+    for child in payloads.of_trials(payload, parent.info.run_id):
         store.create_run(client, parent, child)
     rest_utils.http_request = real
     return {kind: round(1000 * total / len(payload.trials), 1) for kind, total in kinds.items()}

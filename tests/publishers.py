@@ -12,7 +12,7 @@ from memory_trials.evaluation import results
 from memory_trials.serving import registry
 from memory_trials.settings import TrackingSettings
 from memory_trials.studies import design
-from memory_trials.tracking import publisher, store
+from memory_trials.tracking import payloads, publisher, store
 from memory_trials.training.trained import read_trained, write_trained
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -71,7 +71,7 @@ def check_once(uri: str, settings: TrackingSettings, arms: list[design.Arm]) -> 
     assert {run.info.status for run in runs} == {"FINISHED"}
     expected = 0
     for arm in arms:
-        (payload,) = publisher._payloads([arm])
+        (payload,) = payloads.of_arms([arm])
         (parent,) = (run for run in runs if run.data.tags.get("fingerprint") == payload.fingerprint)
         assert parent.data.tags["kind"] == "arm" and parent.data.params == payload.parameters()
         assert parent.data.metrics.keys() >= dict(payload.numbers()).keys() | {"loss/p10", "learned/ever"}

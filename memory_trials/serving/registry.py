@@ -27,7 +27,7 @@ from memory_trials.serving.champion import ALIAS, NAME
 from memory_trials.settings import Settings, TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems, symbols
-from memory_trials.tracking import publisher, store, tracker
+from memory_trials.tracking import payloads, publisher, store, tracker
 from memory_trials.training import cache
 
 VERSION = "3"  # of what is registered and how: a new one registers anew
@@ -45,7 +45,7 @@ def register(arm: design.Arm, settings: TrackingSettings) -> None:
 
     From DVC's temporary copies of the repository too, but the alias stays with the repository's own result.
     """
-    best, payload = predictor.read(arm.files.folder / predictor.MEMORY), publisher.RunPayload(arm)
+    best, payload = predictor.read(arm.files.folder / predictor.MEMORY), payloads.RunPayload(arm)
     contents = [files.read_bytes(arm.files.folder / name) for name in (predictor.MEMORY, predictor.KERAS_MODEL)]
     content = hashlib.sha256(b"\0".join([VERSION.encode(), payload.fingerprint.encode(), *contents])).hexdigest()
     with store.opened(settings) as opened:

@@ -20,7 +20,7 @@ from memory_trials.evaluation import results
 from memory_trials.serving import champion, predictor, registry
 from memory_trials.settings import TrackingSettings, load_settings
 from memory_trials.studies import design
-from memory_trials.tracking import publisher, tracker
+from memory_trials.tracking import payloads, publisher, tracker
 from tests import publishers, stores, untrained
 from tests.conftest import ROOT
 from tests.serving.test_predictor import SEQUENCES, make_predictor
@@ -74,7 +74,7 @@ def test_a_version_says_what_it_is_and_registering_again_changes_nothing(arm, ca
     assert found.tags | {"content": ""} == {
         "seed": "41", "learned": "no", "cell": "lstm", "example": "3 0 1 2", "content": "",
         "memory": hashlib.sha256((arm.files.folder / predictor.MEMORY).read_bytes()).hexdigest(),
-        "success": publisher.RunPayload(arm).answer,
+        "success": payloads.RunPayload(arm).answer,
     }  # fmt: skip
     assert "The trial of seed 41, which has not learned" in found.description and "of 3 trials" in found.description
     run = client.get_run(found.run_id)

@@ -20,7 +20,7 @@ from memory_trials.evaluation import results
 from memory_trials.settings import ProblemSettings, Settings, TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems
-from memory_trials.tracking import metric_names, publisher, run_names, store, tracker, views
+from memory_trials.tracking import metric_names, payloads, publisher, run_names, store, tracker, views
 from memory_trials.training.trained import Trained, read_trained, write_trained
 from tests import outcomes, stores
 
@@ -138,7 +138,7 @@ def test_everything_is_there_once(arm, capsys):
 
 
 def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
-    real, calls = publisher._children, []
+    real, calls = payloads.of_trials, []
 
     def cut(arm, parent_id):
         for number, child in enumerate(real(arm, parent_id)):
@@ -147,7 +147,7 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
                 raise KeyboardInterrupt
             yield child
 
-    monkeypatch.setattr(publisher, "_children", cut)
+    monkeypatch.setattr(payloads, "of_trials", cut)
     with pytest.raises(KeyboardInterrupt):
         publisher.publish([arm], TrackingSettings())
     uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
@@ -159,7 +159,7 @@ def test_a_publication_that_was_cut_is_completed(arm, monkeypatch):
     under_it = {"tags": {"mlflow.parentRunId": parent.info.run_id, "kind": "trial"}}
     with store.opened(TrackingSettings()) as opened:
         for _ in range(2):  # of several that stand for the same, one stays
-            store.add_runs(opened, parent, [next(iter(real(publisher.RunPayload(arm), parent.info.run_id)))])
+            store.add_runs(opened, parent, [next(iter(real(payloads.RunPayload(arm), parent.info.run_id)))])
     for name in ("seed 3, learned", "seed 4, not learned"):  # begun, and never finished
         client.create_run(parent.info.experiment_id, run_name=name, **under_it)
     publisher.publish([arm], TrackingSettings())
@@ -172,12 +172,12 @@ def test_who_deletes_what_was_under_way_makes_up_for_it(arm, monkeypatch):
     uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     publisher.publish([arm], TrackingSettings())
     (parent,) = runs(uri, "arm")
-    (payload,) = publisher._payloads([arm])
+    (payload,) = payloads.of_arms([arm])
     with store.opened(TrackingSettings()) as opened, monkeypatch.context() as patch:
         client = opened.client
         earlier = runs(uri, "trial")[0]
         client.update_run(earlier.info.run_id, status="RUNNING")
-        store.add_runs(opened, parent, list(publisher._children(payload, parent.info.run_id))[:1])
+        store.add_runs(opened, parent, list(payloads.of_trials(payload, parent.info.run_id))[:1])
 
         def meanwhile(run_id: str) -> None:
             patch.undo()
