@@ -217,7 +217,7 @@ def _made_model(asked: Request) -> jax_engine.Model:
     from memory_trials.engines import jax_engine
     from memory_trials.models import adapters, layers
 
-    with user_code.told(asked.cell):
+    with user_code.as_user_error(asked.cell):
         if asked.pickled:
             with user_code.during("sent to the process that trains"):
                 kind = pickle.loads(asked.pickled)
