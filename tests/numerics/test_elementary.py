@@ -94,3 +94,9 @@ def test_they_work_element_by_element():
 def test_many_numbers_are_worked_on_in_blocks():
     x = np.linspace(-9, 9, 3 * elementary.BLOCK + 5)
     assert np.array_equal(elementary.tanh(x), np.concatenate([elementary.tanh(x[:5000]), elementary.tanh(x[5000:])]))
+
+
+def test_softmax_is_that_of_each_row():
+    x = np.linspace(-3, 40, 24, dtype=np.float32).reshape(2, 3, 4)
+    powers = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
+    assert np.abs(elementary.softmax(x) - powers / powers.sum(axis=-1, keepdims=True)).max() < 1e-6
