@@ -43,6 +43,6 @@ def test_every_file_in_git_is_text_with_plain_ends_of_lines_or_of_a_kind_that_is
     listed = subprocess.run(["git", "ls-files", "--eol", "-z"], cwd=ROOT, capture_output=True, text=True).stdout
     for line in filter(None, listed.split("\0")):
         ends, name = line.split("\t")
-        binary = name.endswith((".png", ".ttf", ".npz"))
+        binary = name.endswith((".png", ".ttf", ".npz", ".gz"))
         assert ends.startswith("i/-text" if binary else ("i/lf", "i/none")), name
         assert ("attr/-text" in ends) == (binary or name.startswith("data/problems/")), name
