@@ -271,7 +271,7 @@ def test_other_libraries_and_code_are_refused_too(nodes, monkeypatch):
         patch.setattr(cache, "versions", lambda engine: {"numpy": "0"})
         with pytest.raises(UserError, match=r"has numpy [\d.]+, not 0: install requirements.txt"):
             trained()
-    monkeypatch.setattr(cache, "_CODE", {"native": b"other"})
+    monkeypatch.setattr(cache, "_CODE", cache._CODE | {"native": b"other"})
     with pytest.raises(UserError, match="has another version of the code of memory_trials"):
         trained()
 
