@@ -264,9 +264,9 @@ class Settings(Section):
         model, training = self.model, self.training
         cell = registry.find(model.cell)
         if cell is None and training.update == "window":
-            raise ValueError("the gradient of a cell of your own takes whole sequences: set training.update: sequence")
+            raise ValueError("the gradient of a cell of your own needs whole sequences: set training.update: sequence")
         if cell is None and (training.optimizer == "guess" or model.output == "linear"):
-            raise ValueError("of a stream, a cell of your own takes no optimizer: guess and no output: linear")
+            raise ValueError("on a stream, a cell of your own does not support optimizer: guess or output: linear")
         if cell is not None and not cell.takes_streams:
             streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
             raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
@@ -280,10 +280,10 @@ class Settings(Section):
         if model.output == "linear" and training.loss == "cross_entropy":
             raise ValueError("training.loss: cross_entropy takes outputs between 0 and 1: set model.output: sigmoid")
         if training.update == "epoch" or training.window not in (1, "sequence"):
-            raise ValueError("of a stream, the weights change after each window of 1 step, or after each sequence")
+            raise ValueError("on a stream, training.update must be window, with training.window: 1, or sequence")
         if cell is not None and not cell.layout and training.update == "window" and training.optimizer != "guess":
             raise ValueError(
-                f"the gradient of the cell {model.cell} takes whole sequences: set training.update: sequence"
+                f"the gradient of the cell {model.cell} needs whole sequences: set training.update: sequence"
             )
         return self
 

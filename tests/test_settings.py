@@ -246,7 +246,12 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
         ({"task": "adding"}, {"cell_options": {"input_gate_bias": [-1]}}, {}, "has 1 numbers for 4 blocks"),
         ({"task": "adding"}, {"cell": "mlp", "cell_options": {}}, {}, "problem.stream is for the cells chunker, "),
         ({"task": "adding"}, {}, {"shuffle": True}, "training.shuffle has no meaning for a stream: leave it out"),
-        ({"task": "adding"}, {}, {"update": "epoch"}, "the weights change after each window of 1 step, or after each"),
+        (
+            {"task": "adding"},
+            {},
+            {"update": "epoch"},
+            "on a stream, training.update must be window, with training.window: 1, or sequence",
+        ),
         (
             {"task": "adding"},
             {"cell": "gru", "cell_options": {}},
