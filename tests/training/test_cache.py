@@ -361,7 +361,7 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
         "__init__.py", "helper.py", "one.py", "beside.py", "away.py"
     ]  # fmt: skip
     changes = [
-        (cache, "_CODE", {"native": b"other"}),
+        (cache, "_CODE", cache._CODE | {"native": b"other"}),
         (cache.importlib.metadata, "version", lambda name: "0"),
     ]
     for change in changes:
