@@ -41,7 +41,7 @@ def test_a_notebook_runs_in_an_empty_folder_and_leaves_nothing(path, tmp_path, m
     assert any("of 3</b>" in page and "data:image/png;base64," in page for page in pages)
     assert any("Of the same 3 seeds" in page for page in pages)
     if path.stem == "your_own_cell":
-        assert any(page.count("<td>ok</td>") == 6 for page in pages)
+        assert any(page.count("<td>ok</td>") == 7 for page in pages)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -38,7 +38,7 @@ class _Process:
 
     def __init__(self) -> None:
         root = str(Path(__file__).parents[2])
-        path = os.pathsep.join(dict.fromkeys([root, *(os.path.abspath(folder) for folder in sys.path)]))
+        path = os.pathsep.join(dict.fromkeys([root, *_path()]))
         environment = os.environ | {"MEMORY_TRIALS_BACKEND": "jax", "KERAS_BACKEND": "jax", "PYTHONPATH": path}
         environment |= {"XLA_FLAGS": f"{XLA_FLAGS} {os.environ.get('MEMORY_TRIALS_XLA_FLAGS', '')}"}
         for name in [name for name in environment if name.startswith("JAX_ENABLE") or name == "JAX_DEBUG_NANS"]:
@@ -59,7 +59,7 @@ class _Process:
             number = next(self._numbers)
             self._waiting[number] = future
             with contextlib.suppress(BrokenPipeError):  # then the reader finds its end, and says so
-                _send(self._process.stdin, (number, function, arguments))  # type: ignore[arg-type]
+                _send(self._process.stdin, (number, function, arguments, _path()))  # type: ignore[arg-type]
         failure, result = future.result()
         if failure == "user":
             raise UserError(result)
@@ -79,6 +79,11 @@ class _Process:
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def _path() -> list[str]:
+    """Where Python looks for modules, whatever folder is the current one."""
+    return [os.path.abspath(folder) for folder in sys.path]
 
 
 _current: _Process | None = None
@@ -135,7 +140,10 @@ def serve() -> None:
     warnings.filterwarnings("ignore", message="Explicitly requested dtype")  # which is refused in a sentence
     writing = threading.Lock()
 
-    def answer(number: int, name: str, arguments: tuple) -> None:
+    def answer(number: int, name: str, arguments: tuple, path: list[str]) -> None:
+        if added := [folder for folder in path if folder not in sys.path]:  # since this process was started
+            sys.path.extend(added)
+            importlib.invalidate_caches()
         failure, result = _answered(name, arguments)
         with writing:
             _send(answers, (number, failure, result))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from memory_trials.engines import own, worker
 from memory_trials.errors import UserError, brief
 from memory_trials.interactive import given, trying
 from memory_trials.interactive.trying import WHOLE, Tried
@@ -95,16 +96,29 @@ def check(cell: Any, units: int = UNITS, inputs: int = INPUTS, cell_options: dic
     settings = validated(
         ModelSettings, {"units": units, "cell_options": cell_options or {}} | given.model_of(cell), "check"
     )
-    checked = Checked(settings.cell)
+    if own.calls_tensorflow(settings.cell):
+        tried = lambda: trying.OnTensorFlow(settings, inputs, STEPS)
+        return Checked(settings.cell, *_everything(settings.cell, tried, tuple(PROPERTIES)))
+    asked = own.request(settings, inputs, inputs)
+    return Checked(settings.cell, *worker.call(f"{__name__}:in_worker", asked, STEPS, tuple(PROPERTIES)))
+
+
+def in_worker(asked: own.Request, steps: int, names: tuple[str, ...]) -> tuple[list[Finding], dict[str, float]]:
+    """Check a cell on JAX, in the process in which JAX trains (`engines.worker`)."""
+    from memory_trials.interactive.trying_jax import OnJax
+
+    return _everything(asked.cell, lambda: OnJax(asked, steps), names)
+
+
+def _everything(cell: str, make: Callable[[], Tried], names: tuple[str, ...]) -> tuple[list[Finding], dict[str, float]]:
+    """Return what came of these properties, and the cell's sizes."""
     try:
-        tried = trying.of(settings, inputs)
+        tried = make()
     except UserError as error:
-        checked.findings.append(Finding(SHARED, False, _without_name(error, settings.cell)))
-        return checked
-    checked.findings.append(Finding(SHARED, True, SHARED_WORDS))
-    checked.findings += [_finding(name, try_it, tried) for name, try_it in PROPERTIES.items()]
-    checked.sizes = tried.sizes()
-    return checked
+        return [Finding(SHARED, False, _without_name(error, cell))], {}
+    findings = [Finding(SHARED, True, SHARED_WORDS)]
+    findings += [_finding(name, PROPERTIES[name], tried) for name in names]
+    return findings, tried.sizes()
 
 
 SHARED = "a cell that trials can share"
@@ -128,19 +142,29 @@ def _without_name(error: UserError, cell: str) -> str:
 
 
 def _same_seed(tried: Tried) -> str:
-    """That a seed gives the same initial weights each time."""
-    for one, other in zip(tried.weights(0), tried.weights(0)):
+    """That a seed gives the same initial weights each time, and a call the same numbers."""
+    weights, x = tried.weights(0), tried.inputs(2, ROWS)
+    for one, other in zip(weights, tried.weights(0)):
         if not np.array_equal(one, other):
             raise Refusal("the same seed gives it other weights each time: draw them by an initializer of Keras's")
+    if not np.array_equal(tried.outputs(weights, x), tried.outputs(weights, x)):
+        raise Refusal(
+            "the same call gives other numbers each time: draw what is random from the key that step is given"
+        )
     return "the same seed gives the same weights, the same call the same numbers"
+
+
+def _rows(tried: Tried) -> str:
+    """That a row alone gives what it gives in a batch."""
+    weights, x = tried.weights(0), tried.inputs(SHORT, ROWS)
+    if not np.allclose(tried.outputs(weights, x)[:, :1], tried.outputs(weights, x[:, :1]), rtol=1e-4, atol=1e-4):
+        raise Refusal("a row alone gives other outputs than in a batch: rows are sequences, and must not be mixed")
+    return "a row alone gives what it gives in a batch"
 
 
 def _no_side_effects(tried: Tried) -> str:
     """That a call changes no attribute of the cell."""
-    before = tried.attributes()
-    tried.outputs(tried.weights(0), tried.inputs(1, 1))
-    after = tried.attributes()
-    if changed := sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
+    if changed := tried.side_effects():
         raise Refusal(
             f"it changes self.{changed[0]}, which is lost once it is compiled: return what is to be kept as a state",
             "call",
@@ -150,7 +174,7 @@ def _no_side_effects(tried: Tried) -> str:
 
 def _finite(tried: Tried) -> str:
     """That states and outputs stay finite for many steps; meanwhile it is timed."""
-    first, largest, tried.seconds_a_step = tried.last(tried.weights(0), tried.inputs(STEPS, 1))
+    first, largest, tried.seconds_a_step = tried.last(tried.weights(0), tried.inputs(tried.steps, 1))
     if first is not None:
         raise Refusal(
             f"its output or state is not a finite number from step {first + 1:,} on: bound the state, as tanh does, or "
@@ -225,6 +249,7 @@ def _whole(tried: Tried) -> str | None:
 
 PROPERTIES: dict[str, Callable[[Tried], str | None]] = {
     "deterministic": _same_seed,
+    "rows": _rows,
     "no side effects": _no_side_effects,
     "10,000 steps": _finite,
     "gradients": _gradients,

@@ -14,6 +14,7 @@ from typing import Any
 
 from memory_trials.cells import registry
 from memory_trials.errors import UserError, brief
+from memory_trials.models.protocol import FUNCTIONS
 
 GIVEN = "given_cells"
 KERAS = {name: cell.keras for name, cell in registry.all_cells().items() if cell.keras}
@@ -38,9 +39,12 @@ def model_of(cell: Any) -> dict[str, Any]:
         return {"cell": _named(cell)}
     if callable(getattr(cell, "get_config", None)):
         return _of_instance(cell)
+    if all(callable(getattr(cell, name, None)) for name in FUNCTIONS):
+        return {"cell": _put(type(cell).__name__, cell)}
     raise UserError(
         f"the cell is {brief(cell)}: allowed are the name of a built-in cell, a dotted path such as "
-        "my_cells.leaky.LeakyCell, a Keras cell's class, or an instance of one"
+        "my_cells.leaky.LeakyCell, the class of a cell (Keras, Flax, Equinox, Haiku), an instance of Keras's, and an "
+        f"object with the functions {', '.join(FUNCTIONS)}"
     )
 
 
@@ -73,11 +77,16 @@ def _named(kind: type) -> str:
     module = sys.modules.get(kind.__module__)
     if "." not in kind.__qualname__ and getattr(module, kind.__name__, None) is kind:
         return f"{kind.__module__}.{kind.__name__}"
+    return _put(kind.__name__, kind)
+
+
+def _put(name: str, cell: Any) -> str:
+    """Put a class or an object to which no path leads where a path does, and return that."""
     if GIVEN not in sys.modules:
-        sys.modules[GIVEN] = types.ModuleType(GIVEN, "Cells that were given as classes to which no path leads.")
+        sys.modules[GIVEN] = types.ModuleType(GIVEN, "Cells that were given as objects to which no path leads.")
         sys.modules[GIVEN].__spec__ = ModuleSpec(GIVEN, None)
-    setattr(sys.modules[GIVEN], kind.__name__, kind)
-    return f"{GIVEN}.{kind.__name__}"
+    setattr(sys.modules[GIVEN], name, cell)
+    return f"{GIVEN}.{name}"
 
 
 def _of_instance(cell: Any) -> dict[str, Any]:

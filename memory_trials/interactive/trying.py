@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,41 +17,92 @@ WHOLE = "call_sequence"  # the method in which an author may give the cell's own
 SIMPLE = int | float | str | list | dict | np.ndarray  # kinds of attributes that are looked at
 
 
-def of(settings: ModelSettings, inputs: int) -> Tried:
-    """Return the cell; `UserError` where it is none that trials can share."""
-    return Tried(settings, inputs)
-
-
 class Tried:
-    """A cell that trials can share. names: of its weights. seconds_a_step: NaN before `last` was called."""
+    """A cell that trials can share, on one library: what each of its methods returns, whichever library that is.
 
-    def __init__(self, settings: ModelSettings, inputs: int):
-        from memory_trials.models import cells  # TensorFlow takes seconds to import
-        from memory_trials.models.backend import tf
+    names: of its weights. steps: how many `last` goes through. seconds_a_step: NaN before `last` was called.
+    """
 
-        self._settings, self._size = settings, inputs
-        self._model = cells.make_model(settings, inputs, inputs)
-        self.cell = settings.cell
-        self.names = self._model.names[: len(self._model.cell.trainable_variables)]
+    def __init__(self, cell: str, size: int, names: list[str], steps: int):
+        self.cell, self._size, self.names, self.steps = cell, size, names, steps
         self.seconds_a_step = float("nan")
-        self._compiled = tf.function(self._outputs, autograph=False)
-        self._with_gradients = tf.function(self._gradients, autograph=False)
-
-    def weights(self, seed: int) -> list[Float32[np.ndarray, ...]]:
-        """Return the initial weights that a seed gives."""
-        from memory_trials.models import cells
-
-        return cells._plain_weights(self._settings, self._size, self._size, seed)[: len(self.names)]
 
     def inputs(self, steps: int, rows: int) -> Float32[np.ndarray, "steps rows inputs"]:
         """Return one-hot inputs, always the same."""
         indices = np.random.default_rng(0).integers(self._size, size=(steps, rows))
         return np.eye(self._size, dtype=np.float32)[indices]
 
+    def weights(self, seed: int) -> list[Float32[np.ndarray, ...]]:
+        """Return the initial weights that a seed gives."""
+        raise NotImplementedError
+
+    def outputs(self, weights: list, x: np.ndarray) -> Float32[np.ndarray, "steps rows width"]:
+        """Return the outputs, step by step from the initial state."""
+        raise NotImplementedError
+
+    def loss(self, weights: list, x: np.ndarray, coefficients: np.ndarray) -> float:
+        """Return the sum of the outputs times coefficients."""
+        raise NotImplementedError
+
+    def gradients(self, weights: list, x: np.ndarray, coefficients: np.ndarray) -> list[Float32[np.ndarray, ...]]:
+        """Return the gradient of `loss` with respect to each weight."""
+        raise NotImplementedError
+
+    def last(self, weights: list, x: Float32[np.ndarray, "steps rows inputs"]) -> tuple[int | None, float, float]:
+        """Return the first step after which an output or state is not finite, the largest number of the last state,
+        and the seconds that a step takes once it is compiled."""
+        raise NotImplementedError
+
+    def whole(self, weights: list, x: np.ndarray) -> Float32[np.ndarray, "rows steps width"] | None:
+        """Return the outputs by the cell's own form for whole sequences; None where it has none."""
+        raise NotImplementedError
+
+    def side_effects(self) -> list[str]:
+        """Return the names of attributes that a call changes."""
+        raise NotImplementedError
+
+    def states(self) -> int:
+        """Return how many numbers the state has."""
+        raise NotImplementedError
+
+    def sizes(self) -> dict[str, float]:
+        """Return parameters, numbers of state, and where it was timed, microseconds a step."""
+        found = {"parameters": sum(weight.size for weight in self.weights(0)), "numbers of state": self.states()}
+        microseconds = 1e6 * self.seconds_a_step
+        return found | ({"microseconds a step": microseconds} if np.isfinite(microseconds) else {})
+
+
+def simple_attributes(cell: Any) -> dict[str, str]:
+    """Return the simple attributes of a Keras cell and of the layers in it, as text."""
+    return {
+        name: repr(value)
+        for layer in cell._flatten_layers()
+        for name, value in vars(layer).items()
+        if not name.startswith("_") and isinstance(value, SIMPLE)
+    }
+
+
+class OnTensorFlow(Tried):
+    """A Keras cell that calls TensorFlow."""
+
+    def __init__(self, settings: ModelSettings, inputs: int, steps: int):
+        from memory_trials.models import cells  # TensorFlow takes seconds to import
+        from memory_trials.models.backend import tf
+
+        self._settings = settings
+        self._model = cells.make_model(settings, inputs, inputs)
+        super().__init__(settings.cell, inputs, self._model.names[: len(self._model.cell.trainable_variables)], steps)
+        self._compiled = tf.function(self._outputs, autograph=False)
+        self._with_gradients = tf.function(self._gradients, autograph=False)
+
+    def weights(self, seed: int) -> list[Float32[np.ndarray, ...]]:
+        from memory_trials.models import cells
+
+        return cells._plain_weights(self._settings, self._size, self._size, seed)[: len(self.names)]
+
     def outputs(
         self, weights: list, x: Float32[np.ndarray, "steps rows inputs"]
     ) -> Float32[np.ndarray, "steps rows width"]:
-        """Return the outputs, step by step from the initial state."""
         return self._compiled(weights, x).numpy()
 
     def _outputs(self, weights, x):
@@ -65,11 +116,9 @@ class Tried:
         return tf.stack(outputs)
 
     def loss(self, weights: list, x: np.ndarray, coefficients: np.ndarray) -> float:
-        """Return the sum of the outputs times coefficients."""
         return float((self.outputs(weights, x) * coefficients).sum(dtype=np.float64))
 
     def gradients(self, weights: list, x: np.ndarray, coefficients: np.ndarray) -> list[Float32[np.ndarray, ...]]:
-        """Return the gradient of `loss` with respect to each weight."""
         return [gradient.numpy() for gradient in self._with_gradients(weights, x, coefficients)]
 
     def _gradients(self, weights, x, coefficients):
@@ -82,8 +131,6 @@ class Tried:
         return tape.gradient(value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def last(self, weights: list, x: Float32[np.ndarray, "steps rows inputs"]) -> tuple[int | None, float, float]:
-        """Return the first step after which an output or state is not finite, the largest number of the last state,
-        and the seconds that a step takes once it is compiled."""
         from memory_trials.models.backend import tf
 
         steps, x, weights = len(x), tf.constant(x), [tf.constant(weight) for weight in weights]
@@ -112,7 +159,6 @@ class Tried:
         return None if number == steps else number, largest, seconds
 
     def whole(self, weights: list, x: np.ndarray) -> Float32[np.ndarray, "rows steps width"] | None:
-        """Return the outputs by the cell's own form for whole sequences; None where it has none."""
         from memory_trials.models.backend import keras, tf
 
         cell = self._model.cell
@@ -121,20 +167,11 @@ class Tried:
         with keras.StatelessScope(state_mapping=list(zip(cell.trainable_variables, map(tf.constant, weights)))):
             return np.asarray(getattr(cell, WHOLE)(tf.transpose(x, (1, 0, 2))))
 
-    def attributes(self) -> dict[str, str]:
-        """Return the simple attributes of the cell and of the layers in it, as text."""
-        return {
-            name: repr(value)
-            for layer in self._model.cell._flatten_layers()
-            for name, value in vars(layer).items()
-            if not name.startswith("_") and isinstance(value, SIMPLE)
-        }
+    def side_effects(self) -> list[str]:
+        before = simple_attributes(self._model.cell)
+        self._outputs(self.weights(0), self.inputs(1, 1))
+        after = simple_attributes(self._model.cell)
+        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
-    def sizes(self) -> dict[str, float]:
-        """Return parameters, numbers of state, and where it was timed, microseconds a step."""
-        found = {
-            "parameters": sum(weight.size for weight in self.weights(0)),
-            "numbers of state": sum(state.size for state in self._model.initial),
-        }
-        microseconds = 1e6 * self.seconds_a_step
-        return found | ({"microseconds a step": microseconds} if np.isfinite(microseconds) else {})
+    def states(self) -> int:
+        return sum(state.size for state in self._model.initial)

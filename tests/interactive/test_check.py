@@ -2,6 +2,8 @@
 
 import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from memory_trials.errors import UserError
 from memory_trials.interactive import check as check_module
 from memory_trials.interactive.check import PROPERTIES, check
 from memory_trials.interactive.measure import measure
-from memory_trials.models.backend import keras, tf
+from memory_trials.models.backend import keras
 from my_cells.leaky import LeakyCell
 
 OPS = keras.ops
@@ -66,16 +68,6 @@ class ShortWhole(Whole):
         return super().call_sequence(inputs)[:, :-1]
 
 
-class OwnGradient(Plain):
-    def call(self, inputs, states):
-        @tf.custom_gradient
-        def tanh(x):
-            return tf.tanh(x), lambda upstream: upstream
-
-        h = tanh(OPS.matmul(inputs, self.kernel) + OPS.matmul(states[0], self.recurrent_kernel))
-        return h, [h]
-
-
 class NotOfTheSeed(Plain):
     def build(self, input_shape):
         super().build(input_shape)
@@ -85,7 +77,7 @@ class NotOfTheSeed(Plain):
 def test_a_right_cell_passes_with_its_sizes():
     checked = check(Whole(4, leak=0.5))  # whose arguments count
     assert checked.passed and checked.failures == [], checked
-    assert [finding.passed for finding in checked.findings] == [True] * 6
+    assert [finding.passed for finding in checked.findings] == [True] * 7
     assert checked.sizes["parameters"] == 5 * 4 + 4 * 4 and checked.sizes["numbers of state"] == 4
     assert 0 < checked.sizes["microseconds a step"] < 1000
     assert "gradients: as finite differences say" in str(checked) and str(checked) == repr(checked)
@@ -97,6 +89,50 @@ def test_a_built_in_cell_passes():
     checked = check("lstm", units=3)
     assert checked.passed, checked
     assert checked.findings[-1].passed is None  # it has no form of its own for whole sequences
+
+
+def test_a_cell_that_calls_tensorflow_is_checked_there():
+    checked = check("tests.people.cells.nested_shapes.Cell", units=3)
+    assert checked.passed, checked
+    assert [finding.passed for finding in checked.findings] == [*[True] * 6, None]
+
+
+class OfNoLibrary:
+    """The three functions of the protocol, and a form for whole sequences."""
+
+    def __init__(self, units, keep=0.5):
+        self.units, self.keep = units, keep
+
+    def init(self, key, inputs):
+        return {"w": jax.random.normal(key, (inputs, self.units))}
+
+    def initial_state(self, params, batch):
+        return jnp.zeros((batch, self.units))
+
+    def step(self, params, state, x):
+        state = self.keep * state + x @ params["w"]
+        return state, state
+
+    def call_sequence(self, params, inputs):
+        lags = jnp.arange(inputs.shape[1])
+        powers = jnp.tril(self.keep ** (lags[:, None] - lags).astype(float))
+        return jnp.einsum("ts,bsi,iu->btu", powers, inputs, params["w"])
+
+
+class MixesRows(OfNoLibrary):
+    def step(self, params, state, x):
+        state, y = super().step(params, state, x)
+        return state, y - y.mean(axis=0)
+
+
+def test_three_functions_are_a_cell(monkeypatch):
+    checked = check(OfNoLibrary, units=3)
+    assert checked.passed and [finding.passed for finding in checked.findings] == [True] * 7, checked
+    assert checked.sizes["parameters"] == 15 and checked.sizes["numbers of state"] == 3
+    monkeypatch.setattr(check_module, "PROPERTIES", {"rows": PROPERTIES["rows"]})
+    assert check(OfNoLibrary(4)).sizes["parameters"] == 20
+    (words,) = check(MixesRows, units=3).failures
+    assert words == "a row alone gives other outputs than in a batch: rows are sequences, and must not be mixed"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +148,6 @@ def test_a_built_in_cell_passes():
             "gradients",
             r"call: its gradient for the weight kernel is .* where finite differences say .* stop_gradient.*",
         ),
-        (OwnGradient, "gradients", r"call: its gradient for the weight kernel is .* a gradient of your own"),
         (CountsCalls, "no side effects", "call: it changes self.calls, which is lost once it is compiled: return .*"),
         (WrongWhole, "whole sequences", "call_sequence: it differs from step by step by .*, first at step 8: .*"),
         (ShortWhole, "whole sequences", r"call_sequence: it returns the shape \(3, 19, 4\), and step by step .*"),

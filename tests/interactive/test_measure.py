@@ -19,6 +19,7 @@ from memory_trials.tasks import encoding, problems
 from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob
 from tests.conftest import ROOT
+from tests.plain_cells import SimpleRNN
 
 QUICK = {"units": 6, "epochs": 20, "trials": 4}
 SEQUENCES = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -267,3 +268,9 @@ def test_what_shows_is_not_imported_before_it_is_needed():
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
     assert measure_module.measure is memory_trials.measure
+
+
+def test_an_object_with_three_functions_is_measured():
+    found = measure(SimpleRNN(4), trials=2, epochs=3)
+    assert found.cell == "SimpleRNN" and found.metrics["parameters"] == 5 * 4 + 4 * 4 + 4 + 4 * 5 + 5
+    assert measure(SimpleRNN, trials=2, epochs=3, units=4).trials.equals(found.trials)
