@@ -1,9 +1,12 @@
 """The docs: links lead somewhere, what they name exists, and reference pages are what the code makes of them."""
 
+import re
 from pathlib import PurePosixPath
 
 import pytest
+import yaml
 
+from memory_trials import cli
 from tests.conftest import ROOT
 from website import commands, links, reference
 
@@ -16,6 +19,17 @@ def test_links_and_anchors_lead_somewhere(page):
 @pytest.mark.parametrize("page", links.pages(), ids=lambda page: page.name)
 def test_commands_options_and_settings_that_are_named_exist(page):
     assert commands.unknown(page) == []
+
+
+def test_the_workflow_runs_commands_that_exist():
+    """A word wrong there shows only where CI runs."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/pipeline.yml").read_text())["jobs"]
+    lines = [line for job in jobs.values() for step in job["steps"] for line in step.get("run", "").splitlines()]
+    named = [match for line in lines for match in re.findall(r"\bmake ([a-z. /-]+?)(?= [A-Z]+=|[;\n|]|$)", line)]
+    assert {"lint", "test", "verify", "report", "site"} <= {word for words in named for word in words.split()}
+    assert {word for words in named for word in words.split()} <= commands.make_targets()
+    ours = {match for line in lines for match in re.findall(r"memory[-_]trials ([a-z]+)", line)}
+    assert "init" in ours and ours <= set(cli.commands.commands)
 
 
 def test_reference_pages_are_up_to_date():

@@ -10,7 +10,7 @@ from memory_trials.cli import commands
 from memory_trials.settings import Section, Settings
 from website.links import CODE, FENCE, ROOT
 
-TARGET = re.compile(r"^([a-z][\w-]*(?: [a-z][\w-]*)*):(?!=)", re.MULTILINE)
+TARGET = re.compile(r"^([.a-z][\w/.-]*(?: [a-z][\w-]*)*):(?!=)", re.MULTILINE)
 ENDS = re.compile(r"\s#\s|[|;&>]|\.\.\.")
 
 
@@ -106,4 +106,4 @@ def sections(annotation: Any) -> list[type[Section]]:
 def make_targets() -> set[str]:
     """Return the targets of the Makefile."""
     lines = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return {name for match in TARGET.finditer(lines) for name in match[1].split()} | {".venv/test-installed"}
+    return {name for match in TARGET.finditer(lines) for name in match[1].split()}
