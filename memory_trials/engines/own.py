@@ -76,6 +76,11 @@ def calls_tensorflow(cell: str) -> bool:
         functions = [each for each in vars(kind).values() if hasattr(each, "__globals__")]
         used = [each.__globals__.get(name) for each in functions for name in each.__code__.co_names]
         return any(_is_tensorflow(getattr(value, "__name__", "") or "") for value in used)
+    return _file_calls_tensorflow(cell)
+
+
+@functools.cache  # what is edited while this process runs is not what it runs
+def _file_calls_tensorflow(cell: str) -> bool:
     seen, waiting = set(), [cell.rpartition(".")[0]]
     while waiting:
         name = waiting.pop()

@@ -6,6 +6,8 @@ changes are the integers that initializers receive when layers are constructed, 
 
 from __future__ import annotations
 
+import functools
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -82,16 +84,22 @@ def _received(kind: type, units: int, options: dict[str, Any]) -> int:
     return initializers.integers(TEMPLATE, DRAWS).index(following)
 
 
+@functools.lru_cache(maxsize=32)
+def _initializers(kind: type, units: int, options: str, inputs: int) -> list[tuple[Any, tuple[int, ...]]]:
+    """Of each weight, as they are after the template's seed, and its shape; options: as JSON."""
+    cell, *_ = _declared(kind, units, json.loads(options), inputs, TEMPLATE)
+    return [(variable._initializer, tuple(variable.shape)) for variable in cell.trainable_variables]
+
+
 def _drawn(kind: type, units: int, options: dict[str, Any], inputs: int, seeds: Sequence[int]) -> list[np.ndarray]:
     """The weights of each seed, stacked.
 
     The layers are made once, and it is found which integer each initializer received; those of `initializers` are then
     drawn for all seeds. Other initializers are called for each seed, with Keras on JAX, which draws other numbers.
     """
-    cell, *_ = _declared(kind, units, options, inputs, TEMPLATE)
     order = {integer: index for index, integer in enumerate(initializers.integers(TEMPLATE, DRAWS))}
     received = np.array([initializers.integers(int(seed), DRAWS) for seed in seeds])
-    declared = [(v._initializer, tuple(v.shape)) for v in cell.trainable_variables]
+    declared = _initializers(kind, units, json.dumps(options), inputs)
     arrays = [_like_keras(initializer, shape, order, received) for initializer, shape in declared]
     if any(array is None for array in arrays):  # such as of an LSTM's bias, or of the author's own
         made = [_declared(kind, units, options, inputs, int(seed))[0].trainable_variables for seed in seeds]
