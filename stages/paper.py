@@ -10,7 +10,9 @@ def main() -> None:
     experiments = schema.load(design.PAPER)
     found = paper.measured(answers.summaries(design.PAPER_FOLDER, experiments.arms))
     if not found:
-        raise UserError(f"{design.PAPER_FOLDER / design.SUMMARIES} has no arm of {design.PAPER}: run make paper")
+        raise UserError(
+            f"{design.PAPER_FOLDER / design.SUMMARIES} has no arm of {design.PAPER}: run memory-trials paper"
+        )
     files.write_text("PAPER.md", paper.page(experiments, found))
     style.write(style.specification(paper.picture(experiments, found)), design.PICTURES / "paper.png")
 

@@ -9,7 +9,7 @@ from memory_trials.studies import answers, design, schema
 def main() -> None:
     summaries = answers.summaries(design.FOLDER, schema.load(design.FILE).units)
     if not summaries:
-        raise UserError(f"{design.FOLDER / design.SUMMARIES} has no study of {design.FILE}: run make studies")
+        raise UserError(f"{design.FOLDER / design.SUMMARIES} has no study of {design.FILE}: run memory-trials studies")
     files.write_text("RESULTS.md", wording.results_page(list(summaries.values()), design.PICTURES))
 
 

@@ -198,3 +198,11 @@ def test_shells_complete_names_of_studies(monkeypatch):
 def test_it_prints_what_a_shell_needs_to_complete(shell, capsys):
     commands.main(["completion", shell], standalone_mode=False)
     assert "_MEMORY_TRIALS_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_new_project_can_draw_plots_without_a_network(tmp_path, capsys):
+    commands.main(["init", str(tmp_path / "new")], standalone_mode=False)
+    assert "vegaEmbed" in (tmp_path / "new/.dvc/vega.js").read_text()
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"next: cd {tmp_path}/new && memory-trials repro; every setting is in params.yaml"
+    )

@@ -134,7 +134,7 @@ def test_a_tracking_server_that_is_away_costs_no_result_and_its_secrets_are_writ
     sentence = "warning: MLflow cannot be reached at postgresql://***@127.0.0.1:9/runs: connection refused; "
     before_training = said.index(f"{sentence}training goes on, and the results are kept")
     assert said.index("> python -m stages.train") < before_training < said.index("> python -m stages.evaluate")
-    assert said.index(f"{sentence}the results are kept: publish them later with make track") > before_training
+    assert said.index(f"{sentence}the results are kept: publish them later with memory-trials track") > before_training
     assert contents(reproduced) == before and secret not in said
     for path in reproduced.rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path

@@ -94,7 +94,7 @@ def records() -> list[Record]:
         by_name = {arm.name: arm for arm in arms}
         if kept and kept.keys() != by_name.keys():
             where = design.where(arms[0]).partition(", arm")[0]
-            raise UserError(f"{path} records other arms than {where} describes: run make study NAME={path.stem}")
+            raise UserError(f"{path} records other arms than {where} describes: run memory-trials study {path.stem}")
         found += [Record(by_name[label], record) for label, record in kept.items()]
     if not found:
         raise UserError(f"no trial is recorded in {design.PIPELINE_DIGESTS} or {design.DIGESTS}/: run dvc repro")

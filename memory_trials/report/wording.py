@@ -53,7 +53,7 @@ def report(outcome: results.Outcome, folder: Path) -> str:
     lines += [
         f"Every trial: {folder / 'trials.csv'}; every prediction: {folder / 'predictions.csv'}; "
         f"picture: {folder / results.FIGURE}",
-        "Look inside: make report. Predict: make predict SEQ=... Compare runs: make ui, or dvc exp show",
+        "Look inside: memory-trials report. Predict: memory-trials predict. Compare: memory-trials ui, or dvc exp show",
     ]
     return "\n".join(lines)
 

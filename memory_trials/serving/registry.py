@@ -185,7 +185,7 @@ def serve(host: str, port: int) -> None:
             wanted.bind((host, port))
         except OSError:
             raise UserError(
-                f"port {port} of {host} cannot be used: name another one, such as make serve PORT=5002"
+                f"port {port} of {host} cannot be used: name another one, such as memory-trials serve --port 5002"
             ) from None
     memory = arm.files.folder / predictor.MEMORY
     if memory.exists() and arm.files.trained.exists():
@@ -198,13 +198,13 @@ def serve(host: str, port: int) -> None:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise UserError(
-                    f"MLflow's registry has no {NAME}@{ALIAS}: run make repro (or make track) first"
+                    f"MLflow's registry has no {NAME}@{ALIAS}: run memory-trials repro (or memory-trials track) first"
                 ) from None
             raise
     if memory.exists() and version.tags.get(champion.TAG) != champion.digest(memory):
         raise UserError(
-            f"{NAME}@{ALIAS} in MLflow's registry is another memory than {memory}, by which make predict answers: "
-            "run make repro (or make track) first"
+            f"{NAME}@{ALIAS} in MLflow's registry is another memory than {memory}, "
+            "with which memory-trials predict answers: run memory-trials repro (or memory-trials track) first"
         )
     request = json.dumps(
         {"inputs": {"sequence": [version.tags["example"]]}, "params": {"steps": 1}}, ensure_ascii=False

@@ -77,7 +77,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     if summary.get("version") != VERSION:
         raise UserError(
             f"{path} is of version {brief(summary.get('version'))}, this code reads version {VERSION}: "
-            f"run make study NAME={path.stem}"
+            f"run memory-trials study {path.stem}"
         )
     return summary
 

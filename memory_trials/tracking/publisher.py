@@ -264,7 +264,7 @@ def show_page(settings: TrackingSettings, host: str, port: int) -> None:
         links = list(views.links(opened.client, names, address))
     how = "" if server else " (Ctrl-C ends it)"
     print(f"MLflow's page{how}: {address}; arms side by side in charts:")
-    print(*(links or ["  none yet; make track publishes what is here"]), sep="\n", flush=True)
+    print(*(links or ["  none yet; memory-trials track publishes what is here"]), sep="\n", flush=True)
     if not server:
         os.environ[tracker.BACKEND] = uri  # not as an argument, which all users of the machine could read
         os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"

@@ -24,7 +24,7 @@ NO_RESULT_DEPENDS_ON_THIS = "it warns where MLflow cannot be reached"
 
 SECONDS = 3  # in which something must answer before training
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-PUBLISH_LATER_HINT = "the results are kept: publish them later with make track"
+PUBLISH_LATER_HINT = "the results are kept: publish them later with memory-trials track"
 # The database of an MLflow server, as its own variable names it.
 BACKEND = "MLFLOW_BACKEND_STORE_URI"
 SECRET = re.compile("pass|pwd|token|secret|key|cred|sig", re.IGNORECASE)

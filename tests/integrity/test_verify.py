@@ -101,7 +101,7 @@ def test_a_minute_verifies_all_that_there_is_if_that_takes_less_and_a_tenth_take
 @needs_compiler
 def test_records_of_other_arms_than_the_parameters_describe_are_told(clone):
     design.FILE.write_text(STUDIES.replace("[lstm, gru]", "[lstm, mlp]"))
-    with pytest.raises(UserError, match=r"mine\.json records other arms than .* run make study NAME=mine"):
+    with pytest.raises(UserError, match=r"mine\.json records other arms than .* run memory-trials study mine"):
         verify.records()
 
 

@@ -206,7 +206,7 @@ def test_what_is_here_is_what_repro_and_serve_offer(arm, monkeypatch):
 
     arm.files.trained.unlink()  # as where only this file was pulled: what it was trained with cannot be published
     predictor.write(arm.files.folder, make_predictor(seed=10))
-    with pytest.raises(UserError, match=r"memory-trials@champion .* is another memory than .*memory\.npz, by which"):
+    with pytest.raises(UserError, match=r"memory-trials@champion .* is another memory than .*memory\.npz, with which"):
         registry.serve(*where)
     memory.unlink()
     registry.serve(*where)
@@ -372,13 +372,15 @@ def test_nothing_to_register_or_to_serve_is_told_in_one_sentence(arm, monkeypatc
     Path("params.yaml").write_text("problem: {sequences: [[1, 2]]}\n")
     where = ("127.0.0.1", stores.free_port())
     arm.files.trained.rename("trained.npz")
-    with pytest.raises(UserError, match="MLflow's registry has no memory-trials@champion: run make repro"):
+    with pytest.raises(UserError, match="MLflow's registry has no memory-trials@champion: run memory-trials repro"):
         registry.serve(*where)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         where = taken.getsockname()
-        with pytest.raises(UserError, match="cannot be used: name another one, such as make serve PORT=5002"):
+        with pytest.raises(
+            UserError, match="cannot be used: name another one, such as memory-trials serve --port 5002"
+        ):
             registry.serve(*where)
     Path("trained.npz").rename(arm.files.trained)
     with pytest.raises(UserError, match=r"MLflow cannot be reached at http://\*\*\*@127.0.0.1:9") as caught:
