@@ -116,8 +116,8 @@ def test_it_is_said_before_training_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{(port := stores.free_port())}")
     tracker.warn_if_unreachable(TrackingSettings())
     assert capsys.readouterr().err == (
-        f"warning: MLflow cannot be reached at http://***@127.0.0.1:{port}: connection refused; training goes on "
-        "all the same, and the results are kept: publish them later with memory-trials track\n"
+        f"warning: MLflow cannot be reached at http://***@127.0.0.1:{port}: connection refused; training goes on, "
+        "and the results are kept: publish them later with memory-trials track\n"
     )
     tracker.warn_if_unreachable(TrackingSettings(enabled=False))
     assert capsys.readouterr().err == ""
