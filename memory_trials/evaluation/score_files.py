@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from memory_trials.errors import UserError, brief
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jaxtyping import Float
 
 MOST = 1_000_000  # rows
@@ -92,8 +92,6 @@ def read(path: Path, columns: Columns) -> Scores:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     try:
         return pd.read_csv(path, nrows=MOST + 1, low_memory=False)
     except FileNotFoundError:
@@ -122,8 +120,6 @@ def _text(column: pd.Series) -> list[str]:
 
 def _numbers(path: Path, frame: pd.DataFrame, name: str) -> pd.Series:
     """A column as numbers, NaN where it is empty; `UserError` where it is something else."""
-    import pandas as pd
-
     numbers = pd.to_numeric(frame[name], errors="coerce")
     wrong = frame[name].notna() & numbers.isna()
     if wrong.any():
@@ -150,8 +146,6 @@ def _choose(
             raise UserError(f"{path}: {model} on {task} has no {columns.choose} whose runs all have a finite score")
         kept.append(rows[rows["_setting"] == best])
         chosen.setdefault(str(task), {})[str(model)] = best
-    import pandas as pd
-
     return pd.concat(kept), chosen
 
 
