@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkab
 
 import numpy as np
 
+from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.interface import Criterion, Sequences, Shape
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int, Shaped
-
-    from memory_trials.tasks.encoding import UpdateTable
 
 
 @runtime_checkable

@@ -29,8 +29,6 @@ from memory_trials.tasks.interface import Sequences, Shape
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int, Shaped
 
-    from memory_trials.engines import jax_engine
-
 
 class Request(NamedTuple):
     """Which cell, and for which task. options: as JSON. pickled: the cell, where no file holds it."""
@@ -212,13 +210,13 @@ class StreamProgram(_Remote):
 _making = threading.RLock()  # layers are made after seeding the whole process: one at a time
 
 
-def _model(asked: Request) -> jax_engine.Model:
+def _model(asked: Request) -> Any:  # of `jax_engine`, which is imported in the worker alone
     with _making:
         return _made_model(asked)
 
 
 @functools.lru_cache(maxsize=64)
-def _made_model(asked: Request) -> jax_engine.Model:
+def _made_model(asked: Request) -> Any:
     from memory_trials.engines import jax_engine
     from memory_trials.models import adapters, layers
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,11 @@ from memory_trials.evaluation import statistics
 from memory_trials.evaluation.statistics import METRICS
 from memory_trials.evaluation.tables import TABLES, read_table, rounded, typed_frame
 from memory_trials.settings import Settings
+from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.interface import Task
+from memory_trials.tasks.problems import Problem
+from memory_trials.tasks.streams import Stream
 from memory_trials.training.trained import Trained
-
-if TYPE_CHECKING:
-    from memory_trials.tasks.encoding import UpdateTable
-    from memory_trials.tasks.problems import Problem
-    from memory_trials.tasks.streams import Stream
 
 FIGURE, SCALABLE = "answer.png", "answer.svg"
 
