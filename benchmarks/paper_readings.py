@@ -19,6 +19,11 @@ SLOPELESS, LINEAR, UNSEEN = {"loss": "cross_entropy"}, {"output": "linear"}, {"c
 ARMS = {  # of experiments/paper.yaml; changes of training, model and the cell's options; trials, sequences at most
     "4, T = 100, a linear output": ("adding_100", {}, LINEAR, {}, 40, 600_000),
     "6a, a linear output": ("order_2", {}, LINEAR, {}, 32, 100_000),
+    "3a, T = 100, N = 3, a linear output": ("two_sequence_100_3", {}, LINEAR, {}, 16, 200_000),
+    "3c, T = 100, N = 3, a linear output": ("noisy_targets_100_3", {}, LINEAR, {}, 16, 200_000),
+    "2c, q = 50, a linear output": ("distractors_50_50", {}, LINEAR, {}, 16, 200_000),
+    "5, a linear output": ("multiplication_140", {}, LINEAR, {}, 16, 200_000),
+    "6b, a linear output": ("order_3", {}, LINEAR, {}, 16, 200_000),
     "2b, errors at the end, cross-entropy, cell at first": ("noisy", SLOPELESS, {}, {"added": "at_first"}, 16, 40_000),
     "2c, q = 50, gates unseen": ("distractors_50_50", {}, {}, UNSEEN, 16, 300_000),
     "2c, q = 50, gates unseen, cross-entropy": ("distractors_50_50", SLOPELESS, {}, UNSEEN, 16, 150_000),
