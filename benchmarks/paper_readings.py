@@ -18,6 +18,7 @@ from memory_trials.training.trainer import train
 SLOPELESS, LINEAR, UNSEEN = {"loss": "cross_entropy"}, {"output": "linear"}, {"connected": "C"}
 ARMS = {  # of experiments/paper.yaml; changes of training, model and the cell's options; trials, sequences at most
     "4, T = 100, a linear output": ("adding_100", {}, LINEAR, {}, 40, 600_000),
+    "4, T = 500, a linear output": ("adding_500", {}, LINEAR, {}, 16, 200_000),
     "6a, a linear output": ("order_2", {}, LINEAR, {}, 32, 100_000),
     "3a, T = 100, N = 3, a linear output": ("two_sequence_100_3", {}, LINEAR, {}, 16, 200_000),
     "3c, T = 100, N = 3, a linear output": ("noisy_targets_100_3", {}, LINEAR, {}, 16, 200_000),
