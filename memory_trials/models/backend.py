@@ -84,12 +84,13 @@ def called(function: Callable, *arguments: Any) -> Any:
 
 
 @contextlib.contextmanager
-def declaring() -> Iterator[None]:
-    """Make layers whose weights have shapes, and are never given values. For JAX alone."""
+def declaring() -> Iterator[keras.StatelessScope]:
+    """Make layers whose weights have shapes, and are never given values; what is assigned to them the scope has. For
+    JAX alone."""
     from keras.src.backend.common import global_state
 
-    with keras.StatelessScope(initialize_variables=False):
-        yield
+    with keras.StatelessScope(initialize_variables=False) as scope:
+        yield scope
     global_state.set_global_attribute("uninitialized_variables", [])  # which Keras would give them later
 
 

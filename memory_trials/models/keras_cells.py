@@ -19,7 +19,7 @@ import numpy as np
 from memory_trials.models import initializers, layers, traced_cells, user_cells
 from memory_trials.models.backend import declaring, keras, seeded
 from memory_trials.models.protocol import Cell
-from memory_trials.models.user_code import during
+from memory_trials.models.user_code import Refusal, during
 
 DRAWS = 64  # integers drawn while layers are constructed
 TEMPLATE = 1  # the seed after which the layers are made whose calls are traced
@@ -63,9 +63,19 @@ def adapted(kind: type, units: int, options: dict[str, Any], inputs: int) -> Cel
 
 def _declared(kind: type, units: int, options: dict[str, Any], inputs: int, seed: int) -> tuple:
     """A cell that was made after a seed, whose weights have shapes and no values; what it returns of one row."""
-    with seeded(seed), traced_cells.seeded_draws(), declaring():
+    with seeded(seed), traced_cells.seeded_draws(), declaring() as scope:
         cell = _constructed(kind, units, options)
         result = layers.built(cell, inputs)
+        for weight in cell.weights:
+            given = scope.get_current_value(weight)
+            if given is not None and not isinstance(
+                given, jax.core.Tracer
+            ):  # which a call assigns, and is refused there
+                raise Refusal(
+                    f"it assigns to the weight {weight.name}, which would be lost: give add_weight an initializer for "
+                    "the value that a weight begins with",
+                    "build",
+                )
     return cell, *result
 
 
