@@ -118,7 +118,7 @@ def _arrays(named: dict) -> dict:
 def _read_trained(path: Path):
     training_inputs, trained = read_trained(path)
     parts = dict(vars(trained))
-    return training_inputs, _arrays(parts.pop("weights")), _arrays(parts.pop("until")), _arrays(parts)
+    return training_inputs, _arrays(parts.pop("weights")), _arrays(parts.pop("met_criterion_at")), _arrays(parts)
 
 
 def _read_memory(path: Path):

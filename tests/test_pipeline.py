@@ -171,7 +171,11 @@ def test_plots_and_metrics_are_shown(reproduced):
         ("cell: lstm", "cell: lstn", "model.cell is 'lstn': no such cell; the built-in cells are chunker"),
         ("window: 1", "window: 9", "training.window is 9: the longest sequence has 4 steps"),
         ("file: null", "file: words.csv", "give one of sequences, file, generate and stream"),
-        ("cell: lstm", "cell: os.system", "model.cell os.system: it is not a Keras layer class"),
+        (
+            "cell: lstm",
+            "cell: os.system",
+            "model.cell os.system: it is neither a Keras, Flax, Equinox or Haiku class, nor has it the functions init",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(reproduced, old, new, words):

@@ -329,6 +329,7 @@ def test_in_a_copy_that_dvc_makes_a_module_that_git_does_not_know_is_told_so(tmp
     copy = tmp_path / ".dvc/tmp/exps/tmpabc"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
+    monkeypatch.delitem(sys.modules, "cells_of_mine", raising=False)  # what is imported can be used wherever it is from
     content = with_change("model", "cell", "cells_of_mine.new.Cell")
     assert "git" not in refusal(tmp_path, content)
     (tmp_path / "cells_of_mine").mkdir()

@@ -172,15 +172,15 @@ def load(path: Path) -> Experiments:
     raw = read_yaml(path)
     for section, model in (("studies", Study), ("arms", SeparateArm)):  # one by one, so that a mistake names its block
         for name, block in raw[section].items() if isinstance(raw.get(section), dict) else ():
-            validated(model, block, f"{path}: {section}.{name}"[:300])
+            if not re.fullmatch(NAME, str(name)):
+                raise UserError(
+                    f"{path}: {section}: {brief(name)} is no name, which has at most 60 small letters, digits and _"
+                )
+            validated(model, block, f"{path}: {section}.{name}")
     content = validated(Experiments, raw, str(path))
     validated(Settings, content.defaults, f"{path}: defaults")
     for section, names in (("studies", content.studies), ("arms", content.arms)):
         for name in names:
-            if not re.fullmatch(NAME, name):
-                raise UserError(
-                    f"{path}: {section}.{name[:60]}: a name is made of at most 60 small letters, digits and _"
-                )
             if name == PIPELINE or (section == "arms" and name in content.studies):
                 raise UserError(f"{path}: {section}.{name}: this name is taken already")
     separate = [name for name, study in content.studies.items() if study.separate]

@@ -176,6 +176,7 @@ def test_steps_are_those_of_the_formulas(optimizer):
         program(single[u], "gru", 6, "softmax", "sgd", 1.0).run(descended, np.array([1]))
         gradient, states = expected - descended.parameters[0], descended.states
         stepped, stepped_slots = step(
+            tf,
             tf.constant(float(number)),
             0.01,
             tf.constant(expected),

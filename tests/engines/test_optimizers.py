@@ -19,5 +19,5 @@ def test_steps_are_those_of_keras(name):
     ours, state = tf.constant(weight), tuple(tf.zeros((3, 4)) for _ in range(slots))
     for number, gradient in enumerate(gradients, 1):
         reference.apply([tf.constant(gradient)], [variable])
-        ours, state = step(tf.constant(float(number)), 0.01, ours, tf.constant(gradient), state)
+        ours, state = step(tf, tf.constant(float(number)), 0.01, ours, tf.constant(gradient), state)
     assert np.allclose(ours, variable.numpy(), atol=1e-6)

@@ -86,7 +86,9 @@ def test_tensorflow_that_was_used_before_keeps_its_threads(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     importlib.reload(backend)  # as if it were imported now
     monkeypatch.setattr(backend.keras.config, "backend", lambda: "jax")
-    with pytest.raises(UserError, match="Keras was imported with the backend jax, and cells are trained by TensorFlow"):
+    with pytest.raises(
+        UserError, match="Keras was imported with the backend jax, and this cell is computed with TensorFlow"
+    ):
         importlib.reload(backend)
 
 

@@ -47,7 +47,7 @@ ONE = {"study": "table", "label": "x", "like": "base", "set": {}, "kind": "own"}
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"arms": {"a b": ONE}}, "arms.a b: a name is made of"),
+        ({"arms": {"a b": ONE}}, "arms: 'a b' is no name, which has at most"),
         ({"arms": {"table": ONE}}, "arms.table: this name is taken already"),
         ({"bases": {}}, "arms.one.like is 'base': allowed are "),
         ({"arms": {"one": ONE | {"study": "other"}}}, "arms.one.study is 'other': allowed are table"),

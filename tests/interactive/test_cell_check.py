@@ -71,7 +71,12 @@ class ShortWhole(Whole):
 class NotOfTheSeed(Plain):
     def build(self, input_shape):
         super().build(input_shape)
-        self.kernel.assign(np.random.default_rng().normal(size=self.kernel.shape))
+        drawn = lambda shape, dtype: np.random.default_rng().normal(size=shape)
+        self.more = self.add_weight(shape=(self.units,), initializer=drawn, name="more")
+
+    def call(self, inputs, states):
+        output, after = super().call(inputs, states)
+        return output + self.more, after
 
 
 def test_a_right_cell_passes_with_its_sizes():
