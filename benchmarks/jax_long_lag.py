@@ -10,6 +10,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax_adam import adam
 
 UNITS, SYMBOLS = 20, 3
 
@@ -38,10 +39,7 @@ def trial(weights, x, y, epochs):
         weights, means, squares, t = carry
         value, gradients = jax.value_and_grad(loss)(weights, *row)
         t = t + 1
-        scale = 0.001 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        means = [m + 0.1 * (g - m) for m, g in zip(means, gradients)]
-        squares = [s + 0.001 * (g * g - s) for s, g in zip(squares, gradients)]
-        weights = [w - scale * m / (jnp.sqrt(s) + 1e-7) for w, m, s in zip(weights, means, squares)]
+        weights, means, squares = adam(weights, gradients, means, squares, t)
         return (weights, means, squares, t), value
 
     def epoch(carry, _):

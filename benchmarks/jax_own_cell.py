@@ -15,6 +15,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from jax_adam import adam  # noqa: E402
 
 from my_cells.leaky import LeakyCell  # noqa: E402
 
@@ -49,10 +50,7 @@ def main(lag: int, trials: int, epochs: int, runs: int) -> None:
             weights, means, squares, t = carry
             value, gradients = jax.value_and_grad(loss)(weights, *row)
             t = t + 1
-            scale = 0.001 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-            means = [m + 0.1 * (g - m) for m, g in zip(means, gradients)]
-            squares = [s + 0.001 * (g * g - s) for s, g in zip(squares, gradients)]
-            weights = [w - scale * m / (jnp.sqrt(s) + 1e-7) for w, m, s in zip(weights, means, squares)]
+            weights, means, squares = adam(weights, gradients, means, squares, t)
             return (weights, means, squares, t), value
 
         zeros = [jnp.zeros_like(w) for w in weights]

@@ -9,6 +9,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax_adam import adam
 
 EPOCHS, UNITS, SYMBOLS = 250, 20, 5
 SEQUENCES = np.array([[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]])
@@ -37,10 +38,7 @@ def trial(weights):
         x, y, keep = row
         (value, (h, c)), gradients = jax.value_and_grad(loss, has_aux=True)(weights, x, y, keep * h, keep * c)
         t = t + 1
-        scale = 0.001 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        means = [m + 0.1 * (g - m) for m, g in zip(means, gradients)]
-        squares = [s + 0.001 * (g * g - s) for s, g in zip(squares, gradients)]
-        weights = [w - scale * m / (jnp.sqrt(s) + 1e-7) for w, m, s in zip(weights, means, squares)]
+        weights, means, squares = adam(weights, gradients, means, squares, t)
         return (weights, means, squares, h, c, t), value
 
     def epoch(carry, _):

@@ -478,10 +478,10 @@ def rank(
     if output:
         from memory_trials import files
         from memory_trials.report import ranking as report
-        from memory_trials.report import style
+        from memory_trials.report import ranking_figures, style
 
         files.write_json(output / "ranking.json", summary)
-        style.write(report.picture(summary), output / "ranking.png")
+        style.write(ranking_figures.picture(summary), output / "ranking.png")
         files.write_text(output / "ranking.md", report.page(summary, table.name, "ranking.png"))
     if as_json:
         import json

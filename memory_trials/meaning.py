@@ -68,6 +68,15 @@ def imported(node: ast.AST) -> list[str]:
     return []
 
 
+def imports_of(path: Path) -> list[str]:
+    """Return what a file of Python imports, as `imported`; nothing where it cannot be read, as running it will show."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):
+        return []
+    return [name for node in nodes for name in imported(node)]
+
+
 class _Walk(ast.NodeVisitor):
     """Writes a syntax tree down without docstrings, annotations, what is imported for them, and the wording of errors
     and prints. What is left is as `ast.dump` of Python 3.11 has it, whichever Python runs, so digests last."""

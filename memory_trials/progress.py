@@ -67,17 +67,21 @@ class Tally:
 class Progress:
     """Called with (epochs trained, summed over trials; trials that have newly learned; whether they come from a store).
 
-    Those of a store took no time, so they say nothing about the time that is left.
+    Those of a store took no time, so they say nothing about the time that is left. kind: of tqdm's bars; shown: by
+    default on a terminal, where there are no lines.
     """
 
-    def __init__(self, trials: int, epochs: int, seconds_between_lines: float = SECONDS):
+    def __init__(
+        self, trials: int, epochs: int, seconds_between_lines: float = SECONDS, kind: type[tqdm] = tqdm,
+        shown: bool | None = None,
+    ):  # fmt: skip
         self.trials, self.epochs = trials, epochs
         self.done = self.kept = self.learned = 0
         self.interval = seconds_between_lines
         self.started = self.told = time.monotonic()
-        terminal = sys.stderr.isatty()
+        hidden = not (sys.stderr.isatty() if shown is None else shown)
         bar = "{l_bar}{bar}| {n:.0f}/{total:.0f} epochs{postfix} [{elapsed}, {remaining} left]"
-        self.bar = tqdm(total=epochs, desc=f"{trials} trials", bar_format=bar, disable=not terminal, leave=False)
+        self.bar = kind(total=epochs, desc=f"{trials} trials", bar_format=bar, disable=hidden, leave=False)
 
     def __enter__(self) -> "Progress":
         return self

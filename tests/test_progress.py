@@ -76,6 +76,17 @@ def test_a_tally_is_a_bar_on_a_terminal(capsys, monkeypatch, bound):
     assert "trials: 2" in said and "s left" not in said
 
 
+@pytest.mark.parametrize(("terminal", "shown"), [(False, True), (True, False)])
+def test_whoever_makes_a_bar_may_say_whether_it_is_shown(capsys, monkeypatch, terminal, shown):
+    """As in a notebook, whose output is no terminal."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with Progress(trials=1, epochs=10, seconds_between_lines=60.0, shown=shown) as progress:
+        progress(10, 1)
+        assert progress.bar.disable is not shown
+    said = capsys.readouterr()
+    assert ("1 trials" in said.err) == shown and said.out == ""
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """What time it is, in a list, to be set."""

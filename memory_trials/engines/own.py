@@ -5,7 +5,6 @@ In the worker, a cell's model and its programs are kept, by all that they depend
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib.util
 import json
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from memory_trials import meaning
 from memory_trials.engines import worker
 from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
@@ -82,33 +82,34 @@ def _file_calls_tensorflow(cell: str) -> bool:
     seen, waiting = set(), [cell.rpartition(".")[0]]
     while waiting:
         name = waiting.pop()
-        if name in seen:
-            continue
+        path = None if name in seen else _users_file(name)
         seen.add(name)
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError, AttributeError):  # whoever imports it is told
-            continue
-        if spec is None or not spec.has_location or not user_code.is_users(str(spec.origin)):
-            continue
-        imported = _imports(Path(str(spec.origin)))
-        if any(map(_is_tensorflow, imported)):
-            return True
-        waiting += imported
+        if path is not None:
+            imported = meaning.imports_of(path)
+            if any(map(_is_tensorflow, imported)):
+                return True
+            waiting += imported
     return False
+
+
+def _users_file(name: str) -> Path | None:
+    """The file of a module of the user's, found without importing what the name has before its last point."""
+    package, *rest = name.split(".")
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError, AttributeError):  # whoever imports it finds that too
+        return None
+    if spec is None:
+        return None
+    folders = [Path(folder, *rest) for folder in spec.submodule_search_locations or ()]
+    paths = [path for folder in folders for path in (folder / "__init__.py", folder.parent / f"{folder.name}.py")]
+    if not rest and spec.has_location:
+        paths = [Path(str(spec.origin))]
+    return next((path for path in paths if path.is_file() and user_code.is_users(str(path))), None)
 
 
 def _is_tensorflow(module: str) -> bool:
     return module.partition(".")[0].startswith("tensorflow")
-
-
-def _imports(path: Path) -> list[str]:
-    try:
-        nodes = list(ast.walk(ast.parse(path.read_bytes())))
-    except (SyntaxError, ValueError):
-        return []
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    return names + [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
 
 
 def initial_weights(
@@ -218,18 +219,21 @@ def _model(asked: Request) -> Any:  # of `jax_engine`, which is imported in the 
 @functools.lru_cache(maxsize=64)
 def _made_model(asked: Request) -> Any:
     from memory_trials.engines import jax_engine
-    from memory_trials.models import adapters, layers
+    from memory_trials.models import adapters
 
     with user_code.as_user_error(asked.cell):
-        if asked.pickled:
-            with user_code.during("sent to the process that trains"):
-                kind = pickle.loads(asked.pickled)
-        elif "." in asked.cell:
-            kind = layers.imported(asked.cell)
-        else:
-            kind = layers.built_in(asked.cell)
-        cell = adapters.adapted(kind, asked.units, json.loads(asked.options), asked.inputs)
+        cell = adapters.adapted(kind_of(asked), asked.units, json.loads(asked.options), asked.inputs)
         return jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
+
+
+def kind_of(asked: Request) -> Any:
+    """Return the class or object that is asked for; `user_code.Refusal` where it cannot be had."""
+    from memory_trials.models import layers
+
+    if asked.pickled:
+        with user_code.during("sent to the process that trains"):
+            return pickle.loads(asked.pickled)
+    return layers.imported(asked.cell) if "." in asked.cell else layers.built_in(asked.cell)
 
 
 def _weight_names(asked: Request) -> list[str]:

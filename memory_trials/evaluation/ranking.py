@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from memory_trials.evaluation.statistics import success_rate
+from memory_trials.evaluation.statistics import holm, success_rate
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -96,9 +96,12 @@ def compare(first: str, second: str, runs: Runs, paired: bool) -> Comparison:
         first, second = second, first
     a, b = runs[first], runs[second]
     p, smallest = _paired(a - b) if paired else _unpaired(a, b)
-    above, equal = a[:, np.newaxis] > b, a[:, np.newaxis] == b
-    wins = float(above.mean() + equal.mean() / 2)
-    return Comparison(first, second, float(a.mean() - b.mean()), p, smallest, wins)
+    return Comparison(first, second, float(a.mean() - b.mean()), p, smallest, float(_won(a, b).mean()))
+
+
+def _won(a: Float[np.ndarray, " S"], b: Float[np.ndarray, " R"]) -> Float[np.ndarray, "S R"]:
+    """Whether a run of the first scores more than a run of the second, for all pairs; equal scores count half."""
+    return (a[:, np.newaxis] > b) + (a[:, np.newaxis] == b) / 2
 
 
 def _paired(differences: Float[np.ndarray, " S"]) -> tuple[float, float]:
@@ -147,15 +150,6 @@ def _share(found: Float[np.ndarray, " N"], observed: float) -> float:
 def _with_observed(share: float) -> float:
     """Count the observed order among the drawn ones, so that p is never 0 (Phipson & Smyth 2010)."""
     return (share * RESAMPLES + 1) / (RESAMPLES + 1)
-
-
-def holm(p: list[float]) -> list[float]:
-    """Adjust p values for their number (Holm 1979)."""
-    if not p:
-        return []
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(value) for value in multipletests(p, method="holm")[1]]
 
 
 def all_pairs(runs: Runs, paired: bool) -> list[Comparison]:
@@ -211,7 +205,7 @@ def improvement(
     draws, count = np.random.default_rng(0), 2000
     mean, drawn = 0.0, np.zeros(count)
     for a, b in tasks:
-        won = (a[:, np.newaxis] > b) + (a[:, np.newaxis] == b) / 2
+        won = _won(a, b)
         mean += float(won.mean()) / len(tasks)
         rows = draws.multinomial(len(a), np.full(len(a), 1 / len(a)), size=count)
         columns = draws.multinomial(len(b), np.full(len(b), 1 / len(b)), size=count)

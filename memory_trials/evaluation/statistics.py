@@ -234,13 +234,21 @@ def compare(learned: Bool[np.ndarray, " T"], others: list[Bool[np.ndarray, " T"]
     if not others:
         return []
     from statsmodels.stats.contingency_tables import mcnemar
-    from statsmodels.stats.multitest import multipletests
 
     tables = [
         [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]] for a, b in ((learned, o) for o in others)
     ]
     values = [min(1.0, float(mcnemar(table, exact=True).pvalue)) for table in tables]
-    return [float(value) for value in multipletests(values, method="holm")[1]]
+    return holm(values)
+
+
+def holm(p: list[float]) -> list[float]:
+    """Adjust p values for their number (Holm 1979)."""
+    if not p:
+        return []
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(value) for value in multipletests(p, method="holm")[1]]
 
 
 def summary(

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from memory_trials.errors import UserError
 from memory_trials.interactive import given, tasks
+from memory_trials.progress import Progress
 from memory_trials.settings import (
     ComputeSettings,
     EncodingSettings,
@@ -62,7 +64,7 @@ def measure(
     """
     name, problem, complete = _settings(cell, task, trials, settings)
     started = time.perf_counter()
-    with _Bar(complete, progress) as bar:
+    with _progress(complete.training, progress) as bar:
         measured = _trained(name, problem, complete, bar)
     measured.seconds = time.perf_counter() - started
     return measured
@@ -91,7 +93,7 @@ def _settings(cell: Any, task: Any, trials: int, settings: dict[str, Any]) -> tu
         raise UserError(str(error).removeprefix("Settings: ")) from None
 
 
-def _trained(task: str, problem: Problem | None, settings: Settings, bar: _Bar) -> Measured:
+def _trained(task: str, problem: Problem | None, settings: Settings, bar: Progress) -> Measured:
     """Train the trials of these settings. What makes jobs, and trains them, is asked here and nowhere else."""
     from memory_trials.interactive.measured import Measured
     from memory_trials.tasks import making
@@ -103,28 +105,12 @@ def _trained(task: str, problem: Problem | None, settings: Settings, bar: _Bar) 
     return Measured(task, settings, trainer.train(job, settings.compute, bar), made, job.task)
 
 
-class _Bar:
+def _progress(settings: TrainingSettings, shown: bool) -> Progress:
     """A progress bar, of a notebook where it has such, else of text; nothing where there is nobody to see it."""
-
-    def __init__(self, settings: Settings, shown: bool):
-        notebook = "ipykernel" in sys.modules
-        if notebook and importlib.util.find_spec("ipywidgets") is not None:
-            from tqdm.notebook import tqdm
-        else:
-            from tqdm import tqdm
-        self.trials, self.learned = settings.training.trials, 0
-        disable = not shown or not (notebook or sys.stderr.isatty())
-        form = "{l_bar}{bar}| {n:.0f}/{total:.0f} epochs{postfix} [{elapsed}, {remaining} left]"
-        epochs, what = settings.training.epochs, f"{self.trials} trials"
-        self.bar = tqdm(total=epochs, desc=what, bar_format=form, disable=disable, leave=False)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __call__(self, trial_epochs: int, newly_learned: int, kept: bool) -> None:
-        self.learned += newly_learned
-        self.bar.set_postfix_str(f"{self.learned} learned so far", refresh=False)
-        self.bar.update(trial_epochs / self.trials)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
+    notebook = "ipykernel" in sys.modules
+    if notebook and importlib.util.find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
+    seen = shown and (notebook or sys.stderr.isatty())
+    return Progress(settings.trials, settings.epochs, seconds_between_lines=math.inf, kind=tqdm, shown=seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,8 +73,16 @@ class Tried:
         return found | ({"microseconds a step": microseconds} if np.isfinite(microseconds) else {})
 
 
-def simple_attributes(cell: Any) -> dict[str, str]:
-    """Return the simple attributes of a Keras cell and of the layers in it, as text."""
+def changed_attributes(cell: Any, call: Callable[[], Any]) -> list[str]:
+    """Return the names of the simple attributes of a Keras cell, and of the layers in it, that a call changes."""
+    before = _simple_attributes(cell)
+    call()
+    after = _simple_attributes(cell)
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def _simple_attributes(cell: Any) -> dict[str, str]:
+    """By name, as text."""
     return {
         name: repr(value)
         for layer in cell._flatten_layers()
@@ -168,10 +177,8 @@ class OnTensorFlow(Tried):
             return np.asarray(getattr(cell, WHOLE)(tf.transpose(x, (1, 0, 2))))
 
     def side_effects(self) -> list[str]:
-        before = simple_attributes(self._model.cell)
-        self._outputs(self.weights(0), self.inputs(1, 1))
-        after = simple_attributes(self._model.cell)
-        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        weights, x = self.weights(0), self.inputs(1, 1)
+        return changed_attributes(self._model.cell, lambda: self._outputs(weights, x))
 
     def states(self) -> int:
         return sum(state.size for state in self._model.initial)

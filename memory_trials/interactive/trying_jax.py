@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from memory_trials.engines import own
-from memory_trials.interactive.trying import WHOLE, Tried, simple_attributes
+from memory_trials.interactive.trying import WHOLE, Tried, changed_attributes
 from memory_trials.models import layers
 from memory_trials.models.backend import keras, seeded
 
@@ -27,10 +26,7 @@ class OnJax(Tried):
     def __init__(self, asked: own.Request, steps: int):
         self._asked, self._model = asked, own._model(asked)
         super().__init__(asked.cell, asked.inputs, list(self._model.names[:-2]), steps)
-        if asked.pickled:
-            self._kind = pickle.loads(asked.pickled)
-        else:
-            self._kind = layers.imported(asked.cell) if "." in asked.cell else layers.built_in(asked.cell)
+        self._kind = own.kind_of(asked)
         self._options = json.loads(asked.options)
         self._loss = jax.jit(lambda weights, x, c: (self._outputs(weights, x) * c).sum())
         self._gradient = jax.jit(jax.grad(self._loss))
@@ -118,10 +114,8 @@ class OnJax(Tried):
         if not self._of_keras:
             return []
         cell = self._object()
-        before = simple_attributes(cell)
-        layers.Step(cell)(jnp.zeros((1, self._size)), layers.initial_states(cell, 1), training=False)
-        after = simple_attributes(cell)
-        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        begin = jnp.zeros((1, self._size)), layers.initial_states(cell, 1)
+        return changed_attributes(cell, lambda: layers.Step(cell)(*begin, training=False))
 
     def states(self) -> int:
         params = self._params(self.weights(0))

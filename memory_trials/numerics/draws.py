@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory_trials.numerics.elementary import polynomial
+
 if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int32, UInt32
 
@@ -88,23 +90,13 @@ def _log(x: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     small = m < SQRT_2 / 2
     m = np.where(small, 2 * m, m)
     s = (m - 1) / (m + 1)
-    return (exponent - small) * LOG_2 + s * _polynomial(ATANH, s * s)
+    return (exponent - small) * LOG_2 + s * polynomial(ATANH, s * s)
 
 
 def _ratio(of: tuple[list[float], list[float]], x: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    above = _polynomial(of[0], x)
-    above /= _polynomial(of[1], x)
+    above = polynomial(of[0], x)
+    above /= polynomial(of[1], x)
     return above
-
-
-def _polynomial(coefficients: list[float], x: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """By Horner's rule."""
-    result = coefficients[0] * x
-    for coefficient in coefficients[1:-1]:
-        result += coefficient
-        result *= x
-    result += coefficients[-1]
-    return result
 
 
 def above(words: UInt32[np.ndarray, "*shape"], bounds: UInt32[np.ndarray, " k"]) -> Int32[np.ndarray, "*shape"]:

@@ -46,7 +46,7 @@ def log(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     exponent = exponent + large
     m = np.where(large, 0.5 * m, m)
     s = (m - 1) / (m + 1)
-    rest = 2 * s * (s * s) * _polynomial(ATANH, s * s)
+    rest = 2 * s * (s * s) * polynomial(ATANH, s * s)
     return exponent * LOG_2[0] + (2 * s + (rest + exponent * LOG_2[1]))
 
 
@@ -56,8 +56,8 @@ def sin_cos(x: Float[np.ndarray, "*shape"]) -> tuple[Float64[np.ndarray, "*shape
     quarter = np.rint(x * (2 / np.pi))
     r = (x - quarter * HALF_PI[0]) - quarter * HALF_PI[1]
     square = r * r
-    sin = r + r * square * _polynomial(SIN, square)
-    cos = 1 + square * _polynomial(COS, square)
+    sin = r + r * square * polynomial(SIN, square)
+    cos = 1 + square * polynomial(COS, square)
     quadrant = quarter.astype(np.int64) & 3
     odd = (quadrant & 1).astype(bool)
     sign = 1.0 - (quadrant & 2)
@@ -174,14 +174,14 @@ def _exp_as_ratio(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r -= n * LOG_2[0]
     n *= LOG_2[1]
     r -= n
-    s = _polynomial(COTH, r * r)
+    s = polynomial(COTH, r * r)
     above = s + r
     above *= power
     s -= r
     return above, s
 
 
-def _polynomial(coefficients: list[float], x: np.ndarray) -> np.ndarray:
+def polynomial(coefficients: list[float], x: np.ndarray) -> np.ndarray:
     """By Horner's rule, the highest power first."""
     result = coefficients[0] * x
     for coefficient in coefficients[1:-1]:

@@ -1,13 +1,8 @@
-"""A table of scores in words, as a page of Markdown, and as a picture: which model is better, and how sure that is."""
+"""A table of scores in words, and as a page of Markdown: which model is better, and how sure that is."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import altair as alt
-
-from memory_trials.report.palette import OTHERS
-from memory_trials.report.style import inline, together
 
 MOST_TASKS = 40  # whose undecided winners the terminal lists
 
@@ -19,7 +14,7 @@ def text(summary: Summary) -> str:
     width = max(len(row["model"]) for row in summary["models"])
     head = f"{'model':{width}}  best on  decided on"
     lines = [*_sentences(summary), "", head]
-    lines += [f"{row['model']:{width}}  {row['best']:7}  {row['decided']:10}" for row in _by_wins(summary)]
+    lines += [f"{row['model']:{width}}  {row['best']:7}  {row['decided']:10}" for row in by_wins(summary)]
     undecided = [task for task in summary["tasks"] if task["undecided"]]
     if undecided:
         lines += ["", "not decided:"]
@@ -74,13 +69,13 @@ def page(summary: Summary, title: str, pictures: str) -> str:
     Args:
         summary: as `evaluation.ranking.summarize` returns it.
         title: what the scores are of.
-        pictures: the file beside the page that `picture` was drawn to.
+        pictures: the file beside the page that `ranking_figures.picture` was drawn to.
     """
     models = [row["model"] for row in summary["models"]]
     lines = [f"# {title}", "", *(f"{line}  " for line in _sentences(summary)), ""]
     lines += [f"![Which model is best, and what few seeds show]({pictures})", ""]
     lines += ["| model | tasks | best on | of these decided |", "|---|---:|---:|---:|"]
-    lines += [f"| {r['model']} | {r['tasks']} | {r['best']} | {r['decided']} |" for r in _by_wins(summary)]
+    lines += [f"| {r['model']} | {r['tasks']} | {r['best']} | {r['decided']} |" for r in by_wins(summary)]
     level = f"{100 * summary['confidence']:g} %"
     lines += [
         "", "## Each task", "",
@@ -115,84 +110,8 @@ def _cells(task: dict[str, Any], models: list[str]) -> list[str]:
     return cells
 
 
-def picture(summary: Summary) -> dict:
-    """Draw who is best and where that is decided, what few seeds show, and the performance profile."""
-    charts = [_wins(summary), _misled(summary)]
-    if summary["profile"]["tasks"]:
-        charts.append(_profile(summary))
-    apart = dict.fromkeys(("color", "strokeDash", "y"), "independent")
-    return together(charts, "concat", columns=2, spacing=40, resolve={"scale": apart})
-
-
-def _wins(summary: Summary) -> alt.Chart:
-    rows = [
-        {"model": row["model"], "tasks": row[key] - (row["decided"] if key == "best" else 0), "order": words}
-        for row in summary["models"]
-        for key, words in (("decided", "decided"), ("best", "not decided"))
-    ]
-    order = [row["model"] for row in _by_wins(summary)]
-    decided = sum(not task["undecided"] for task in summary["tasks"])
-    chart = alt.Chart(inline(rows), width=260, height=max(120, 26 * len(order)))
-    chart.title = alt.TitleParams(
-        [f"The best model is decided on {decided} of {len(summary['tasks'])} tasks"],
-        subtitle="dark: decided; light: best mean, but not decided",
-    )
-    return chart.mark_bar().encode(
-        x=alt.X("sum(tasks):Q", title="tasks on which the model has the best mean"),
-        y=alt.Y("model:N", sort=order, title=None),
-        color=alt.Color(
-            "order:N", legend=None,
-            scale=alt.Scale(domain=["decided", "not decided"], range=["#0b5394", "#9fc5e8"]),
-        ),
-        order=alt.Order("order:N"),
-    )  # fmt: skip
-
-
-def _misled(summary: Summary) -> alt.Chart:
-    rows = [
-        {"seeds": str(int(row["seeds"])), "share": 100 * row[key], "by": words}
-        for row in summary["misleading"]["all"]["seeds"]
-        for key, words in (("wrong", "the mean of the seeds"), ("wrong_by_best", "the best of the seeds"))
-    ]
-    chart = alt.Chart(inline(rows), width=220, height=max(120, 26 * len(summary["models"])))
-    chart.title = alt.TitleParams(["How often do few seeds order two models wrongly?"])
-    return chart.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(
-        x=alt.X("seeds:O", title="seeds of each model", sort=None, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("share:Q", title="comparisons that are wrong (%)", scale=alt.Scale(domainMin=0)),
-        color=alt.Color(
-            "by:N", title="judged by", legend=alt.Legend(orient="bottom"),
-            scale=alt.Scale(range=["#b45f06", "#0b5394"]),
-        ),
-        strokeDash=alt.StrokeDash("by:N", scale=alt.Scale(range=[[6, 3], [1, 0]]), legend=None),
-    )  # fmt: skip
-
-
-def _profile(summary: Summary) -> alt.Chart:
-    found = summary["profile"]
-    rows = [
-        {"score": threshold, "share": 100 * share, "model": model}
-        for model, shares in found["models"].items()
-        for threshold, share in zip(found["thresholds"], shares)
-    ]
-    names = list(found["models"])
-    styles = [OTHERS[number % len(OTHERS)] for number in range(len(names))]
-    chart = alt.Chart(inline(rows), width=260, height=max(120, 26 * len(summary["models"])))
-    chart.title = alt.TitleParams(["Which share of a model's runs is that good?"])
-    reached = "an error of at most" if summary["lower_is_better"] else "a score of at least"
-    return chart.mark_line(interpolate="step").encode(
-        x=alt.X("score:Q", title=f"{reached} ({found['tasks']} tasks that all models have)"),
-        y=alt.Y("share:Q", title="runs (%)", scale=alt.Scale(domain=[0, 100])),
-        color=alt.Color(
-            "model:N", title=None, sort=None, legend=alt.Legend(symbolType="stroke", orient="right"),
-            scale=alt.Scale(domain=names, range=[style[0] for style in styles]),
-        ),
-        strokeDash=alt.StrokeDash(
-            "model:N", scale=alt.Scale(domain=names, range=[style[2] for style in styles]), legend=None
-        ),
-    )  # fmt: skip
-
-
-def _by_wins(summary: Summary) -> list[dict[str, Any]]:
+def by_wins(summary: Summary) -> list[dict[str, Any]]:
+    """Return what is known of each model, the one that is best on most tasks first."""
     return sorted(summary["models"], key=lambda row: (-row["best"], -row["decided"]))
 
 

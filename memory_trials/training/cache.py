@@ -7,7 +7,6 @@ damaged or gone is as one that never was, and a folder that cannot be written to
 training fail.
 """
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -139,20 +138,11 @@ def _imported(name: str) -> tuple[list[Path], list[str]]:
             libraries.update(f"{library} {importlib.metadata.version(library)}" for library in known)
         else:
             found.update(dict.fromkeys(paths))
-            waiting += sorted({imported for path in paths for imported in _imports(path)})
+            waiting += sorted({name.partition(".")[0] for path in paths for name in meaning.imports_of(path)})
     return list(found), sorted(libraries)
 
 
 _distributions = functools.cache(importlib.metadata.packages_distributions)
-
-
-def _imports(path: Path) -> set[str]:
-    """The first names of what a file of Python imports; of none where it cannot be read, as whoever runs it is told."""
-    try:
-        nodes = list(ast.walk(ast.parse(path.read_bytes())))
-    except (SyntaxError, ValueError):
-        return set()
-    return {name.partition(".")[0] for node in nodes for name in meaning.imported(node)}
 
 
 def _files(name: str) -> list[Path]:
