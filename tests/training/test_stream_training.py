@@ -10,7 +10,7 @@ from memory_trials.models import weights as model_weights
 from memory_trials.settings import ComputeSettings, Settings
 from memory_trials.tasks.interface import Criterion
 from memory_trials.tasks.streams import Stream
-from memory_trials.training import cache, shards, trainer
+from memory_trials.training import cache, shards, stream_shards, trainer
 from memory_trials.training import job as jobs
 from memory_trials.training.job import TrainingJob
 
@@ -72,6 +72,7 @@ def test_a_trial_stops_when_it_meets_the_criterion_and_keeps_its_weights_then():
 
 def test_progress_adds_up_to_all_sequences_that_there_might_be_and_to_all_who_learned(tmp_path, monkeypatch):
     told = []
+    monkeypatch.setattr(stream_shards, "LONG_ENOUGH", 60.0)  # of each shard one call, on slow machines too
     trained = trainer.train(job(), ONE, lambda *what: told.append(what))
     learned = int((trained.met_criterion_at["success"] > 0).sum())
     assert sum(epochs for epochs, _, _ in told) == 5 * 3000 and sum(newly for _, newly, _ in told) == learned > 0
@@ -122,6 +123,7 @@ def test_training_that_was_cut_short_goes_on_to_the_same_bytes(tmp_path, monkeyp
     whole = arrays(trainer.train(job(), ONE))
     store = cache.TrialCache(tmp_path, megabytes=100)
     monkeypatch.setattr(cache, "SECONDS", 0.0)
+    monkeypatch.setattr(stream_shards, "LONG_ENOUGH", 0.0)  # a checkpoint after each look, on fast machines too
 
     class CutError(Exception):
         pass
