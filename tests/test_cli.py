@@ -10,8 +10,9 @@ import tomllib
 import click
 import pytest
 
-from memory_trials import cli, project
+from memory_trials import project
 from memory_trials.cli import commands
+from memory_trials.commands import dvc
 from memory_trials.errors import UserError
 from tests.conftest import ROOT
 
@@ -129,7 +130,7 @@ def test_programs_read_json(tmp_path, monkeypatch, capsys):
 def test_a_changed_setting_runs_in_a_copy(monkeypatch):
     called = []
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(cli, "dvc", lambda *arguments: called.append(arguments))
+    monkeypatch.setattr(dvc, "run", lambda *arguments: called.append(arguments))
     commands.main(["repro", "-S", "model.cell=gru", "--set", "model.units=5"], standalone_mode=False)
     assert called == [
         ("exp", "run", "--temp", "--set-param", "model.cell=gru", "--set-param", "model.units=5"),
@@ -148,7 +149,7 @@ def test_a_changed_setting_runs_in_a_copy(monkeypatch):
 def test_a_study_or_one_of_its_arms_runs_alone(monkeypatch, capsys):
     called = []
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(cli, "dvc", lambda *arguments: called.append(arguments))
+    monkeypatch.setattr(dvc, "run", lambda *arguments: called.append(arguments))
     ways = {
         ("study", "cells"): ["train@cells", "evaluate@cells", "results"],
         ("study", "order_3"): ["train_arm@order_3", "evaluate_arm@order_3", "paper"],

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from memory_trials import cli, files
+from memory_trials import files
+from memory_trials.commands import dvc, pipeline
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results
 from memory_trials.serving import champion, predictor, registry
@@ -194,9 +195,9 @@ def test_what_is_here_is_what_repro_and_serve_offer(arm, monkeypatch):
     registry.serve(*where)
     assert not champion.is_another(settings, memory) and alias(client_of()) == "2"
     predictor.write(arm.files.folder, first)
-    monkeypatch.setattr(cli, "dvc", lambda *arguments: None)  # has nothing to do
-    monkeypatch.setattr(cli, "_print_answer", lambda *arguments, **more: None)
-    cli.repro.callback(())
+    monkeypatch.setattr(dvc, "run", lambda *arguments: None)  # has nothing to do
+    monkeypatch.setattr(pipeline.results, "print_answer", lambda *arguments, **more: None)
+    pipeline.repro.callback(())
     assert not champion.is_another(settings, memory) and alias(client_of()) == "1"
     registry.serve(*where)
     assert [command[command.index("-m") + 1] for command in become] == [

@@ -1,0 +1,1 @@
+"""The commands of `memory-trials`, in modules by what they are for; cli.py collects them."""
