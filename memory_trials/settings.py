@@ -263,10 +263,15 @@ class Settings(Section):
             return self
         model, training = self.model, self.training
         cell = registry.find(model.cell)
-        if cell is None and training.update == "window":
-            raise ValueError("the gradient of a cell of your own needs whole sequences: set training.update: sequence")
-        if cell is None and (training.optimizer == "guess" or model.output == "linear"):
-            raise ValueError("on a stream, a cell of your own does not support optimizer: guess or output: linear")
+        by_jax = not streamed_in_c(model, training, self.encoding.history)
+        if by_jax and training.update == "window":
+            whose = f"the cell {model.cell}" if cell else "a cell of your own"
+            raise ValueError(f"the gradient of {whose} needs whole sequences: set training.update: sequence")
+        if by_jax and (training.optimizer == "guess" or model.output == "linear"):
+            raise ValueError(
+                "on a stream, a cell of your own, output: softmax, batch, history and engine: jax do not support "
+                "optimizer: guess or output: linear"
+            )
         if cell is not None and not cell.takes_streams:
             streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
             raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
@@ -275,8 +280,18 @@ class Settings(Section):
                 raise ValueError(f"{name} has no meaning for a stream: leave it out")
         if self.problem.scored != "all":
             raise ValueError("problem.scored has no meaning for a stream, whose task says what is scored: leave it out")
-        if model.output == "softmax":
-            raise ValueError("model.output: softmax has no meaning for a stream: leave it out")
+        if training.engine == "tensorflow":
+            raise ValueError("training.engine: tensorflow does not train on a stream: set auto or jax")
+        if model.output == "softmax" and training.loss == "squared_error":
+            raise ValueError("training.loss is squared_error, but with model.output: softmax it is cross_entropy")
+        if by_jax and cell is not None and cell.keras is None and cell.jax is None:
+            raise ValueError(
+                f"on a stream, the cell {model.cell} does not support batch, encoding.history, output: softmax or "
+                "engine: jax"
+            )
+        for name, value in (("epochs", training.epochs), ("evaluation.interval", self.evaluation.interval)):
+            if value % training.batch:
+                raise ValueError(f"on a stream, {name} must be a multiple of training.batch, which is {training.batch}")
         if model.output == "linear" and training.loss == "cross_entropy":
             raise ValueError("training.loss: cross_entropy takes outputs between 0 and 1: set model.output: sigmoid")
         if training.update == "epoch" or training.window not in (1, "sequence"):
@@ -288,10 +303,18 @@ class Settings(Section):
         return self
 
 
+def streamed_in_c(model: ModelSettings, training: TrainingSettings, history: int) -> bool:
+    """Return whether the engine in C trains this on a stream. JAX also trains on batches, on inputs of several symbols,
+    and with a softmax."""
+    cell = registry.find(model.cell)
+    plain = history == training.batch == 1 and model.output != "softmax" and training.engine != "jax"
+    return cell is not None and "streaming" in cell.engines and plain
+
+
 DEFAULTS = Settings.model_construct()
 # settings that have no meaning for a stream
 OF_TABLES = (
-    "encoding", "model.forget_bias", "training.reset", "training.batch", "training.batch_of",
+    "encoding.history_as", "model.forget_bias", "training.reset", "training.batch_of",
     "training.shuffle", "evaluation.stateful", "evaluation.margin", "evaluation.free_run",
 )  # fmt: skip
 

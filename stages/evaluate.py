@@ -72,7 +72,7 @@ def compute(arm: design.Arm) -> tuple[results.Outcome, np.ndarray]:
         raise UserError(f"{arm.files.trained} holds another model than the parameters describe: run dvc repro")
     of, path = arm.settings.problem, arm.files.table
     made = making.read(of, arm.files.sequences)
-    task = making.read_task(of, path) if path.exists() else design.task_of(arm, made)  # a search leaves none
+    task = making.read_task(arm.settings, path) if path.exists() else design.task_of(arm, made)  # a search leaves none
     return results.outcome(arm.settings, made, task, trained), trained.losses
 
 

@@ -51,7 +51,7 @@ def unwatched(cell: str) -> str:
 
 def training_job(arm: design.Arm) -> TrainingJob:
     settings = arm.settings
-    task = making.read_task(settings.problem, arm.files.table)
+    task = making.read_task(settings, arm.files.table)
     return TrainingJob(settings.model, settings.training, settings.evaluation.interval, task)
 
 

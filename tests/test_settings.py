@@ -226,6 +226,7 @@ def test_whatever_bytes_are_refused_in_one_sentence(tmp_path_factory, content):
     assert "\n" not in str(caught.value)
 
 
+LSTM = {"cell": "lstm", "cell_options": {}}
 MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size": 2, "input_gate_bias": [-3, -6]}}
 
 
@@ -276,7 +277,23 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
             {"task": "adding"},
             {"output": "softmax"},
             {},
-            "model.output: softmax has no meaning for a stream: leave it out",
+            "the cell memory_cell does not support batch, encoding.history, output: softmax or engine: jax",
+        ),
+        ({"task": "adding"}, {}, {"engine": "tensorflow"}, "training.engine: tensorflow does not train on a stream"),
+        (
+            {"task": "keys"},
+            LSTM | {"output": "softmax"},
+            {"loss": "squared_error"},
+            "training.loss is squared_error, but with model.output: softmax it is cross_entropy",
+        ),
+        ({"task": "keys"}, LSTM, {"update": "window", "batch": 4}, "the gradient of the cell lstm needs whole"),
+        ({"task": "keys"}, LSTM, {"batch": 4, "optimizer": "guess"}, "engine: jax do not support optimizer: guess"),
+        ({"task": "keys"}, LSTM, {"batch": 4, "epochs": 10}, "epochs must be a multiple of training.batch, which is 4"),
+        (
+            {"task": "keys"},
+            LSTM,
+            {"batch": 4, "epochs": 8},
+            "evaluation.interval must be a multiple of training.batch, which is 4",
         ),
         (None, {}, {}, "the cell memory_cell learns from a stream: set problem.stream"),
     ],

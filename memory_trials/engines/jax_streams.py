@@ -1,13 +1,15 @@
-"""Endless streams in JAX, for any cell of the protocol: each trial learns from its sequences one after another.
+"""Endless streams in JAX, for any cell of the protocol: each trial learns from its sequences, batch after batch.
 
 The loss of a sequence is the sum over its scored steps, of half the squared error or of the cross-entropy, as
-streaming.c has it. Sequences are padded to a common number of steps, in which nothing happens.
+streaming.c has it; that of a batch is the mean over its sequences. Sequences are padded to a common number of steps, in
+which nothing happens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,12 @@ from memory_trials.engines.interface import Errors
 from memory_trials.engines.jax_engine import Model, State, started, step_optimizers
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.interface import Sequences, Shape
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+LANES = 16  # trials side by side in a program
+LEAST_BITS = np.float32(-100)  # no output counts as less, so that sums are finite
 
 
 class _Plan(NamedTuple):
@@ -29,11 +37,20 @@ class _Plan(NamedTuple):
     last_step_only: bool
 
 
+class Answers(NamedTuple):
+    """Of each sequence: how many steps are scored, at how many of them the target (or all symbols that are possible)
+    was more active than every other output, and the sum over them of the target's logarithm of base 2."""
+
+    scored: Float32[np.ndarray, "T N"]
+    right: Float32[np.ndarray, "T N"]
+    bits: Float32[np.ndarray, "T N"]
+
+
 class Program:
     """A model, how it is trained, and the shape of its sequences; see `interface.StreamProgram`."""
 
     def __init__(self, model: Model, settings: TrainingSettings, shape: Shape):
-        self.model, self.shape, self.names = model, shape, list(model.names)
+        self.model, self.shape, self.names, self.batch = model, shape, list(model.names), settings.batch
         loss = settings.loss == "cross_entropy"
         self._plan = _Plan(shape, settings.optimizer, settings.learning_rate, loss, False)
 
@@ -47,18 +64,44 @@ class Program:
         return [np.asarray(state.held[str(index)]) for index in range(len(self.names))]
 
     def train(self, state: State, sequences: Sequences) -> Errors:
-        state.held, errors = _train(self.model, self._plan, state.held, laid(sequences, self.shape))
-        return Errors(*map(np.asarray, errors))
+        trials, count = sequences.lengths.shape
+        rows = {}
+        for name, array in laid(sequences, self.shape).items():
+            # the last batch is filled with sequences of no step
+            whole = np.pad(array, [(0, 0), (0, -count % self.batch)] + [(0, 0)] * (array.ndim - 2))
+            rows[name] = whole.reshape(trials, -1, self.batch, *array.shape[2:])
+        held, errors = _train(self.model, self._plan, _filled(state.held), _filled(rows))
+        state.held = {name: array[:trials] for name, array in held.items()}
+        return Errors(*(np.asarray(array)[:trials].reshape(trials, -1)[:, :count] for array in errors))
 
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
+        return Errors(*self._found(_errors, state, sequences, last_step_only))
+
+    def answer(self, state: State, sequences: Sequences) -> Answers:
+        """Return how each trial, with the weights it has now, answers at the scored steps of its sequences."""
+        return Answers(*self._found(_answers, state, sequences))
+
+    def _found(self, by: Callable, state: State, sequences: Sequences, last_step_only: bool = False) -> list:
+        weights = _filled({name: state.held[name] for name in map(str, range(len(self.names)))})
         plan = self._plan._replace(last_step_only=last_step_only)
-        weights = [state.held[str(index)] for index in range(len(self.names))]
-        return Errors(*map(np.asarray, _test(self.model, plan, weights, laid(sequences, self.shape))))
+        found = _test(by, self.model, plan, list(weights.values()), _filled(laid(sequences, self.shape)))
+        return [np.asarray(array)[: len(sequences.lengths)] for array in found]
+
+
+def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Arrays of some trials, filled with copies of the last one up to a multiple of `LANES`: of another number of
+    trials XLA makes another program, whose last bits differ."""
+    trials = len(next(iter(arrays.values())))
+    if not trials % LANES:
+        return arrays
+    taken = np.minimum(np.arange(trials + -trials % LANES), trials - 1)
+    return {name: array[taken] for name, array in arrays.items()}
 
 
 def laid(sequences: Sequences, shape: Shape) -> dict[str, np.ndarray]:
     """Sequences side by side: lengths [T, N]; x, y, mask and possible [T, N, S, ...], zero where they are padded.
 
+    Of x where symbols have a history, the present symbol and those before it, [T, N, S, history], -1: there is none.
     S is a power of two, or the longest that there can be, so that few programs are compiled.
     """
     lengths = np.asarray(sequences.lengths)
@@ -69,6 +112,10 @@ def laid(sequences: Sequences, shape: Shape) -> dict[str, np.ndarray]:
     at = np.where(inside, at, 0)
     trial = np.arange(len(lengths))[:, np.newaxis, np.newaxis]
     found = {"lengths": lengths, "x": sequences.x[trial, at]}
+    if shape.history > 1:
+        before = np.full((*found["x"].shape[:2], steps + shape.history - 1), -1, np.int32)
+        before[..., shape.history - 1 :] = found["x"]
+        found["x"] = np.lib.stride_tricks.sliding_window_view(before, shape.history, axis=-1)[..., ::-1]
     found["y"] = sequences.y[trial, at] if shape.every_step else sequences.y
     for name in ("mask", "possible"):
         array = getattr(sequences, name)
@@ -77,20 +124,30 @@ def laid(sequences: Sequences, shape: Shape) -> dict[str, np.ndarray]:
     return found
 
 
-def _outputs(model: Model, plan: _Plan, arrays: list, of_one: dict[str, Any], key: Any) -> Any:
-    """Logits [S, outputs] of one sequence."""
+def _vectors(shape: Shape, x: Any) -> Any:
+    """Input vectors [B, inputs] of one step."""
+    if shape.real_input:
+        return x
+    hot = jax.nn.one_hot(x, shape.inputs // shape.history)
+    return hot.reshape(len(x), shape.inputs)
+
+
+def _outputs(model: Model, plan: _Plan, arrays: list, rows: dict[str, Any], key: Any) -> Any:
+    """Logits [B, S, outputs] of B sequences."""
     params, kernel, bias = model.weights(arrays)
-    count = of_one["x"].shape[0]
+    batch, count = rows["x"].shape[:2]
 
     def step(state, of_step):
-        x, number, key = of_step
-        x = x[jnp.newaxis] if plan.shape.real_input else jax.nn.one_hot(x, model.inputs)[jnp.newaxis]
-        new, y = model.cell.step(params, state, x, key)
-        return jax.tree.map(lambda new, old: jnp.where(number < of_one["lengths"], new, old), new, state), y[0]
+        x, number, drawn = of_step
+        new, y = model.cell.step(params, state, _vectors(plan.shape, x), key if drawn is None else drawn)
+        there = number < rows["lengths"]
+        kept = lambda new, old: jnp.where(there.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+        return jax.tree.map(kept, new, state), y
 
-    keys = None if key is None else jax.random.split(key, count)
-    _, ys = jax.lax.scan(step, model.cell.initial_state(params, 1), (of_one["x"], jnp.arange(count), keys))
-    return ys @ kernel + bias
+    keys = jax.random.split(key, count) if key is not None and model.cell.random else None
+    steps = (jnp.moveaxis(rows["x"], 1, 0), jnp.arange(count), keys)
+    _, ys = jax.lax.scan(step, model.cell.initial_state(params, batch), steps)
+    return jnp.moveaxis(ys @ kernel + bias, 0, 1)
 
 
 def _goals(plan: _Plan, of_one: dict[str, Any]) -> tuple[Any, Any]:
@@ -101,54 +158,77 @@ def _goals(plan: _Plan, of_one: dict[str, Any]) -> tuple[Any, Any]:
     scored = steps < of_one["lengths"] if plan.shape.every_step else steps == of_one["lengths"] - 1
     if "mask" in of_one:
         scored &= of_one["mask"]
+    if plan.last_step_only:
+        scored &= steps == of_one["lengths"] - 1
     return goal, scored
 
 
-def _errors(plan: _Plan, logits: Any, of_one: dict[str, Any]) -> tuple:
-    """As `interface.Errors`, of one sequence."""
-    goal, scored = _goals(plan, of_one)
-    if plan.last_step_only:
-        scored &= jnp.arange(len(logits)) == of_one["lengths"] - 1
-    outputs = jax.nn.sigmoid(logits)
-    error = jnp.abs(outputs - goal)
-    count = scored.sum() * plan.shape.outputs
-    mean = lambda array: jnp.where(scored[:, jnp.newaxis], array, 0).sum() / count
+def _leads(plan: _Plan, goal: Any, outputs: Any, of_one: dict[str, Any]) -> Any:
+    """At which steps [S] all that is right is more active than all that is not."""
     if "possible" in of_one:
         bits = of_one["possible"][:, jnp.newaxis] >> jnp.arange(plan.shape.outputs, dtype=jnp.uint32)
         allowed = (bits & 1).astype(bool)
     else:
         allowed = jnp.ones_like(goal, bool) if plan.shape.real_target else goal > 0
     least = jnp.where(allowed, outputs, jnp.inf).min(axis=1)
-    most = jnp.where(allowed, -jnp.inf, outputs).max(axis=1)
+    return least > jnp.where(allowed, -jnp.inf, outputs).max(axis=1)
+
+
+def _errors(model: Model, plan: _Plan, logits: Any, of_one: dict[str, Any]) -> tuple:
+    """As `interface.Errors`, of one sequence."""
+    goal, scored = _goals(plan, of_one)
+    outputs = model.activation(logits)
+    error = jnp.abs(outputs - goal)
+    count = scored.sum() * plan.shape.outputs
+    mean = lambda array: jnp.where(scored[:, jnp.newaxis], array, 0).sum() / count
     worst = jnp.where(scored, error.max(axis=1), 0).max()
     worst = jnp.where(jnp.isnan(jnp.where(scored[:, jnp.newaxis], error, 0)).any(), jnp.nan, worst)
-    right = (count > 0) & jnp.where(scored, least > most, True).all()
+    right = (count > 0) & jnp.where(scored, _leads(plan, goal, outputs, of_one), True).all()
     return jnp.where(count > 0, worst, jnp.nan), mean(error), mean(error**2), right
+
+
+def _answers(model: Model, plan: _Plan, logits: Any, of_one: dict[str, Any]) -> tuple:
+    """As `Answers`, of one sequence."""
+    goal, scored = _goals(plan, of_one)
+    leads = _leads(plan, goal, model.activation(logits), of_one)
+    log = jax.nn.log_softmax(logits) if model.softmax else jax.nn.log_sigmoid(logits)
+    bits = jnp.maximum((log * goal).sum(axis=1) / np.float32(np.log(2)), LEAST_BITS)
+    summed = lambda array: jnp.where(scored, array, 0).sum().astype(jnp.float32)
+    return summed(jnp.ones(len(logits))), summed(leads), summed(bits)
+
+
+def _losses(model: Model, plan: _Plan, logits: Any, goal: Any) -> Any:
+    """The loss [S] of each step."""
+    if model.softmax:
+        return -(jax.nn.log_softmax(logits) * goal).sum(axis=1)
+    if plan.cross_entropy:
+        losses = jax.nn.relu(logits) - logits * goal + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    else:
+        losses = 0.5 * (jax.nn.sigmoid(logits) - goal) ** 2
+    return losses.sum(axis=1)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _train(model: Model, plan: _Plan, held, sequences):
-    def loss(arrays, of_one, key):
-        logits = _outputs(model, plan, arrays, of_one, key)
-        goal, scored = _goals(plan, of_one)
-        if plan.cross_entropy:
-            losses = jax.nn.relu(logits) - logits * goal + jnp.log1p(jnp.exp(-jnp.abs(logits)))
-        else:
-            losses = 0.5 * (jax.nn.sigmoid(logits) - goal) ** 2
-        return jnp.where(scored[:, jnp.newaxis], losses, 0).sum(), logits
+    def loss(arrays, rows, key):
+        logits = _outputs(model, plan, arrays, rows, key)
+        goal, scored = jax.vmap(partial(_goals, plan))(rows)
+        losses = jax.vmap(partial(_losses, model, plan))(logits, goal)
+        there = jnp.maximum((rows["lengths"] > 0).sum(), 1)
+        return jnp.where(scored, losses, 0).sum() / there, logits
 
     def trial(held, sequences):
-        def one(carry, of_one):
+        def one(carry, rows):
             weights, slots, steps, counted = carry
             trial_key = jax.random.wrap_key_data(held["key"])
             key = jax.random.fold_in(trial_key, counted) if model.cell.random else jax.random.key(0)
-            (_, logits), gradients = jax.value_and_grad(loss, has_aux=True)(weights, of_one, key)
+            (_, logits), gradients = jax.value_and_grad(loss, has_aux=True)(weights, rows, key)
             new = step_optimizers(plan.optimizer, plan.learning_rate, steps, weights, gradients, slots)
-            there = of_one["lengths"] > 0
+            there = (rows["lengths"] > 0).any()
             new = jax.tree.map(
                 lambda new, old: jnp.where(there, new, old), (*new, steps + 1.0), (weights, slots, steps)
             )
-            return (*new, counted + np.uint32(1)), _errors(plan, logits, of_one)
+            return (*new, counted + np.uint32(1)), jax.vmap(partial(_errors, model, plan))(logits, rows)
 
         count = len(model.names)
         arrays = [held[str(index)] for index in range(len(held) - 3)]
@@ -163,10 +243,12 @@ def _train(model: Model, plan: _Plan, held, sequences):
     return jax.vmap(trial)(held, sequences)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _test(model: Model, plan: _Plan, weights, sequences):
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _test(found, model: Model, plan: _Plan, weights, sequences):
+    """`_errors` or `_answers` of all sequences."""
+
     def trial(weights, sequences):
-        of_one = lambda of_one: _errors(plan, _outputs(model, plan, weights, of_one, None), of_one)
-        return jax.vmap(of_one)(sequences)
+        logits = _outputs(model, plan, weights, sequences, None)
+        return jax.vmap(partial(found, model, plan))(logits, sequences)
 
     return jax.vmap(trial)(weights, sequences)

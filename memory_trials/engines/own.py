@@ -204,6 +204,10 @@ class StreamProgram(_Remote):
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
         return self._call("test", state.held, sequences, last_step_only)[1]
 
+    def answer(self, state: State, sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return `jax_streams.Answers`: of each sequence, its scored steps, those that are right, and bits."""
+        return self._call("answer", state.held, sequences)[1]
+
 
 # In the worker
 
@@ -288,4 +292,4 @@ def _of_program(number: int, method: str, arguments: tuple) -> Any:
     arrays, *others = arguments
     state = program.resume(arrays)
     result = getattr(program, method)(state, *others)
-    return {} if method == "test" else state.arrays(), result
+    return state.arrays() if method in ("train", "run") else {}, result

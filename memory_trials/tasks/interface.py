@@ -27,7 +27,8 @@ class Shape:
     inputs, outputs: lengths of the input and of the output vector. real_input, real_target: whether input vectors, and
     the target, are real numbers rather than the index of a 1. every_step: whether every step has a target, or the last
     one alone. longest: steps of the longest sequence that can be drawn. masked: whether `Sequences.mask` says which of
-    the steps with a target are scored; else all are.
+    the steps with a target are scored; else all are. history: so many symbols, the present one and those before it, are
+    one input vector, each with a part of its own.
     """
 
     inputs: int
@@ -37,6 +38,7 @@ class Shape:
     every_step: bool
     longest: int
     masked: bool = False
+    history: int = 1
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from memory_trials.errors import UserError
 from memory_trials.settings import ProblemSettings, Settings
 from memory_trials.tasks import encoding, problems
 from memory_trials.tasks.interface import Task
@@ -22,10 +23,16 @@ def read(settings: ProblemSettings, path: Path) -> Problem | Stream:
 def task_of(made: Problem | Stream, settings: Settings) -> Task:
     """Return what trials are trained on; `UserError` where the settings do not fit the sequences."""
     if isinstance(made, Stream):
-        return made
+        if made.shape.real_target and settings.model.output == "softmax":
+            raise UserError(
+                f"model.output is softmax: the task {made.settings.task} has a real number as its target, for which "
+                "only sigmoid and linear are allowed"
+            )
+        return Stream(made.settings, settings.encoding.history)
     return encoding.make_table(made, settings.encoding, settings.training, settings.evaluation.stateful)
 
 
-def read_task(settings: ProblemSettings, path: Path) -> Task:
+def read_task(settings: Settings, path: Path) -> Task:
     """Return the same from the table.npz that was made of it; `UserError` where that is missing or damaged."""
-    return Stream(settings.stream) if settings.stream else encoding.read_table(path)
+    stream = settings.problem.stream
+    return Stream(stream, settings.encoding.history) if stream else encoding.read_table(path)

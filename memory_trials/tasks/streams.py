@@ -8,7 +8,7 @@ its tasks, and what is chosen here, docs/paper.md.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memory_trials import files
+from memory_trials.errors import UserError
 from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks.endless import (
     adding,
@@ -38,14 +39,23 @@ RULES: dict[str, Rule] = {
 FORMAT = "memory-trials stream 1"
 POINTS = 200
 SHOWN = 3  # sequences of which files tell
+LATER = {"masked": False, "history": 1}  # of a shape, what files leave out
 
 
 @dataclass(frozen=True)
 class Stream:
-    """An endless task, as its settings describe it."""
+    """An endless task, as its settings describe it. history: see `interface.Shape`."""
 
     settings: StreamSettings
+    history: int = 1
     endless = True
+
+    def __post_init__(self) -> None:
+        if self.history > 1 and self.shape.real_input:
+            raise UserError(
+                f"encoding.history is {self.history}: the task {self.settings.task} has real numbers as inputs, for "
+                "which only 1 is allowed"
+            )
 
     @property
     def rule(self) -> Rule:
@@ -53,7 +63,8 @@ class Stream:
 
     @cached_property
     def shape(self) -> Shape:
-        return self.rule.shape(self.settings)
+        shape = self.rule.shape(self.settings)
+        return replace(shape, inputs=self.history * shape.inputs, history=self.history)
 
     @cached_property
     def criteria(self) -> dict[str, Criterion]:
@@ -81,7 +92,8 @@ class Stream:
 
     def identity(self) -> tuple[dict, dict[str, Any]]:
         """Return what a trial's result depends on: settings and arrays."""
-        return self.settings.model_dump(), {}
+        history = {"history": self.history} if self.history > 1 else {}
+        return self.settings.model_dump() | history, {}
 
     def draw(self, seeds: Int[np.ndarray, " T"], purpose: Purpose, first: int, count: int) -> Sequences:
         """Return sequences `first` to `first + count` of each trial's stream of this purpose.
@@ -112,7 +124,7 @@ class Stream:
             shown.append({"x": x.tolist(), "y": y[first:last].tolist() if shape.every_step else y[number].item()})
         content = {
             "stream": self.settings.model_dump(exclude_none=True),
-            "shape": {name: value for name, value in asdict(shape).items() if name != "masked" or value},
+            "shape": {name: value for name, value in asdict(shape).items() if LATER.get(name) != value},
             "criteria": {name: asdict(criterion) for name, criterion in self.criteria.items()},
             "first_sequences": {"seed": seed, "sequences": shown},
         }

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from memory_trials.cells import registry
 from memory_trials.engines import compiler, native, own
 from memory_trials.engines.interface import Program
 from memory_trials.errors import UserError
-from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings
+from memory_trials.settings import ComputeSettings, ModelSettings, TrainingSettings, streamed_in_c
 from memory_trials.tasks.interface import Task
 from memory_trials.training import cache
 
@@ -58,9 +57,8 @@ class TrainingJob:
 
 def engine_of(job: TrainingJob) -> str:
     """native for the cells it supports where a C compiler is, else jax; xla for cells that call TensorFlow, or where
-    the settings say so. On streams, streaming for the cells that it has, else jax."""
-    cell = registry.find(job.model.cell)
-    if job.task.endless and cell and "streaming" in cell.engines:
+    the settings say so. On streams, streaming for the cells and settings that it supports, else jax."""
+    if job.task.endless and streamed_in_c(job.model, job.training, cast("Stream", job.task).history):
         return "streaming"
     if job.task.endless and own.calls_tensorflow(job.model.cell):
         where = f"model.cell {job.model.cell}"

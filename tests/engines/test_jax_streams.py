@@ -54,3 +54,91 @@ def test_it_learns_from_a_stream_as_the_engine_in_c_does(cell):
         assert np.allclose(theirs, mine, rtol=0, atol=2e-5, equal_nan=True)
     criterion = Criterion("check", 6, 0.6)
     assert np.array_equal(errors[0].meet(criterion), errors[1].meet(criterion))
+
+
+def log_softmax(logits):
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+class Echo:
+    """Its state is the sum of its inputs, times a weight each: gradients by hand are short."""
+
+    def __init__(self, units):
+        self.units = units
+
+    def init(self, key, inputs):
+        return [np.zeros((inputs, self.units), np.float32)]
+
+    def initial_state(self, params, batch):
+        return [np.zeros((batch, self.units), np.float32)]
+
+    def step(self, params, state, x):
+        state = [state[0] + x @ params[0]]
+        return state, state[0]
+
+
+def of_echo(weights, x, lengths, y, mask):
+    """The loss of a batch of sequences [B, S], and its gradients, in double precision."""
+    kernel, out, bias = (array.astype(float) for array in weights)
+    gradients, loss = [np.zeros_like(array) for array in (kernel, out, bias)], 0.0
+    for sequence in np.flatnonzero(lengths):
+        seen = np.zeros(len(kernel))
+        for step in range(lengths[sequence]):
+            for back, symbol in enumerate(x[sequence, max(0, step - 1) : step + 1][::-1]):
+                seen[back * 4 + symbol] += 1
+            if not mask[sequence, step]:
+                continue
+            logits = seen @ kernel @ out + bias
+            loss -= log_softmax(logits)[y[sequence, step]]
+            error = np.exp(log_softmax(logits)) - np.eye(4)[y[sequence, step]]
+            gradients[0] += np.outer(seen, out @ error)
+            gradients[1] += np.outer(seen @ kernel, error)
+            gradients[2] += error
+    count = max(1, (lengths > 0).sum())
+    return loss / count, [array / count for array in gradients]
+
+
+def test_a_batch_is_one_step_along_the_mean_gradient_with_a_softmax_a_mask_and_a_history():
+    shape = Shape(8, 4, False, False, True, longest=9, masked=True, history=2)
+    plain = sequences(SYMBOLS)
+    mask = np.random.default_rng(2).random(plain.x.shape) < 0.6
+    given = Sequences(plain.lengths, plain.x, plain.y, mask=mask)
+    settings = TrainingSettings(update="sequence", batch=4, optimizer="sgd", learning_rate=0.1)
+    model = jax_engine.make_model(adapted(Echo, 3, {}, 8), 8, 4, softmax=True)
+    random = np.random.default_rng(3)
+    weights = [random.normal(0, 0.5, (3, *size)).astype(np.float32) for size in ((8, 3), (3, 4), (4,))]
+    program = jax_streams.Program(model, settings, shape)
+    state = program.start(weights)
+    answers = program.answer(state, given)
+    program.train(state, given)  # batches of four and of two
+    for trial, after in enumerate(zip(*program.weights(state))):
+        now = [array[trial] for array in weights]
+        ends = np.cumsum(given.lengths[trial])
+        cut = lambda array, trial=trial, ends=ends: [
+            np.resize(array[trial, end - n : end], 9) for end, n in zip(ends, given.lengths[trial])
+        ]
+        x, y, scored = (np.array(cut(array)) if len(ends) else array for array in (given.x, given.y, mask))
+        lengths = given.lengths[trial]
+        loss = sum(of_echo(now, x[[n]], lengths[[n]], y[[n]], scored[[n]])[0] for n in range(6))
+        np.testing.assert_allclose(-answers.bits[trial].sum() * np.log(2), loss, rtol=1e-5)
+        for batch in (slice(0, 4), slice(4, 6)):
+            _, gradients = of_echo(now, x[batch], lengths[batch], y[batch], scored[batch])
+            now = [array - 0.1 * gradient for array, gradient in zip(now, gradients)]
+        for theirs, mine in zip(after, now):
+            np.testing.assert_allclose(theirs, mine, atol=2e-6)
+    assert np.array_equal(answers.scored[0].sum(), mask[0, : given.lengths[0].sum()].sum())
+    assert (answers.right <= answers.scored).all() and answers.right.sum() > 0
+
+
+def test_trials_beside_which_a_program_is_filled_up_change_nothing():
+    shape, how = CASES["lstm"]
+    settings = TrainingSettings(update="sequence", batch=2, **how)
+    model = jax_engine.make_model(adapted(plain_cells.CELLS["lstm"], 3, {}, 4), 4, 4, softmax=False)
+    program, given = jax_streams.Program(model, settings, shape), sequences(shape)
+    weights = initializers.initial_weights(ModelSettings(cell="lstm", units=3), 4, 4, np.array([3, 4, 5]))
+    several, alone = program.start(weights), program.start([array[1:2] for array in weights])
+    for errors, other in zip(program.train(several, given), program.train(alone, given.of(np.array([1])))):
+        np.testing.assert_array_equal(errors[1:2], other)
+    for array, other in zip(program.weights(several), program.weights(alone)):
+        np.testing.assert_array_equal(array[1:2], other)
