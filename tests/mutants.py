@@ -7,7 +7,7 @@ area. Here an area is a package, or a module, and its own tests. Of an area with
 is drawn, by `SEED`. A mutant that no test can notice is named, with the reason, in tests/equivalent_mutants.yaml.
 Exits with 1 where fewer than `SHARE` of an area's others are noticed.
 
-No areas: training/cluster.py, whose tests take three Ray nodes and minutes; commands/, of which most is options, and whose
+No areas: training/cluster.py, whose tests take three Ray nodes and minutes; commands/, which is mostly options, and whose
 tests start processes or are those of what it calls; and packages whose tests take TensorFlow, a browser or a server.
 
 Not mutated: text, since the wording of messages is not what tests hold; code outside functions, and decorated

@@ -16,7 +16,7 @@ import numpy as np
 from memory_trials.engines.optimizers import OPTIMIZERS
 from memory_trials.errors import UserError
 from memory_trials.models.backend import tf
-from memory_trials.models.cells import Model, predict
+from memory_trials.models.keras_model import Model, predict
 from memory_trials.models.user_code import as_user_error
 from memory_trials.settings import TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable, one_hot

@@ -144,10 +144,10 @@ def _outputs(
     if not own.calls_tensorflow(settings.cell):
         shown = own.predict(settings, weights, table.eval_x, table.inputs, table.symbols)
         return ((step, output) for step, output in enumerate(shown.transpose(2, 0, 1, 3)) if wanted[step])
-    from memory_trials.models import cells
+    from memory_trials.models import keras_model
 
-    model = cells.make_model(settings, table.inputs, table.symbols)
-    all_steps = cells.predict(model, [weights[name] for name in model.names], table.eval_x, table.inputs).numpy()
+    model = keras_model.make_model(settings, table.inputs, table.symbols)
+    all_steps = keras_model.predict(model, [weights[name] for name in model.names], table.eval_x, table.inputs).numpy()
     return ((step, output) for step, output in enumerate(all_steps.transpose(2, 0, 1, 3)) if wanted[step])
 
 

@@ -95,19 +95,19 @@ class OnTensorFlow(Tried):
     """A Keras cell that calls TensorFlow."""
 
     def __init__(self, settings: ModelSettings, inputs: int, steps: int):
-        from memory_trials.models import cells  # TensorFlow takes seconds to import
+        from memory_trials.models import keras_model  # TensorFlow takes seconds to import
         from memory_trials.models.backend import tf
 
         self._settings = settings
-        self._model = cells.make_model(settings, inputs, inputs)
+        self._model = keras_model.make_model(settings, inputs, inputs)
         super().__init__(settings.cell, inputs, self._model.names[: len(self._model.cell.trainable_variables)], steps)
         self._compiled = tf.function(self._outputs, autograph=False)
         self._with_gradients = tf.function(self._gradients, autograph=False)
 
     def weights(self, seed: int) -> list[Float32[np.ndarray, ...]]:
-        from memory_trials.models import cells
+        from memory_trials.models import keras_model
 
-        return cells._plain_weights(self._settings, self._size, self._size, seed)[: len(self.names)]
+        return keras_model._plain_weights(self._settings, self._size, self._size, seed)[: len(self.names)]
 
     def outputs(
         self, weights: list, x: Float32[np.ndarray, "steps rows inputs"]

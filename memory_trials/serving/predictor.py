@@ -204,10 +204,10 @@ def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, n
             f"this memory is of the cell {predictor.model.cell!r} with code or arguments of its own, "
             "which are used only where the section model of params.yaml says the same"
         )
-    from memory_trials.models import cells
+    from memory_trials.models import keras_model
     from memory_trials.models.backend import tf
 
-    model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
+    model = keras_model.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
     weights = [tf.constant(predictor.weights[name]) for name in model.names]
     states = [tf.constant(state) for state in model.begin(1)]
     for t in range(x.shape[1]):
@@ -219,9 +219,9 @@ def check_weights(predictor: Predictor) -> None:
     """`UserError` where a cell of the user's, as its code is now, has other weights than these."""
     if forward.supports(predictor.model):
         return  # `read` has run it
-    from memory_trials.models import cells
+    from memory_trials.models import keras_model
 
-    model = cells.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
+    model = keras_model.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
     needed = {name: tuple(variable.shape) for name, variable in zip(model.names, model.variables)}
     found = {name: array.shape for name, array in predictor.weights.items()}
     for weight in {**needed, **found}:
@@ -305,12 +305,12 @@ def _keras_weights(predictor: Predictor) -> bytes:
 def _file_by_keras(predictor: Predictor) -> bytes:
     """The same for a cell of the user's: as Keras's RNN layer of this cell, or where Keras cannot load that, of a cell
     of this library's that calls it. What is returned has been loaded by Keras, and predicts what evaluation finds."""
-    from memory_trials.models import cells
+    from memory_trials.models import keras_model
     from memory_trials.models.backend import keras, tf
     from memory_trials.models.layers import Step
 
     settings = predictor.model
-    model = cells.make_model(settings, predictor.inputs, len(predictor.alphabet))
+    model = keras_model.make_model(settings, predictor.inputs, len(predictor.alphabet))
     weights = [tf.constant(predictor.weights[variable]) for variable in model.names]
     x = one_hot(np.arange(6).reshape(1, -1, 1) % predictor.inputs, predictor.inputs)
     states, expected = [tf.constant(state) for state in model.begin(1)], []

@@ -27,7 +27,7 @@ SECTIONS = {"problem", "encoding", "model", "training", "evaluation"}
 # an engine's code, as far as nothing else needs it
 OF_ENGINE = {
     "native": {"memory_trials.engines.native"},
-    "xla": {"memory_trials.engines.xla", "memory_trials.models.cells"},
+    "xla": {"memory_trials.engines.xla", "memory_trials.models.keras_model"},
     "jax": {
         "memory_trials.engines.jax_engine", "memory_trials.engines.jax_streams", "memory_trials.engines.own",
         "memory_trials.models.adapters", "memory_trials.models.keras_cells", "memory_trials.models.traced_cells",

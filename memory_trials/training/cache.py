@@ -41,7 +41,7 @@ ROOTS = {
         "memory_trials.engines.native", "memory_trials.models.initializers", "memory_trials.training.table_shards",
     ),
     "xla": (
-        "memory_trials.engines.xla", "memory_trials.models.cells", "memory_trials.models.initializers",
+        "memory_trials.engines.xla", "memory_trials.models.keras_model", "memory_trials.models.initializers",
         "memory_trials.training.table_shards",
     ),
     "streaming": (

@@ -90,9 +90,11 @@ def make_program(job: TrainingJob, engine: str, size: int) -> Program:
     if engine == "jax":
         return own.Program(model, training, table, job.eval_interval)
     from memory_trials.engines import xla  # TensorFlow takes seconds to import, and may not be needed
-    from memory_trials.models import cells
+    from memory_trials.models import keras_model
 
-    return xla.Program(cells.make_model(model, table.inputs, table.symbols), training, table, size, job.eval_interval)
+    return xla.Program(
+        keras_model.make_model(model, table.inputs, table.symbols), training, table, size, job.eval_interval
+    )
 
 
 def library(engine: str) -> compiler.Library | None:

@@ -177,6 +177,6 @@ def _initial_weights(job: TrainingJob, engine: str, seeds: np.ndarray) -> list[n
         return initializers.initial_weights(job.model, inputs, outputs, seeds)
     if engine == "jax":
         return own.initial_weights(job.model, inputs, outputs, seeds)
-    from memory_trials.models import cells  # TensorFlow takes seconds to import, and may not be needed
+    from memory_trials.models import keras_model  # TensorFlow takes seconds to import, and may not be needed
 
-    return cells.initial_weights(job.model, inputs, outputs, seeds)
+    return keras_model.initial_weights(job.model, inputs, outputs, seeds)

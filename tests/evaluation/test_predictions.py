@@ -190,8 +190,8 @@ def test_a_cell_of_ones_own_is_computed_by_keras_for_the_wanted_steps(monkeypatc
 
     make_model = lambda *what: types.SimpleNamespace(names=["output/bias", "a"], what=what)
     cells = types.SimpleNamespace(make_model=make_model, predict=predict)
-    monkeypatch.setitem(sys.modules, "memory_trials.models.cells", cells)
-    monkeypatch.setattr("memory_trials.models.cells", cells, raising=False)
+    monkeypatch.setitem(sys.modules, "memory_trials.models.keras_model", cells)
+    monkeypatch.setattr("memory_trials.models.keras_model", cells, raising=False)
     monkeypatch.setattr("memory_trials.engines.own.calls_tensorflow", lambda cell: True)  # others are JAX's
     own = settings_of(model={"cell": "my_cells.leaky.LeakyCell"})
     problem = make_problem(own.problem)

@@ -32,13 +32,13 @@ def test_whatever_changed_is_stale():
     status = {
         "encode": [{"changed deps": {"params.yaml": {"training.window": "modified"}}}],
         "train": [
-            {"changed deps": {"memory_trials/models/cells.py": "modified", "gone.py": "deleted"}},
+            {"changed deps": {"memory_trials/models/keras_model.py": "modified", "gone.py": "deleted"}},
             "changed command",
         ],
     }
     assert stale(status, recorded_outputs(STAGES)) == [
         "encode: params.yaml training.window modified",
-        "train: memory_trials/models/cells.py modified",
+        "train: memory_trials/models/keras_model.py modified",
         "train: gone.py deleted",
         "train: changed command",
     ]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_trials.models import forward
-from memory_trials.models.cells import make_model, predict
+from memory_trials.models.keras_model import make_model, predict
 from memory_trials.settings import ModelSettings
 from tests import plain_numpy
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from memory_trials.cells import registry
 from memory_trials.errors import UserError
-from memory_trials.models import cells, initializers
+from memory_trials.models import initializers, keras_model
 from memory_trials.models.backend import keras
 from memory_trials.models.initializers import draw, initial_weights, supports
 from memory_trials.settings import ChronoSettings, ModelSettings
@@ -116,7 +116,7 @@ def test_a_seed_gives_a_model_the_weights_that_keras_draws(model, options, input
     named = {"recurrent_initializer": "orthogonal"} | model.cell_options
     drawn_from = {initializers.NAMES.get(name) for name in named.values()}
     for row, seed in enumerate(seeds):
-        theirs = cells._plain_weights(model, inputs, symbols, seed)
+        theirs = keras_model._plain_weights(model, inputs, symbols, seed)
         assert [w.shape[1:] for w in ours] == [w.shape for w in theirs]
         for array, by_keras in zip(ours, theirs):
             assert array.dtype == np.float32
@@ -155,7 +155,7 @@ def test_what_keras_is_left_to_draw(cell, cell_options):
 @pytest.mark.parametrize("options", [{"bias_initializer": "orthogonal"}, {"kernel_initializer": "of my own"}])
 def test_what_keras_cannot_draw_is_told_in_a_sentence(options):
     with pytest.raises(UserError, match="^model.cell lstm, (made with|build)"):
-        cells.initial_weights(ModelSettings(cell_options=options), 5, 5, np.arange(2))
+        keras_model.initial_weights(ModelSettings(cell_options=options), 5, 5, np.arange(2))
 
 
 @pytest.mark.parametrize(("cell", "gate"), [("lstm", slice(20, 40)), ("gru", slice(0, 20))])
@@ -183,7 +183,7 @@ def test_the_forget_bias(cell, gate):
 def test_chrono_is_the_same_whether_keras_draws_the_rest_or_not():
     model = ModelSettings(forget_bias=ChronoSettings(chrono=1000))
     seeds = np.arange(5)
-    ours, theirs = initial_weights(model, 5, 5, seeds), cells.initial_weights(model, 5, 5, seeds)
+    ours, theirs = initial_weights(model, 5, 5, seeds), keras_model.initial_weights(model, 5, 5, seeds)
     assert np.array_equal(ours[2], theirs[2])
     exact = [np.log(np.random.default_rng(seed).uniform(1, 999, 20)).astype(np.float32) for seed in seeds]
     assert np.array_equal(ours[2][:, 20:40], exact)

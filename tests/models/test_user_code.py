@@ -7,7 +7,7 @@ import pytest
 
 from memory_trials.errors import UserError
 from memory_trials.models import backend
-from memory_trials.models.cells import make_model
+from memory_trials.models.keras_model import make_model
 from memory_trials.models.user_code import Refusal, as_user_error, described, during
 from memory_trials.settings import ModelSettings
 from tests.conftest import ROOT, run

@@ -11,7 +11,7 @@ import pytest
 from memory_trials.engines import own, xla
 from memory_trials.errors import UserError
 from memory_trials.evaluation import predictions
-from memory_trials.models import cells
+from memory_trials.models import keras_model
 from memory_trials.models.backend import keras, tf
 from memory_trials.serving import predictor
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
@@ -118,7 +118,7 @@ def test_what_cannot_be_honoured_is_refused_in_one_sentence(name):
     with pytest.raises(UserError) as caught:
         model_of = model_settings(name)
         if own.calls_tensorflow(model_of.cell):
-            cells.make_model(model_of, SYMBOLS, SYMBOLS)
+            keras_model.make_model(model_of, SYMBOLS, SYMBOLS)
         settings, _, table = made(epochs=1)  # what only compiling it shows
         trainer.train(TrainingJob(model_settings(name), settings, 1, table), ComputeSettings(threads=1))
     said = str(caught.value)
@@ -130,11 +130,11 @@ def test_what_cannot_be_honoured_is_refused_in_one_sentence(name):
 def test_a_cell_begins_evaluates_predicts_and_is_exported_as_keras_has_it(name, tmp_path, monkeypatch):
     _, problem, table = made()
     model_of, plain = model_settings(name), PlainKeras(name, 7)
-    for ours, theirs in zip(cells._plain_weights(model_of, SYMBOLS, SYMBOLS, 7), plain.weights, strict=True):
+    for ours, theirs in zip(keras_model._plain_weights(model_of, SYMBOLS, SYMBOLS, 7), plain.weights, strict=True):
         assert np.array_equal(ours, theirs)
     x, y = (one_hot(array, SYMBOLS) for array in (table.eval_x, table.eval_y[..., None]))
     plain.train(x, y, learning_rate=1.0)
-    names = cells.make_model(model_of, SYMBOLS, SYMBOLS).names
+    names = keras_model.make_model(model_of, SYMBOLS, SYMBOLS).names
     if name in WITH_JAX:
         assert own.weight_names(model_of, SYMBOLS, SYMBOLS) == names
     assert len(set(names)) == len(names)
@@ -166,7 +166,7 @@ def test_what_a_cell_draws_follows_from_the_trial_alone_and_is_left_out_when_it_
     said = predictions.answers(model_of, whole.weights, table, np.ones(4, bool))
     assert np.abs(said.activation[0] - np.asarray(plain(one_hot(table.eval_x, SYMBOLS))).max(axis=-1)).max() < 1e-6
     with pytest.raises(UserError, match="call: it draws random numbers"):
-        cells.make_model(model_of, SYMBOLS, SYMBOLS)
+        keras_model.make_model(model_of, SYMBOLS, SYMBOLS)
 
 
 def check_that_all_agree(model_of, problem, table, trained, plain, tmp_path, monkeypatch):
@@ -210,7 +210,7 @@ def test_two_runs_of_one_seed_are_the_same():
     settings, _, table = made(epochs=4)
     job, seeds = TrainingJob(model_settings("initial_ones"), settings, 2, table), np.array([7, 8])
     program = make_program(job, "xla", 2)
-    new = lambda: shards.new_shard(job, program, cells.initial_weights(job.model, SYMBOLS, SYMBOLS, seeds), seeds)
+    new = lambda: shards.new_shard(job, program, keras_model.initial_weights(job.model, SYMBOLS, SYMBOLS, seeds), seeds)
     first, second = (shards.run_shard(shards.resumed(job, program, new())) for _ in range(2))
     assert first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -219,8 +219,8 @@ def test_two_runs_of_one_seed_are_the_same():
 def test_the_gradient_is_that_of_plain_keras(name):
     settings, _, table = made(window=1)
     model_of = model_settings(name)
-    weights = cells.initial_weights(model_of, SYMBOLS, SYMBOLS, np.array([7, 8]))
-    program = xla.Program(cells.make_model(model_of, SYMBOLS, SYMBOLS), settings, table, 2, 10)
+    weights = keras_model.initial_weights(model_of, SYMBOLS, SYMBOLS, np.array([7, 8]))
+    program = xla.Program(keras_model.make_model(model_of, SYMBOLS, SYMBOLS), settings, table, 2, 10)
     state = program.start(weights)
     losses, gradients, _ = program._losses_and_gradients(tf.constant(0), state.carry[0], state.carry[2])
     x, y = (one_hot(array[0], SYMBOLS).transpose(1, 0, 2) for array in (table.x, table.y[..., None]))

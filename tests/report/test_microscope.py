@@ -10,7 +10,7 @@ import pytest
 
 from memory_trials.evaluation import results
 from memory_trials.models import forward
-from memory_trials.models.cells import Model, make_model
+from memory_trials.models.keras_model import Model, make_model
 from memory_trials.report import microscope
 from memory_trials.settings import Settings
 from memory_trials.studies import design

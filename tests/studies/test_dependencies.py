@@ -45,7 +45,7 @@ def test_a_study_depends_on_the_code_of_its_kind_and_on_every_setting(cells):
     study, arms = cells
     training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
     assert {"engines/native.c", "tasks/encoding.py", "tasks/problems.py", "training/job.py"} <= modules(training)
-    assert "engines/xla.py" not in modules(training) and "models/cells.py" not in modules(evaluation)
+    assert "engines/xla.py" not in modules(training) and "models/keras_model.py" not in modules(evaluation)
     assert not {name for name in modules(training) if "stream" in name or "report" in name or "tuning" in name}
     assert {
         "evaluation/results.py",

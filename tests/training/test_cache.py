@@ -267,7 +267,7 @@ def test_the_code_that_counts_is_what_training_reaches_and_no_table():
         assert others <= names and "memory_trials/models/initializers.py" in found[engine]
         assert not found[engine] & {"memory_trials/tasks/encoding.py", "memory_trials/training/cache.py"}
     assert (
-        "memory_trials/models/cells.py" in found["xla"] - found["native"]
+        "memory_trials/models/keras_model.py" in found["xla"] - found["native"]
         and "memory_trials/tasks/streams.py" in found["streaming"]
     )
 

@@ -404,7 +404,7 @@ def keras(monkeypatch):
         return shards.run_shard(shards.resumed(told.job, told.real, batch))
 
     told.run_shard = run_shard
-    for name in ("memory_trials.models.cells", "memory_trials.engines.xla", "memory_trials.training.cluster"):
+    for name in ("memory_trials.models.keras_model", "memory_trials.engines.xla", "memory_trials.training.cluster"):
         monkeypatch.setitem(sys.modules, name, told)
         monkeypatch.setattr(name, told, raising=False)
     return told

@@ -9,7 +9,7 @@ import pytest
 from memory_trials.errors import UserError
 from memory_trials.evaluation.predictions import answers
 from memory_trials.evaluation.statistics import verdicts
-from memory_trials.models.cells import make_model
+from memory_trials.models.keras_model import make_model
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table, one_hot
 from memory_trials.tasks.problems import make_problem

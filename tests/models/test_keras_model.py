@@ -7,7 +7,7 @@ import pytest
 
 from memory_trials.errors import UserError
 from memory_trials.models.backend import keras, tf
-from memory_trials.models.cells import _plain_weights, _traced_weights, initial_weights, make_model, predict
+from memory_trials.models.keras_model import _plain_weights, _traced_weights, initial_weights, make_model, predict
 from memory_trials.models.layers import weight_names
 from memory_trials.settings import ModelSettings
 from my_cells.leaky import LeakyCell
@@ -97,7 +97,7 @@ NOT_A_LAYER = 3
         (f"{__name__}.NOT_A_LAYER", {}, "NOT_A_LAYER: it is not a Keras layer class"),
         (f"{__name__}.NoState", {}, "has no state_size"),
         (f"{__name__}.BadState", {}, "call: its states have the shapes [(1, 20)], and it returns others: [(1, 1)]"),
-        (f"{__name__}.Crash", {}, "Crash, call: RuntimeError: first line (tests/models/test_cells.py, line "),
+        (f"{__name__}.Crash", {}, "Crash, call: RuntimeError: first line (tests/models/test_keras_model.py, line "),
         (
             "lstm",
             {"no_such_option": 1},
