@@ -194,9 +194,9 @@ def started(model: Model, optimizer: str, weights: list[np.ndarray], rows: int) 
     return State({name: jnp.asarray(array) for name, array in (numbered | of_trial).items()})
 
 
-def step_optimizers(name: str, learning_rate: float, steps, weights, gradients, slots) -> tuple[list, list]:
+def step_optimizers(name: str, learning_rate: Any, steps, weights, gradients, slots) -> tuple[list, list]:
     """Each weight, and its slots, after one more step."""
-    optimizer = partial(OPTIMIZERS[name][0], jnp, steps + 1.0, np.float32(learning_rate))
+    optimizer = partial(OPTIMIZERS[name][0], jnp, steps + 1.0, jnp.float32(learning_rate))
     stepped = [optimizer(*of_one) for of_one in zip(weights, gradients, slots)]
     return [weight for weight, _ in stepped], [of_one for _, of_one in stepped]
 

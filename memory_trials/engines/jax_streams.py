@@ -32,7 +32,6 @@ class _Plan(NamedTuple):
 
     shape: Shape
     optimizer: str
-    learning_rate: float
     cross_entropy: bool
     last_step_only: bool
 
@@ -52,7 +51,8 @@ class Program:
     def __init__(self, model: Model, settings: TrainingSettings, shape: Shape):
         self.model, self.shape, self.names, self.batch = model, shape, list(model.names), settings.batch
         loss = settings.loss == "cross_entropy"
-        self._plan = _Plan(shape, settings.optimizer, settings.learning_rate, loss, False)
+        self._plan = _Plan(shape, settings.optimizer, loss, False)
+        self._rate = np.float32(settings.learning_rate)  # an argument, so that one program serves all rates
 
     def start(self, weights: list[np.ndarray]) -> State:
         return started(self.model, self._plan.optimizer, weights, rows=0)
@@ -70,7 +70,7 @@ class Program:
             # the last batch is filled with sequences of no step
             whole = np.pad(array, [(0, 0), (0, -count % self.batch)] + [(0, 0)] * (array.ndim - 2))
             rows[name] = whole.reshape(trials, -1, self.batch, *array.shape[2:])
-        held, errors = _train(self.model, self._plan, _filled(state.held), _filled(rows))
+        held, errors = _train(self.model, self._plan, self._rate, _filled(state.held), _filled(rows))
         state.held = {name: array[:trials] for name, array in held.items()}
         return Errors(*(np.asarray(array)[:trials].reshape(trials, -1)[:, :count] for array in errors))
 
@@ -209,7 +209,7 @@ def _losses(model: Model, plan: _Plan, logits: Any, goal: Any) -> Any:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _train(model: Model, plan: _Plan, held, sequences):
+def _train(model: Model, plan: _Plan, rate, held, sequences):
     def loss(arrays, rows, key):
         logits = _outputs(model, plan, arrays, rows, key)
         goal, scored = jax.vmap(partial(_goals, plan))(rows)
@@ -223,7 +223,7 @@ def _train(model: Model, plan: _Plan, held, sequences):
             trial_key = jax.random.wrap_key_data(held["key"])
             key = jax.random.fold_in(trial_key, counted) if model.cell.random else jax.random.key(0)
             (_, logits), gradients = jax.value_and_grad(loss, has_aux=True)(weights, rows, key)
-            new = step_optimizers(plan.optimizer, plan.learning_rate, steps, weights, gradients, slots)
+            new = step_optimizers(plan.optimizer, rate, steps, weights, gradients, slots)
             there = (rows["lengths"] > 0).any()
             new = jax.tree.map(
                 lambda new, old: jnp.where(there, new, old), (*new, steps + 1.0), (weights, slots, steps)

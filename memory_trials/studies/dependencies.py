@@ -15,7 +15,7 @@ from memory_trials import meaning
 from memory_trials.cells import registry
 from memory_trials.engines import native, own
 from memory_trials.sections import defaults
-from memory_trials.settings import Settings
+from memory_trials.settings import Settings, streamed_in_c
 from memory_trials.stream_settings import TAKES
 from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, training_inputs
 from memory_trials.studies.schema import Search, Study
@@ -97,7 +97,8 @@ def of_page(module: str, shown: Any) -> dict[str, Any]:
 def _engine(settings: Settings) -> str:
     """Which engine trains an arm where there is a C compiler."""
     if settings.problem.endless:
-        return "streaming" if registry.find(settings.model.cell) else "jax"
+        in_c = streamed_in_c(settings.model, settings.training, settings.encoding.history)
+        return "streaming" if in_c else "jax"
     if settings.training.engine != "auto":
         return {"tensorflow": "xla", "jax": "jax"}[settings.training.engine]
     if native.trains(settings.model):
