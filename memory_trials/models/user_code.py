@@ -18,6 +18,7 @@ from memory_trials.errors import UserError
 LONGEST = 300  # letters of what an exception says
 _WRAPPED = "Exception encountered when calling"  # Keras's first line; the cause follows, and an account of arguments
 _INSTALLED = [*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), *site.getsitepackages()]
+_INSTALLED_IN = {"site-packages", "dist-packages"}  # also a user's own, and those of another environment on the path
 _LIBRARIES = [Path(folder).resolve() for folder in (*_INSTALLED, str(Path(__file__).parents[1]))]
 
 
@@ -101,7 +102,9 @@ def _place(error: BaseException) -> str:
 def is_users(file: str) -> bool:
     """Whether a file of code is neither Python's, nor an installed library's, nor this project's library's."""
     path = Path(file)
-    return path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in _LIBRARIES)
+    if not path.is_file() or not _INSTALLED_IN.isdisjoint(path.parts):
+        return False
+    return not any(path.resolve().is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def _shown(file: str, line: int | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from memory_trials.errors import UserError
 from memory_trials.models import backend
 from memory_trials.models.keras_model import make_model
-from memory_trials.models.user_code import Refusal, as_user_error, described, during
+from memory_trials.models.user_code import Refusal, as_user_error, described, during, is_users
 from memory_trials.settings import ModelSettings
 from tests.conftest import ROOT, run
 
@@ -59,6 +59,15 @@ def test_whatever_is_raised_is_told_with_the_method_it_was_raised_in():
         assert str(caught.value).startswith(words)
     with pytest.raises(KeyboardInterrupt), as_user_error("a.B"), during("call"):
         raise KeyboardInterrupt
+
+
+def test_what_is_installed_anywhere_is_not_the_users(tmp_path):
+    """Such as by `pip install --user`, or in another environment that is on the path."""
+    installed, own = tmp_path / "lib/site-packages/keras.py", tmp_path / "lib/cells.py"
+    installed.parent.mkdir(parents=True)
+    for file in (installed, own):
+        file.touch()
+    assert is_users(str(own)) and not is_users(str(installed)) and not is_users(str(tmp_path / "none.py"))
 
 
 @pytest.mark.parametrize(
