@@ -143,7 +143,8 @@ def nnx(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell:
     from flax import nnx
 
     made = lambda key: cell(inputs, units, rngs=nnx.Rngs(key), **options)
-    graph, template, others = nnx.split(made(jax.random.key(0)), nnx.Param, ...)
+    parts: Any = nnx.split(made(jax.random.key(0)), nnx.Param, ...)
+    graph, template, others = parts
     # what a cell draws is the user's rngs, which are the same at every step
     if drawn := [path for path, _ in nnx.to_flat_state(others) if "dropout" in map(str, path)]:
         raise Refusal(f"it draws random numbers ({drawn[0][-2]}), which is not supported of nnx: use linen or Keras")
