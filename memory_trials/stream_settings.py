@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from memory_trials.errors import UserError
 from memory_trials.sections import Section, first_mistake
@@ -113,13 +113,113 @@ class TemporalOrder(StreamSettings):
     signal: Literal[2, 3] = 2
 
 
+class AssociativeRecall(StreamSettings):
+    """Pairs of a key and a value, of `symbols` each, and then the keys again at random places: answer the values."""
+
+    task: Literal["associative_recall"]
+    length: Annotated[int, Field(ge=3, le=100_000)] = 32
+    pairs: Annotated[int, Field(ge=1, le=10_000)] = 4
+    symbols: Annotated[int, Field(ge=2, le=10_000)] = 16
+
+    @model_validator(mode="after")
+    def _pairs_fit(self) -> "AssociativeRecall":
+        if self.pairs > self.symbols:
+            raise ValueError(f"pairs is {self.pairs}: each has a key of its own, of which symbols gives {self.symbols}")
+        if self.length < 3 * self.pairs:
+            raise ValueError(
+                f"length is {self.length}: {self.pairs} pairs and their keys again take at least {3 * self.pairs} steps"
+            )
+        return self
+
+
+class Parity(StreamSettings):
+    """Random bits; the target is whether the ones so far are odd."""
+
+    task: Literal["parity"]
+    length: Annotated[int, Field(ge=2, le=100_000)] = 20
+
+
+class CycleNavigation(StreamSettings):
+    """Moves by -1, 0 or 1 on a cycle of five places; the target is the place."""
+
+    task: Literal["cycle_navigation"]
+    length: Annotated[int, Field(ge=2, le=100_000)] = 20
+
+
+class SelectiveCopying(StreamSettings):
+    """Tokens at random places among blanks, `length` steps in all; then they are repeated in order."""
+
+    task: Literal["selective_copying"]
+    length: Annotated[int, Field(ge=1, le=100_000)] = 32
+    tokens: Annotated[int, Field(ge=1, le=10_000)] = 4
+    symbols: Annotated[int, Field(ge=2, le=10_000)] = 8
+
+    @model_validator(mode="after")
+    def _tokens_fit(self) -> "SelectiveCopying":
+        if self.tokens > self.length:
+            raise ValueError(f"length is {self.length}: {self.tokens} tokens take at least {self.tokens} steps")
+        return self
+
+
+class CopyingMemory(StreamSettings):
+    """Tokens, then `length` steps of blanks that end with a cue; then the tokens are repeated in order."""
+
+    task: Literal["copying_memory"]
+    length: Annotated[int, Field(ge=1, le=100_000)] = 50
+    tokens: Annotated[int, Field(ge=1, le=10_000)] = 5
+    symbols: Annotated[int, Field(ge=2, le=10_000)] = 8
+
+
+class Induction(StreamSettings):
+    """Random symbols, among them a special one, which returns at the end: answer what followed it."""
+
+    task: Literal["induction"]
+    length: Annotated[int, Field(ge=3, le=100_000)] = 32
+    symbols: Annotated[int, Field(ge=2, le=10_000)] = 16
+
+
+class FlipFlop(StreamSettings):
+    """Instructions to write, ignore or read, each followed by a bit; at a read, answer the bit that was written last.
+    ignore: the probability of that instruction; the other two share the rest."""
+
+    task: Literal["flip_flop"]
+    length: Annotated[int, Field(ge=4, le=100_000, multiple_of=2)] = 64
+    ignore: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+
+class AnBn(StreamSettings):
+    """n times a and n times b, with n from 1 to `length`: say at every step which symbols may follow."""
+
+    task: Literal["a_n_b_n"]
+    length: Annotated[int, Field(ge=2, le=50_000)] = 12
+
+
 AnyStream = Annotated[
-    Reber | Keys | Distractors | TwoSequence | Adding | Multiplication | TemporalOrder, Field(discriminator="task")
+    Reber
+    | Keys
+    | Distractors
+    | TwoSequence
+    | Adding
+    | Multiplication
+    | TemporalOrder
+    | AssociativeRecall
+    | Parity
+    | CycleNavigation
+    | SelectiveCopying
+    | CopyingMemory
+    | Induction
+    | FlipFlop
+    | AnBn,
+    Field(discriminator="task"),
 ]
 TAKES: dict[str, dict[str, Any]] = {
     model.model_fields["task"].annotation.__args__[0]: model.taken()  # type: ignore[union-attr]
     for model in StreamSettings.__subclasses__()
 }
+
+
+class _Given(Section):
+    stream: AnyStream
 
 
 def stream_settings(**given: Any) -> StreamSettings:
@@ -129,6 +229,6 @@ def stream_settings(**given: Any) -> StreamSettings:
         given: `task`, and what it takes, as in `problem.stream`.
     """
     try:
-        return TypeAdapter(AnyStream).validate_python(given)
+        return _Given.model_validate({"stream": given}).stream
     except ValidationError as error:
-        raise UserError(f"stream: {first_mistake(error, Section)}") from None
+        raise UserError(first_mistake(error, _Given)) from None

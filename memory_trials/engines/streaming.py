@@ -184,7 +184,7 @@ def _check(model: ModelSettings, training: TrainingSettings, shape: Shape) -> No
             "sequence, or training.optimizer: sgd"
         )
     cell = registry.all_cells()[model.cell]
-    predicts = shape.every_step and not shape.real_input and shape.inputs == shape.outputs
+    predicts = shape.predicts and shape.every_step and not shape.real_input and shape.inputs == shape.outputs
     if cell.predicts_its_input and not predicts:
         raise UserError(f"the cell {model.cell} predicts its next input: it is for the tasks reber and keys")
     if not cell.layout and not supports(model):

@@ -56,6 +56,18 @@ def below(words: UInt32[np.ndarray, "*shape"], bound: int) -> Int32[np.ndarray, 
     return (np.multiply(words, np.uint64(bound), dtype=np.uint64) >> np.uint64(32)).astype(np.int32)
 
 
+def distinct(words: UInt32[np.ndarray, "N k"], bound: int) -> Int32[np.ndarray, "N k"]:
+    """In each row k different integers from 0 to bound - 1, in random order: the first k of a shuffle by Fisher and
+    Yates."""
+    count, k = words.shape
+    rows = np.arange(count)
+    found = np.tile(np.arange(bound, dtype=np.int32), (count, 1))
+    for place in range(k):
+        other = place + below(words[:, place], bound - place)
+        found[:, place], found[rows, other] = found[rows, other], found[:, place].copy()
+    return found[:, :k]
+
+
 def unit(words: UInt32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
     """Uniform in (0, 1): the middles of 2^23 equal parts. Exact in single precision, and so is 2 u - 1."""
     result = (words >> np.uint32(9)).view(np.int32).astype(np.float32)

@@ -28,7 +28,8 @@ class Shape:
     the target, are real numbers rather than the index of a 1. every_step: whether every step has a target, or the last
     one alone. longest: steps of the longest sequence that can be drawn. masked: whether `Sequences.mask` says which of
     the steps with a target are scored; else all are. history: so many symbols, the present one and those before it, are
-    one input vector, each with a part of its own.
+    one input vector, each with a part of its own. predicts: whether, where inputs and outputs are as many symbols, they
+    are the same ones, and the target is the next input.
     """
 
     inputs: int
@@ -39,6 +40,7 @@ class Shape:
     longest: int
     masked: bool = False
     history: int = 1
+    predicts: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,18 @@ class Criterion:
     last_step_only: bool = False
 
 
+# at most 1 of 100 unseen sequences has a wrong answer; this project's choice, for tasks of which no paper says when a
+# trial has learned
+LEARNED = {"learned": Criterion("check", 100, tolerance=1.0, wrong=1, judged="most_active")}
+
+
 @dataclass(frozen=True)
 class Sequences:
     """N sequences for each of T trials, one after another in time, S steps in all at most; zero beyond a trial's last.
 
     lengths: steps of each sequence. x: the index at which the input vector is 1, or input vectors of I numbers. y: of
     tasks with a target at every step, the index of the target's 1 at each step; of tasks with one at the last step, the
-    same of each sequence, or the one output's target. possible: bits of the symbols that may follow (reber only).
+    same of each sequence, or the one output's target. possible: bits of the symbols that may follow, of languages.
     mask: which steps are scored, of masked tasks.
     """
 
@@ -124,6 +131,11 @@ class Rule(Protocol):
     def guessing(self, stream: StreamSettings) -> float | None:
         """Return the share of sequences that the best guess without memory gets right, as the first criterion asks it
         at the step that needs memory; None where that is not known."""
+        ...
+
+    def chance(self, stream: StreamSettings) -> float | None:
+        """Return the share of scored steps that the best guess without memory, which sees the present symbol alone,
+        gets right as the first criterion asks it; None where that is not known."""
         ...
 
     def draw(self, stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:

@@ -19,11 +19,19 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks.endless import (
+    a_n_b_n,
     adding,
+    associative_recall,
+    copying_memory,
+    cycle_navigation,
     distractors,
+    flip_flop,
+    induction,
     keys,
     multiplication,
+    parity,
     reber,
+    selective_copying,
     temporal_order,
     two_sequence,
 )
@@ -34,12 +42,15 @@ if TYPE_CHECKING:
 
 RULES: dict[str, Rule] = {
     rule.__name__.rpartition(".")[2]: rule
-    for rule in (reber, keys, distractors, two_sequence, adding, multiplication, temporal_order)
-}
+    for rule in (
+        reber, keys, distractors, two_sequence, adding, multiplication, temporal_order, associative_recall, parity,
+        cycle_navigation, selective_copying, copying_memory, induction, flip_flop, a_n_b_n,
+    )
+}  # fmt: skip
 FORMAT = "memory-trials stream 1"
 POINTS = 200
 SHOWN = 3  # sequences of which files tell
-LATER = {"masked": False, "history": 1}  # of a shape, what files leave out
+LATER = {"masked": False, "history": 1, "predicts": True}  # of a shape, what files leave out
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,8 @@ class Stream:
         for number, (first, last) in enumerate(zip(ends - sequences.lengths[0], ends)):
             x, y = sequences.x[0, first:last], sequences.y[0]
             shown.append({"x": x.tolist(), "y": y[first:last].tolist() if shape.every_step else y[number].item()})
+            if sequences.mask is not None:
+                shown[-1]["scored"] = sequences.mask[0, first:last].astype(int).tolist()
         content = {
             "stream": self.settings.model_dump(exclude_none=True),
             "shape": {name: value for name, value in asdict(shape).items() if LATER.get(name) != value},
@@ -144,6 +157,8 @@ class Stream:
         """Write the first sequences of the trial of this seed as arrays, as training sees them."""
         sequences = self.draw(np.array([seed]), "train", 0, SHOWN)
         arrays = {"seeds": np.array([seed]), "lengths": sequences.lengths, "x": sequences.x, "y": sequences.y}
+        if sequences.mask is not None:
+            arrays["mask"] = sequences.mask
         files.write_arrays(path, FORMAT, arrays, settings=self.settings.model_dump(exclude_none=True))
 
     def epoch(self) -> str:

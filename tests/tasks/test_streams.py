@@ -389,6 +389,9 @@ VALUES = {
     "noisy_signal": st.booleans(),
     "noisy_targets": st.booleans(),
     "different": st.booleans(),
+    "pairs": st.integers(1, 20),
+    "tokens": st.integers(1, 20),
+    "ignore": st.floats(0, 1),
 }
 
 
@@ -419,7 +422,8 @@ def test_every_valid_setting_can_be_drawn(stream, purpose, first, count):
         assert sequences.x.min() >= 0 and sequences.x.max() < of.inputs
     if not of.real_target:
         assert sequences.y.min() >= 0 and sequences.y.max() < of.outputs
-    assert (sequences.possible is not None) == (stream.task == "reber")
+    assert (sequences.possible is not None) == (stream.task in ("reber", "a_n_b_n"))
+    assert (sequences.mask is not None) == of.masked and (not of.masked or sequences.mask.shape == (2, steps))
     assert len(criteria(stream)) >= 1
 
 
@@ -543,7 +547,11 @@ def test_checks_are_spread_over_the_logarithm_of_their_numbers():
     assert (np.diff(checks) > 0).all() and (checks % 100 == 0).all()
 
 
-SHORT = [stream_settings(task="keys", length=6, middle="random"), stream_settings(task="adding", length=20)]
+SHORT = [
+    stream_settings(task="keys", length=6, middle="random"),
+    stream_settings(task="adding", length=20),
+    stream_settings(task="flip_flop", length=6),
+]
 
 
 @pytest.mark.parametrize("settings", SHORT)
@@ -553,7 +561,7 @@ def test_its_settings_and_the_first_three_sequences_are_written(settings):
     assert text.count("\n") == 6 and text.startswith("{\n") and text.endswith("\n}\n")  # a line for each part
     written = json.loads(text)
     assert written["stream"] == {name: value for name, value in settings.model_dump().items() if value is not None}
-    assert written["shape"] | {"masked": False} == vars(stream.shape)
+    assert {"masked": False, "history": 1, "predicts": True} | written["shape"] == vars(stream.shape)
     assert written["criteria"] == {name: vars(criterion) for name, criterion in stream.criteria.items()}
     assert written["first_sequences"]["seed"] == 7
     drawn = stream.draw(np.array([7]), "train", 0, 3)
@@ -564,6 +572,8 @@ def test_its_settings_and_the_first_three_sequences_are_written(settings):
         assert shown[number]["x"] == drawn.x[0, end - length : end].tolist()
         expected = drawn.y[0, end - length : end] if stream.shape.every_step else drawn.y[0, number]
         assert shown[number]["y"] == expected.tolist()
+        scored = None if drawn.mask is None else drawn.mask[0, end - length : end].tolist()
+        assert shown[number].get("scored") == scored
 
 
 def test_the_same_sequences_are_kept_as_arrays(tmp_path):
@@ -573,6 +583,11 @@ def test_the_same_sequences_are_kept_as_arrays(tmp_path):
     drawn = stream.draw(np.array([7]), "train", 0, 3)
     assert settings == {"task": "adding", "length": 20} and arrays["seeds"].tolist() == [7]
     assert all(np.array_equal(arrays[name], getattr(drawn, name)) for name in ("lengths", "x", "y"))
+    assert "mask" not in arrays
+    stream = Stream(SHORT[2])
+    stream.write(tmp_path / "y.npz", seed=7)
+    _, arrays = files.read_arrays(tmp_path / "y.npz", FORMAT, ["mask"])
+    assert np.array_equal(arrays["mask"], stream.draw(np.array([7]), "train", 0, 3).mask)
 
 
 def test_a_stream_is_described_by_its_size_and_by_what_guessing_scores():

@@ -26,6 +26,10 @@ def guessing(stream: StreamSettings) -> float:
     return 0.16 - 0.16**2 / 4
 
 
+def chance(stream: StreamSettings) -> float:
+    return guessing(stream)  # one step is scored
+
+
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     return drawn(stream, seed, purpose, first, count, marked, head=3, longest=longest(stream))
 

@@ -25,6 +25,10 @@ def guessing(stream: StreamSettings) -> float:
     return 0.5  # x or y
 
 
+def chance(stream: StreamSettings) -> float:
+    return guessing(stream)  # one step is scored
+
+
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     return drawn(stream, seed, purpose, first, count, _make, head=2, longest=shape(stream).longest)
 

@@ -25,6 +25,12 @@ def guessing(stream: StreamSettings) -> float:
     return 0.5  # one of two keys
 
 
+def chance(stream: StreamSettings) -> float:
+    """All steps but the last follow from the present symbol where they count; of random ones the last alone is
+    judged."""
+    return 1 - 0.5 / number(stream.length) if stream.middle == "counting" else 0.5
+
+
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     return drawn(stream, seed, purpose, first, count, _make, head=1, longest=shape(stream).longest)
 

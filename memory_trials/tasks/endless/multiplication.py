@@ -20,5 +20,9 @@ def guessing(stream: StreamSettings) -> None:
     return None
 
 
+def chance(stream: StreamSettings) -> None:
+    return None
+
+
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     return drawn(stream, seed, purpose, first, count, marked, head=3, longest=longest(stream))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from memory_trials.tasks.interface import Drawn, Purpose
 if TYPE_CHECKING:
     from jaxtyping import Int, Int32, UInt32
 
+SomeSettings = TypeVar("SomeSettings", bound=StreamSettings)
 CHUNK = 64_000  # words that are worked on at a time: they, and what is made of them, stay near a core
 
 
@@ -47,7 +48,7 @@ def drawn(
         first, count: numbers of sequences.
         make: makes the sequences of a portion.
         head: words that decide about a sequence as a whole.
-        longest: steps of the longest sequence, which take a word each.
+        longest: steps of the longest sequence, which take a word each; 0 where the words of the head are enough.
     """
     settings = stream.model_dump(exclude_none=True, exclude={"wrong"})
     name = json.dumps(settings | {"purpose": purpose}, sort_keys=True)
@@ -58,11 +59,8 @@ def drawn(
         numbers = np.arange(start, min(start + size, first + count))
         of_each = words(seed, name, start, len(numbers), each)
         parts.append(make(stream, Portion(purpose, numbers, of_each[:, :head], of_each[:, head:])))
-    if len(parts) == 1:
-        return parts[0]
-    lengths, x, y = (np.concatenate(arrays) for arrays in list(zip(*parts))[:3])
-    mask = None if parts[0].mask is None else np.concatenate([part.mask for part in parts])
-    return Drawn(lengths, x, y, mask=mask)
+    joined: list[Any] = [None if arrays[0] is None else np.concatenate(arrays) for arrays in zip(*parts)]
+    return Drawn(*joined)
 
 
 class Row:
@@ -84,6 +82,12 @@ def longest(stream: StreamSettings) -> int:
     """Return the largest of these lengths."""
     length = number(stream.length)
     return length + length // 10
+
+
+def settings_of(stream: StreamSettings, task: type[SomeSettings]) -> SomeSettings:
+    """Return the same settings as those of a task, which has some of its own."""
+    assert isinstance(stream, task)
+    return stream
 
 
 def number(value: int | None) -> int:

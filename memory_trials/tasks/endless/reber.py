@@ -21,6 +21,11 @@ def guessing(stream: StreamSettings) -> float:
     return 0.5  # T or P before the end
 
 
+def chance(stream: StreamSettings) -> None:
+    """What may follow a symbol depends on more than the symbol, and how often on the 256 strings of a trial."""
+    return None
+
+
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     """As `Rule.draw` says. Of the purpose check there are the two sets alone, whatever is the first."""
     different = bool(stream.different)

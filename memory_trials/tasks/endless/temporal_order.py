@@ -28,6 +28,10 @@ def guessing(stream: StreamSettings) -> float:
     return 0.5 ** number(stream.signal)  # one of as many classes
 
 
+def chance(stream: StreamSettings) -> float:
+    return guessing(stream)  # one step is scored
+
+
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     return drawn(stream, seed, purpose, first, count, _make, head=7, longest=longest(stream))
 
