@@ -111,7 +111,7 @@ def first_mistake(error: ValidationError, model: type[Section]) -> str:
         sentence = (
             f"{field} is called {now} now"
             if now
-            else f"unknown key {field}; allowed here are {', '.join(section.allowed())}"
+            else f"unknown key {field}; allowed here are {', '.join(section.allowed()) or 'none'}"
         )
     elif kind == "missing":
         sentence = f"{field} is missing"

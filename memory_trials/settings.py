@@ -116,17 +116,18 @@ class ModelSettings(Section):
     def options(self) -> Section | None:
         """cell_options as the cell's own model, with defaults; None where it has none. `UserError` for a mistake."""
         cell = registry.find(self.cell)
-        return validated(cell.layout.options, self.cell_options, "cell_options") if cell and cell.layout else None
+        form = cell.own_form if cell else None
+        return validated(form.options, self.cell_options, "cell_options") if form else None
 
     @model_validator(mode="after")
     def _options_fit(self) -> "ModelSettings":
         cell = registry.find(self.cell)
-        if cell and cell.layout:
+        if cell and cell.own_form:
             try:
                 options = self.options
             except UserError as error:
                 raise ValueError(str(error)) from None
-            cell.layout.check(self.units, options)
+            cell.own_form.check(self.units, options)
         return self
 
     @model_validator(mode="after")
@@ -249,6 +250,8 @@ class Settings(Section):
         cell = registry.find(self.model.cell)
         if cell and not cell.takes_tables:
             raise ValueError(f"the cell {self.model.cell} learns from a stream: set problem.stream")
+        if cell and cell.jax and self.training.engine == "tensorflow":
+            raise ValueError(f"training.engine: tensorflow does not train the cell {self.model.cell}: set auto or jax")
         if self.training.optimizer == "guess":
             raise ValueError("training.optimizer: guess is for problem.stream")
         if self.training.loss is not None:
@@ -263,6 +266,9 @@ class Settings(Section):
             return self
         model, training = self.model, self.training
         cell = registry.find(model.cell)
+        if cell is not None and not cell.takes_streams:
+            streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
+            raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
         by_jax = not streamed_in_c(model, training, self.encoding.history)
         if by_jax and training.update == "window":
             whose = f"the cell {model.cell}" if cell else "a cell of your own"
@@ -272,9 +278,6 @@ class Settings(Section):
                 "on a stream, a cell of your own, output: softmax, batch, history and engine: jax do not support "
                 "optimizer: guess or output: linear"
             )
-        if cell is not None and not cell.takes_streams:
-            streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
-            raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
         for name in OF_TABLES:
             if attrgetter(name)(self) != attrgetter(name)(DEFAULTS):
                 raise ValueError(f"{name} has no meaning for a stream: leave it out")

@@ -168,7 +168,7 @@ def test_plots_and_metrics_are_shown(reproduced):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("cell: lstm", "cell: lstn", "model.cell is 'lstn': no such cell; the built-in cells are chunker"),
+        ("cell: lstm", "cell: lstn", "model.cell is 'lstn': no such cell; the built-in cells are attention, chunker"),
         ("window: 1", "window: 9", "training.window is 9: the longest sequence has 4 steps"),
         ("file: null", "file: words.csv", "give one of sequences, file, generate and stream"),
         (

@@ -83,7 +83,7 @@ def test_a_key_of_another_day_is_told_by_its_new_name(old, new, tmp_path):
         ("training", "optimizer", "adm", "training.optimizer is 'adm': must be 'adam', 'rmsprop', 'sgd' or 'guess'"),
         ("training", "window", "all", "training.window is 'all': allowed are a number of steps, at least 1, or the word"),
         ("training", "window", 0, "training.window is 0: must be greater than or equal to 1"),
-        ("model", "cell", "lstmm", "model.cell is 'lstmm': no such cell; the built-in cells are chunker, fully_recurrent, gru, lstm, memory_cell, mlp, simple_rnn"),
+        ("model", "cell", "lstmm", "model.cell is 'lstmm': no such cell; the built-in cells are attention, chunker, delta_net, fully_recurrent, gru, lru, lstm, memory_cell, min_gru, mlp, mlstm, nbrc, retnet, s6, simple_rnn, slstm"),
         ("model", "cell", "no_such_package.Cell", "model.cell is 'no_such_package.Cell': no module 'no_such_package'"),
         ("model", "units", 0, "model.units is 0: must be greater than or equal to 1"),
         ("evaluation", "confidence", 1, "evaluation.confidence is 1: must be less than 1"),
@@ -245,7 +245,12 @@ MEMORY_CELL = {"cell": "memory_cell", "units": 4, "cell_options": {"block_size":
         ({"task": "adding"}, {"units": 3}, {}, "model: 3 units make no whole blocks of 2"),
         ({"task": "adding"}, {"cell_options": {"blocks": 2}}, {}, "unknown key blocks; allowed here are block_size"),
         ({"task": "adding"}, {"cell_options": {"input_gate_bias": [-1]}}, {}, "has 1 numbers for 4 blocks"),
-        ({"task": "adding"}, {"cell": "mlp", "cell_options": {}}, {}, "problem.stream is for the cells chunker, "),
+        (
+            {"task": "adding"},
+            {"cell": "mlp", "cell_options": {}},
+            {},
+            "problem.stream is for the cells attention, chunker, ",
+        ),
         ({"task": "adding"}, {}, {"shuffle": True}, "training.shuffle has no meaning for a stream: leave it out"),
         (
             {"task": "adding"},
@@ -443,7 +448,7 @@ def test_a_cell_is_a_name_that_is_known_or_in_a_package_that_there_is(cell):
 def test_a_cell_that_is_no_dotted_path_is_no_cell(cell):
     with pytest.raises(
         ValueError,
-        match="no such cell; the built-in cells are chunker, fully_recurrent, gru, lstm, memory_cell, mlp, simple_rnn",
+        match="no such cell; the built-in cells are attention, chunker, delta_net, fully_recurrent, gru, lru, lstm, memory_cell, min_gru, mlp, mlstm, nbrc, retnet, s6, simple_rnn, slstm",
     ):
         module._known_cell(cell)
 

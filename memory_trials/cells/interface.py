@@ -51,16 +51,29 @@ class Layout:
     set_biases: Callable[[dict[str, np.ndarray], int, Any], None] = lambda weights, units, options: None
 
 
-class Jax(NamedTuple):
-    """A cell as three pure functions of JAX, which they import when they are called.
+class Functions(NamedTuple):
+    """A cell of a fixed size as pure functions of JAX, on trees of float32 arrays.
 
-    init: key, inputs, units -> params. initial_state: params, batch -> state, any tree of arrays.
-    step: params, state, x -> state, y.
+    init: key, inputs -> params, one trial's weights. initial_state: params, batch -> state, arrays [batch, ...].
+    step: params, state, x [batch, inputs] -> state, y [batch, width].
     """
 
     init: Callable[..., Any]
     initial_state: Callable[..., Any]
     step: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Jax:
+    """A cell that is none of Keras's, written in JAX, which trains it on tables and on streams.
+
+    functions: units, options -> `Functions`; it imports JAX when it is called. options: the model of
+    `model.cell_options`. check: units, options -> raises `ValueError` for what does not fit together.
+    """
+
+    functions: Callable[[int, Any], Functions]
+    options: type[Section] = Section
+    check: Callable[[int, Any], None] = lambda units, options: None
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,11 @@ class Cell:
     keras: Keras | None = None
     layout: Layout | None = None
     jax: Jax | None = None
+
+    @property
+    def own_form(self) -> Layout | Jax | None:
+        """What determines its weights and options where Keras does not."""
+        return self.layout or self.jax
 
     @property
     def takes_tables(self) -> bool:

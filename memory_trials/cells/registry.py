@@ -13,7 +13,7 @@ from collections.abc import Callable
 from memory_trials import cells
 from memory_trials.cells.interface import Cell, Shown
 
-OTHERS = ("interface", "registry")  # modules that are no cells
+OTHERS = ("interface", "projections", "registry")  # modules that are no cells
 
 
 @functools.cache

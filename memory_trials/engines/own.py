@@ -1,4 +1,5 @@
-"""Cells of the user's in JAX, from where they are asked for: each function runs in the worker.
+"""Cells that JAX computes, the user's and those of the library that are written in it, from where they are asked for:
+each function runs in the worker.
 
 In the worker, a cell's model and its programs are kept, by all that they depend on.
 """
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from memory_trials import meaning
+from memory_trials.cells import registry
 from memory_trials.engines import worker
 from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
 from memory_trials.models import initializers, user_code
+from memory_trials.sections import validated
 from memory_trials.settings import ModelSettings, TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable
 from memory_trials.tasks.interface import Sequences, Shape
@@ -232,7 +235,9 @@ def _made_model(asked: Request) -> Any:
 
 def kind_of(asked: Request) -> Any:
     """Return the class or object that is asked for; `user_code.Refusal` where it cannot be had."""
-    from memory_trials.models import layers
+    if (cell := registry.find(asked.cell)) and cell.jax:
+        return cell.jax.functions(asked.units, validated(cell.jax.options, json.loads(asked.options), "cell_options"))
+    from memory_trials.models import layers  # which imports Keras
 
     if asked.pickled:
         with user_code.during("sent to the process that trains"):

@@ -46,7 +46,8 @@ def measure(
 
     Args:
         cell: a Keras cell's class, or an instance of it, whose arguments count; its dotted path; a file and a class in
-            it, such as "leaky.py:LeakyCell"; or a built-in cell: lstm, gru, simple_rnn, mlp.
+            it, such as "leaky.py:LeakyCell"; or the name of a built-in cell: lstm, gru, simple_rnn,
+            min_gru, ... (`memory_trials/cells/` has one module for each).
         task: "tutorial", also with lag=100, middle="fixed" and all else that `problem.generate` takes; a stream, such
             as "adding" with length=100; a file in data/problems/; a list of sequences; a list of examples
             (input, target, mask); or a function that yields examples, which are drawn once for all trials

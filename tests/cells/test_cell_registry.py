@@ -38,7 +38,7 @@ def half_rnn(tmp_path, monkeypatch):
     """A cell that is one more file in a folder of cells."""
     (tmp_path / "half_rnn.py").write_text(HOME)
     (tmp_path / "only_jax.py").write_text(
-        "from memory_trials.cells.interface import Cell, Jax\nCELL = Cell(jax=Jax(None, None, None))"
+        "from memory_trials.cells.interface import Cell, Jax\nCELL = Cell(jax=Jax(None))"
     )
     monkeypatch.setattr(cells, "__path__", [*cells.__path__, str(tmp_path)])
     registry.all_cells.cache_clear()
@@ -72,7 +72,7 @@ def test_what_a_cell_does_not_have_is_refused_in_one_sentence(half_rnn):
         (
             {"stream": stream},
             {"cell": "half_rnn"},
-            "Settings: problem.stream is for the cells chunker, .*, not 'half_rnn'",
+            "Settings: problem.stream is for the cells attention, chunker, .*, not 'half_rnn'",
         ),
         (
             PROBLEM,
@@ -80,7 +80,7 @@ def test_what_a_cell_does_not_have_is_refused_in_one_sentence(half_rnn):
             "forget_bias is for the cells gru and lstm; half_rnn has no forget gate",
         ),
         (PROBLEM, {"cell": "chunker"}, "the cell chunker learns from a stream: set problem.stream"),
-        (PROBLEM, {"cell": "half"}, "the built-in cells are chunker, fully_recurrent, gru, half_rnn, lstm"),
+        (PROBLEM, {"cell": "half"}, "the built-in cells are attention, chunker, .*, gru, half_rnn, lru, lstm"),
     ):
         with pytest.raises(UserError, match=sentence):
             Settings(problem=problem, model=model)

@@ -216,7 +216,7 @@ def test_cells_look_the_same_everywhere_and_are_told_apart_without_colour():
         here = [spec["scale"]] if "lstm" in spec.get("scale", {}).get("domain", []) else []
         return here + [found for part in spec.values() for found in scales(part)]
 
-    looks = {name: palette.series_style(name) for name in registry.named(lambda cell: cell.keras)}
+    looks = {name: palette.series_style(name) for name in registry.named(lambda cell: cell.keras or cell.jax)}
     seen = set()
     for name in ("cells", "long_sequences", "tuning"):
         for scale in scales(study_figures.study(SUMMARIES[name])):

@@ -1,0 +1,70 @@
+"""S6, the selective state space model in Mamba (Gu & Dao 2023, "Mamba: linear-time sequence modeling with selective
+state spaces", algorithm 2): diagonal, with a step size and projections that depend on the input.
+
+u = W x, h <- e^(Delta A) h + Delta B(u) u, y = C(u) h + D u, for each unit with a state of its own, where B(u) and C(u)
+are linear and shared by all units, and Delta = softplus(V R u + bias) with R of low rank. One layer, without the
+convolution, its activation, and the gate that the block has around it. As in the authors' code, A begins with -1, -2,
+..., D with ones, V uniform within +- 1 / sqrt(rank), and the bias so that Delta is log-uniform from 0.001 to 0.1.
+
+State: d state_size numbers for d units. Parameters: d inputs + d (rank + 2 state_size) + d rank + d state_size + 2 d.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from memory_trials.cells.interface import Cell, Functions, Jax, Shown
+from memory_trials.cells.projections import glorot_uniform
+from memory_trials.sections import Section
+
+SLOWEST, FASTEST = 0.001, 0.1  # Delta at first
+
+
+class Options(Section):
+    """state_size: numbers in a unit's state. rank: of the matrix that Delta depends on; null: units / 16, rounded up.
+    eigenvalues: positive, e^(Delta A); or signed, 2 e^(Delta A) - 1, from -1 to 1 (Grazzi et al. 2024)."""
+
+    state_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    rank: Annotated[int, Field(ge=1, le=4096)] | None = None
+    eigenvalues: Literal["positive", "signed"] = "positive"
+
+
+def functions(units: int, options: Options) -> Functions:
+    import jax
+    import jax.numpy as jnp
+
+    size, rank = options.state_size, options.rank or -(-units // 16)
+
+    def init(key, inputs):
+        of_inputs, of_selection, of_rate, of_bias = jax.random.split(key, 4)
+        rate = jnp.exp(jax.random.uniform(of_bias, (units,), minval=np.log(SLOWEST), maxval=np.log(FASTEST)))
+        return {
+            "input_kernel": glorot_uniform(of_inputs, inputs, (units,)),
+            "selection_kernel": glorot_uniform(of_selection, units, (rank, size, size)),  # R, B, C
+            "rate_kernel": jax.random.uniform(of_rate, (rank, units), minval=-1, maxval=1) * np.float32(rank**-0.5),
+            "rate_bias": rate + jnp.log(-jnp.expm1(-rate)),  # whose softplus is rate
+            "log_decay": jnp.log(jnp.tile(jnp.arange(1.0, size + 1), (units, 1))),
+            "skip": jnp.ones(units),
+        }
+
+    def initial_state(params, batch):
+        return jnp.zeros((batch, units, size))
+
+    def step(params, h, x):
+        u = x @ params["input_kernel"]
+        low, b, c = jnp.split(u @ params["selection_kernel"], (rank, rank + size), axis=-1)
+        delta = jax.nn.softplus(low @ params["rate_kernel"] + params["rate_bias"])
+        kept = jnp.exp(delta[..., None] * -jnp.exp(params["log_decay"]))
+        if options.eigenvalues == "signed":
+            kept = 2 * kept - 1
+        h = kept * h + (delta * u)[..., None] * b[:, None, :]
+        return h, (h * c[:, None, :]).sum(axis=-1) + params["skip"] * u
+
+    return Functions(init, initial_state, step)
+
+
+CELL = Cell(jax=Jax(functions, Options))
+SHOWN = Shown("#5b2a9d", "triangle-right", [8, 2])
