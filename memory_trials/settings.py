@@ -14,7 +14,7 @@ from memory_trials.cells.interface import OUTPUTS
 from memory_trials.errors import UserError, brief
 from memory_trials.parameter_files import read_yaml
 from memory_trials.sections import Section, first_mistake, validated
-from memory_trials.stream_settings import AnyStream
+from memory_trials.stream_settings import AnyStream, StreamSettings
 
 NO_RESULT_DEPENDS_ON_THIS = "it checks values; on these, and on the defaults, stages depend by studies/dependencies.py"
 
@@ -269,14 +269,14 @@ class Settings(Section):
         if cell is not None and not cell.takes_streams:
             streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
             raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
-        by_jax = not streamed_in_c(model, training, self.encoding.history)
+        by_jax = not streamed_in_c(model, training, self.encoding.history, self.problem.stream)
         if by_jax and training.update == "window":
             whose = f"the cell {model.cell}" if cell else "a cell of your own"
             raise ValueError(f"the gradient of {whose} needs whole sequences: set training.update: sequence")
         if by_jax and (training.optimizer == "guess" or model.output == "linear"):
             raise ValueError(
-                "on a stream, a cell of your own, output: softmax, batch, history and engine: jax do not support "
-                "optimizer: guess or output: linear"
+                "on a stream, a cell of your own, a task that scores only some of the steps, output: softmax, batch, "
+                "history and engine: jax do not support optimizer: guess or output: linear"
             )
         for name in OF_TABLES:
             if attrgetter(name)(self) != attrgetter(name)(DEFAULTS):
@@ -290,7 +290,7 @@ class Settings(Section):
         if by_jax and cell is not None and cell.keras is None and cell.jax is None:
             raise ValueError(
                 f"on a stream, the cell {model.cell} does not support batch, encoding.history, output: softmax or "
-                "engine: jax"
+                "engine: jax, nor a task that scores only some of the steps"
             )
         for name, value in (("epochs", training.epochs), ("evaluation.interval", self.evaluation.interval)):
             if value % training.batch:
@@ -306,12 +306,12 @@ class Settings(Section):
         return self
 
 
-def streamed_in_c(model: ModelSettings, training: TrainingSettings, history: int) -> bool:
+def streamed_in_c(model: ModelSettings, training: TrainingSettings, history: int, stream: StreamSettings) -> bool:
     """Return whether the engine in C trains this on a stream. JAX also trains on batches, on inputs of several symbols,
-    and with a softmax."""
+    with a softmax, and where some of the steps are scored."""
     cell = registry.find(model.cell)
     plain = history == training.batch == 1 and model.output != "softmax" and training.engine != "jax"
-    return cell is not None and "streaming" in cell.engines and plain
+    return cell is not None and "streaming" in cell.engines and plain and not stream.masked
 
 
 DEFAULTS = Settings.model_construct()

@@ -1,6 +1,6 @@
 """Settings of endless streams: one model for each task. tasks/streams.py says what the tasks are."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,9 +17,10 @@ class StreamSettings(Section):
     """What all tasks share. A task's model annotates the settings that it takes; all others are None.
 
     So each task writes the same keys into keys of trials and files. length: T of Hochreiter & Schmidhuber (1997), for
-    keys their p, for distractors their q.
+    keys their p, for distractors their q. masked: whether some of the steps are scored, rather than all or the last.
     """
 
+    masked: ClassVar[bool] = False
     task: str
     length: int | None = None
     symbols: int | None = None
@@ -33,7 +34,8 @@ class StreamSettings(Section):
     @classmethod
     def taken(cls) -> dict[str, Any]:
         """Return the settings that the task takes besides its name, and their defaults."""
-        return {name: cls.model_fields[name].default for name in cls.__annotations__ if name != "task"}
+        own = [name for name in cls.__annotations__ if name in cls.model_fields and name != "task"]
+        return {name: cls.model_fields[name].default for name in own}
 
     @classmethod
     def allowed(cls) -> list[str]:
@@ -116,6 +118,7 @@ class TemporalOrder(StreamSettings):
 class AssociativeRecall(StreamSettings):
     """Pairs of a key and a value, of `symbols` each, and then the keys again at random places: answer the values."""
 
+    masked = True
     task: Literal["associative_recall"]
     length: Annotated[int, Field(ge=3, le=100_000)] = 32
     pairs: Annotated[int, Field(ge=1, le=10_000)] = 4
@@ -149,6 +152,7 @@ class CycleNavigation(StreamSettings):
 class SelectiveCopying(StreamSettings):
     """Tokens at random places among blanks, `length` steps in all; then they are repeated in order."""
 
+    masked = True
     task: Literal["selective_copying"]
     length: Annotated[int, Field(ge=1, le=100_000)] = 32
     tokens: Annotated[int, Field(ge=1, le=10_000)] = 4
@@ -164,6 +168,7 @@ class SelectiveCopying(StreamSettings):
 class CopyingMemory(StreamSettings):
     """Tokens, then `length` steps of blanks that end with a cue; then the tokens are repeated in order."""
 
+    masked = True
     task: Literal["copying_memory"]
     length: Annotated[int, Field(ge=1, le=100_000)] = 50
     tokens: Annotated[int, Field(ge=1, le=10_000)] = 5
@@ -173,6 +178,7 @@ class CopyingMemory(StreamSettings):
 class Induction(StreamSettings):
     """Random symbols, among them a special one, which returns at the end: answer what followed it."""
 
+    masked = True
     task: Literal["induction"]
     length: Annotated[int, Field(ge=3, le=100_000)] = 32
     symbols: Annotated[int, Field(ge=2, le=10_000)] = 16
@@ -182,6 +188,7 @@ class FlipFlop(StreamSettings):
     """Instructions to write, ignore or read, each followed by a bit; at a read, answer the bit that was written last.
     ignore: the probability of that instruction; the other two share the rest."""
 
+    masked = True
     task: Literal["flip_flop"]
     length: Annotated[int, Field(ge=4, le=100_000, multiple_of=2)] = 64
     ignore: Annotated[float, Field(ge=0, le=1)] = 0.8

@@ -96,8 +96,8 @@ def of_page(module: str, shown: Any) -> dict[str, Any]:
 
 def _engine(settings: Settings) -> str:
     """Which engine trains an arm where there is a C compiler."""
-    if settings.problem.endless:
-        in_c = streamed_in_c(settings.model, settings.training, settings.encoding.history)
+    if stream := settings.problem.stream:
+        in_c = streamed_in_c(settings.model, settings.training, settings.encoding.history, stream)
         return "streaming" if in_c else "jax"
     if settings.training.engine != "auto":
         return {"tensorflow": "xla", "jax": "jax"}[settings.training.engine]

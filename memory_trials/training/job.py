@@ -58,8 +58,10 @@ class TrainingJob:
 def engine_of(job: TrainingJob) -> str:
     """native for the cells it supports where a C compiler is, else jax; xla for cells that call TensorFlow, or where
     the settings say so. On streams, streaming for the cells and settings that it supports, else jax."""
-    if job.task.endless and streamed_in_c(job.model, job.training, cast("Stream", job.task).history):
-        return "streaming"
+    if job.task.endless:
+        stream = cast("Stream", job.task)
+        if streamed_in_c(job.model, job.training, stream.history, stream.settings):
+            return "streaming"
     if job.task.endless and own.calls_tensorflow(job.model.cell):
         where = f"model.cell {job.model.cell}"
         raise UserError(f"{where} calls TensorFlow, and JAX trains cells of your own on streams: use keras.ops")

@@ -18,10 +18,11 @@ from scipy import stats
 from memory_trials.engines import streaming
 from memory_trials.errors import UserError
 from memory_trials.numerics.draws import distinct, words
-from memory_trials.settings import ModelSettings, TrainingSettings
+from memory_trials.settings import ModelSettings, Settings, TrainingSettings
 from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks.interface import Criterion, Shape
 from memory_trials.tasks.streams import Stream
+from memory_trials.training.job import TrainingJob, engine_of
 
 RARE = 1e-9
 SHAPES = {  # of the defaults: inputs, outputs, steps, and whether there is a mask
@@ -369,6 +370,19 @@ def test_settings_that_do_not_fit_are_refused(given, sentence):
     with pytest.raises(UserError) as refused:
         stream_settings(**given)
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("task", SHAPES)
+def test_the_engine_in_c_trains_where_all_steps_are_scored_and_jax_elsewhere(task):
+    sections = {"problem": {"stream": {"task": task}}, "training": {"update": "sequence"}}
+    settings = Settings(**sections, model={"cell": "gru"})
+    job = TrainingJob(settings.model, settings.training, 10, Stream(settings.problem.stream))
+    assert engine_of(job) == ("jax" if SHAPES[task][3] else "streaming")
+    if SHAPES[task][3]:
+        with pytest.raises(
+            UserError, match="memory_cell does not support .* a task that scores only some of the steps"
+        ):
+            Settings(**sections, model={"cell": "memory_cell"})
 
 
 @pytest.mark.parametrize("task", ["parity", "a_n_b_n"])

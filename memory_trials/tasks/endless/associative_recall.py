@@ -20,7 +20,7 @@ from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Sh
 def shape(stream: StreamSettings) -> Shape:
     """Keys are the first inputs, values follow them, the blank is the last one; outputs are the values."""
     recall = settings_of(stream, AssociativeRecall)
-    return Shape(2 * recall.symbols + 1, recall.symbols, False, False, True, recall.length, masked=True)
+    return Shape(2 * recall.symbols + 1, recall.symbols, False, False, True, recall.length, stream.masked)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

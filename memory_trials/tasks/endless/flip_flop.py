@@ -22,7 +22,7 @@ WRITE, IGNORE, READ = map(SYMBOLS.index, "wir")
 
 def shape(stream: StreamSettings) -> Shape:
     """Inputs are `SYMBOLS`, outputs the two bits."""
-    return Shape(len(SYMBOLS), 2, False, False, True, settings_of(stream, FlipFlop).length, masked=True)
+    return Shape(len(SYMBOLS), 2, False, False, True, settings_of(stream, FlipFlop).length, stream.masked)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

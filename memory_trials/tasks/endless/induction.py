@@ -18,7 +18,7 @@ from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Sh
 def shape(stream: StreamSettings) -> Shape:
     """The special symbol is the last input; outputs are the others."""
     induction = settings_of(stream, Induction)
-    return Shape(induction.symbols + 1, induction.symbols, False, False, True, induction.length, masked=True)
+    return Shape(induction.symbols + 1, induction.symbols, False, False, True, induction.length, stream.masked)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

@@ -19,7 +19,7 @@ def shape(stream: StreamSettings) -> Shape:
     """After the symbols, the inputs are the blank and the marker; outputs are the symbols."""
     copying = settings_of(stream, SelectiveCopying)
     steps = copying.length + copying.tokens
-    return Shape(copying.symbols + 2, copying.symbols, False, False, True, steps, masked=True)
+    return Shape(copying.symbols + 2, copying.symbols, False, False, True, steps, stream.masked)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:
