@@ -19,6 +19,7 @@ from memory_trials.settings import Settings, streamed_in_c
 from memory_trials.stream_settings import TAKES
 from memory_trials.studies.design import EXPERIMENTS, PIPELINE_FOLDER, Arm, training_inputs
 from memory_trials.studies.schema import Search, Study
+from memory_trials.tasks import streams
 from memory_trials.training import cache
 
 TUTORIAL = ("generate_data", "encode", "train", "evaluate")  # its stages
@@ -54,10 +55,11 @@ def code_of(stage: str) -> Path:
 
 
 def of_stage(stage: str) -> dict[str, Any]:
-    """Return what a stage of the tutorial's pipeline depends on: all code that it reaches, whatever the cell, and the
-    settings' defaults. The stage depends on the parameters themselves by params.yaml."""
+    """Return what a stage of the tutorial's pipeline depends on: all code that it reaches, whatever the cell and the
+    task, and the settings' defaults. The stage depends on the parameters themselves by params.yaml."""
     engines = [root for roots in cache.ROOTS.values() for root in roots] if stage == "train" else []
-    code = meaning.digests([f"stages.{stage}", *engines, *_modules(registry.all_cells())], without=PRINTED[:1])
+    roots = [f"stages.{stage}", *engines, *_modules(registry.all_cells()), *map(streams.module_of, TAKES)]
+    code = meaning.digests(roots, without=PRINTED[:1])
     return {
         "code": code,
         "shown": _looks() if stage == "evaluate" else {},
@@ -71,7 +73,7 @@ def of_training(arms: list[Arm], search: Search | None = None) -> dict[str, Any]
     engines = {_engine(arm.settings) for arm in arms}
     roots = [root for engine in sorted(engines) for root in cache.ROOTS[engine]]
     roots += [*TRAINED, *(SEARCH if search else ())]
-    roots += _modules(arm.settings.model.cell for arm in arms)
+    roots += [*_modules(arm.settings.model.cell for arm in arms), *_tasks(arms)]
     settings = {arm.name: training_inputs(arm.settings) | _options(arm.settings) for arm in arms}
     found = {"code": meaning.digests(roots, _unused(engines)), "settings": settings, "cells": _own_cells(arms)}
     return found | ({"search": search.model_dump()} if search else {})
@@ -83,7 +85,7 @@ def of_evaluation(arms: list[Arm], study: Study) -> dict[str, Any]:
     roots = [*JUDGED, "memory_trials.studies.answers"]
     roots += [] if study.separate else ["memory_trials.report.study_figures"]
     settings = {arm.name: arm.settings.model_dump(include=SECTIONS) | _options(arm.settings) for arm in arms}
-    roots += _modules(arm.settings.model.cell for arm in arms)
+    roots += [*_modules(arm.settings.model.cell for arm in arms), *_tasks(arms)]
     code = meaning.digests(roots, [*PRINTED, *_unused(engines)])
     of_study, own = study.model_dump(), _own_cells(arms)
     return {"code": code, "study": of_study, "settings": settings, "cells": own, "shown": _looks()}
@@ -122,6 +124,11 @@ def _options(settings: Settings) -> dict[str, Any]:
 def _modules(names: Iterable[str]) -> list[str]:
     """The modules of those cells that have one in the library."""
     return [registry.module_of(name) for name in names if registry.find(name)]
+
+
+def _tasks(arms: list[Arm]) -> list[str]:
+    """The modules of the endless tasks among those of these arms."""
+    return sorted({streams.module_of(arm.settings.problem.stream.task) for arm in arms if arm.settings.problem.stream})
 
 
 def _looks() -> dict[str, str]:

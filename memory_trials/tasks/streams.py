@@ -7,6 +7,7 @@ its tasks, and what is chosen here, docs/paper.md.
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -18,39 +19,21 @@ import numpy as np
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.stream_settings import StreamSettings
-from memory_trials.tasks.endless import (
-    a_n_b_n,
-    adding,
-    associative_recall,
-    copying_memory,
-    cycle_navigation,
-    distractors,
-    flip_flop,
-    induction,
-    keys,
-    multiplication,
-    parity,
-    reber,
-    selective_copying,
-    temporal_order,
-    two_sequence,
-)
+from memory_trials.tasks import endless
 from memory_trials.tasks.interface import Criterion, Purpose, Rule, Sequences, Shape
 
 if TYPE_CHECKING:
     from jaxtyping import Int, Int64
 
-RULES: dict[str, Rule] = {
-    rule.__name__.rpartition(".")[2]: rule
-    for rule in (
-        reber, keys, distractors, two_sequence, adding, multiplication, temporal_order, associative_recall, parity,
-        cycle_navigation, selective_copying, copying_memory, induction, flip_flop, a_n_b_n,
-    )
-}  # fmt: skip
 FORMAT = "memory-trials stream 1"
 POINTS = 200
 SHOWN = 3  # sequences of which files tell
 LATER = {"masked": False, "history": 1, "predicts": True}  # of a shape, what files leave out
+
+
+def module_of(task: str) -> str:
+    """Return the dotted name of an endless task's module, which is that of the task in settings."""
+    return f"{endless.__name__}.{task}"
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ class Stream:
 
     @property
     def rule(self) -> Rule:
-        return RULES[self.settings.task]
+        return importlib.import_module(module_of(self.settings.task))
 
     @cached_property
     def shape(self) -> Shape:

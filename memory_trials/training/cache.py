@@ -26,6 +26,8 @@ import numpy as np
 from memory_trials import files, meaning
 from memory_trials.cells import registry
 from memory_trials.errors import UserError
+from memory_trials.stream_settings import TAKES
+from memory_trials.tasks import streams
 
 NO_RESULT_DEPENDS_ON_THIS = "it keeps what was trained, under a key of all that it depends on"
 
@@ -70,21 +72,22 @@ TrialBatch = dict[str, np.ndarray]  # some trials: `seeds` [n] and further array
 
 
 def _read_code() -> dict[str, bytes]:
-    """Of each engine, and of each cell."""
+    """Of each engine, of each cell, and of each endless task."""
     roots = ROOTS | {name: (registry.module_of(name),) for name in registry.all_cells()}
+    roots |= {f"task {name}": (streams.module_of(name),) for name in TAKES}
     return {name: json.dumps(meaning.digests(of, IN_THE_KEY)).encode() for name, of in roots.items()}
 
 
 _CODE = _read_code()  # at once: what is edited while this process runs is not what it runs
 
 
-def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: str) -> str:
+def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: str, task: str = "") -> str:
     """Names a result by what it depends on: settings, arrays, the code, its libraries, a cell of the user's.
 
     Of a cell of the user's all modules of its package count, and what those import.
     """
     digest = hashlib.sha256(json.dumps([what, versions(engine)], sort_keys=True, default=repr).encode())
-    digest.update(code(engine, cell))
+    digest.update(code(engine, cell, task))
     for name, value in sorted(arrays.items()):
         array = np.asarray(value)
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
@@ -96,9 +99,10 @@ def versions(engine: str) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in VERSIONS[engine]}
 
 
-def code(engine: str, cell: str) -> bytes:
-    """Tells code apart: of training by this engine, and of a cell of the user's."""
-    return _CODE[engine] + (_CODE[cell] if registry.find(cell) else _package(cell.partition(".")[0]))
+def code(engine: str, cell: str, task: str = "") -> bytes:
+    """Tells code apart: of training by this engine, of a cell of the user's, and of an endless task."""
+    of_cell = _CODE[cell] if registry.find(cell) else _package(cell.partition(".")[0])
+    return _CODE[engine] + of_cell + (_CODE[f"task {task}"] if task else b"")
 
 
 @functools.cache  # once, for the same reason

@@ -83,7 +83,7 @@ def send(job: TrainingJob, engine: str, size: int, compute: ComputeSettings) -> 
     workers = slots(compute)
     compiled = library(engine)
     sent = (compiled.build(), compiled.content()) if compiled else None
-    content = ((job, engine, size), _surroundings(engine, job.model.cell), sent)
+    content = ((job, engine, size), _surroundings(engine, job), sent)
     task = ray.remote(
         num_returns="streaming", max_retries=0, num_cpus=compute.cpus_per_shard, num_gpus=compute.gpus_per_shard
     )(_train)
@@ -195,11 +195,11 @@ def _copied(batch: TrialBatch) -> TrialBatch:
     return {name: np.array(array) for name, array in batch.items()}
 
 
-def _surroundings(engine: str, cell: str) -> dict[str, str]:
+def _surroundings(engine: str, job: TrainingJob) -> dict[str, str]:
     """What bits depend on, besides the job; with an engine in C not on the processor."""
     named = lambda content: hashlib.sha256(content).hexdigest()[:16]
     processor = {} if library(engine) else {"processor": named(compiler.processor().encode())}
-    return {**processor, "code": named(cache.code(engine, cell)), **cache.versions(engine)}
+    return {**processor, "code": named(cache.code(engine, job.model.cell, job.stream)), **cache.versions(engine)}
 
 
 def _train(name: str, content: list, batch: TrialBatch, seconds: float, tell: float):
@@ -221,11 +221,10 @@ def _program(name: str, content: list):
     """An arm's job and program, which each worker makes once. `UserError` where here it would train other bits."""
     if name not in _programs:
         (job, engine, size), there, sent = ray.get(content[0])
-        cell = job.model.cell
-        here = _surroundings(engine, cell)
+        here = _surroundings(engine, job)
         for what in there:
             if here[what] != there[what]:
-                raise UserError(_difference(what, there[what], here[what], cell))
+                raise UserError(_difference(what, there[what], here[what], job.model.cell))
         if compiled := library(engine):
             _install(compiled, *sent)
         while len(_programs) >= PROGRAMS:

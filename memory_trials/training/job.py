@@ -44,6 +44,11 @@ class TrainingJob:
     task: Task
 
     @property
+    def stream(self) -> str:
+        """The name of the endless task; empty where it is a table of updates."""
+        return cast("Stream", self.task).settings.task if self.task.endless else ""
+
+    @property
     def checks(self) -> np.ndarray:
         """[C] int64: the epochs after which what was found of the trials is kept."""
         return self.task.checks(self.training.epochs, self.eval_interval)
@@ -121,7 +126,7 @@ def key(job: TrainingJob, engine: str, on_gpu: bool) -> str:
     }
     if engine == "jax" and (held := own.pickled(job.model.cell)):  # of a cell in no file, the code counts in this form
         what["cell"] = hashlib.sha256(held).hexdigest()
-    return cache.key(what, arrays, engine, job.model.cell)
+    return cache.key(what, arrays, engine, job.model.cell, job.stream)
 
 
 def shard_size(trials: int, largest: int, threads: int) -> int:

@@ -75,6 +75,8 @@ def test_an_arm_that_is_trained_by_itself_depends_on_streams_and_on_the_options_
     study, arms = order
     training, evaluation = dependencies.of_training(arms), dependencies.of_evaluation(arms, study)
     assert {"engines/streaming.c", "tasks/streams.py", "tasks/endless/temporal_order.py"} <= modules(training)
+    assert "tasks/endless/temporal_order.py" in modules(evaluation)
+    assert not modules(training) & {"tasks/endless/parity.py", "tasks/endless/adding.py"}  # of other tasks
     assert not modules(training) & {
         "tasks/encoding.py",
         "tasks/problems.py",

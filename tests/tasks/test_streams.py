@@ -3,7 +3,9 @@
 Where a distribution is tested, right code would fail for one in 10^9 of all seeds.
 """
 
+import importlib
 import json
+import pkgutil
 import re
 from collections import Counter
 
@@ -18,9 +20,9 @@ from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.numerics.draws import words
 from memory_trials.stream_settings import TAKES, StreamSettings, stream_settings
-from memory_trials.tasks import grammar
-from memory_trials.tasks.interface import Criterion, Sequences, Shape
-from memory_trials.tasks.streams import FORMAT, POINTS, RULES, Stream
+from memory_trials.tasks import endless, grammar
+from memory_trials.tasks.interface import Criterion, Rule, Sequences, Shape
+from memory_trials.tasks.streams import FORMAT, POINTS, Stream
 
 RARE = 1e-9
 SEEDS = np.array([0, 5, 2**31])
@@ -525,7 +527,9 @@ def test_without_memory_no_more_sequences_are_right_than_guessing_says(kind):
 
 
 def test_a_task_is_its_module_and_settings_name_them_all():
-    assert RULES.keys() == TAKES.keys()
+    modules = {module.name for module in pkgutil.iter_modules(endless.__path__)}
+    assert modules - {"portions"} == TAKES.keys()
+    assert all(isinstance(importlib.import_module(f"{endless.__name__}.{name}"), Rule) for name in TAKES)
     stream = Stream(KINDS["4"])
     assert stream.rule.__name__ == "memory_trials.tasks.endless.adding" and stream == Stream(KINDS["4"])
     assert (stream.inputs, stream.outputs, stream.endless) == (2, 1, True)

@@ -270,6 +270,9 @@ def test_the_code_that_counts_is_what_training_reaches_and_no_table():
         "memory_trials/models/keras_model.py" in found["xla"] - found["native"]
         and "memory_trials/tasks/streams.py" in found["streaming"]
     )
+    assert not any("tasks/endless/" in name for name in found["streaming"])  # each trial depends on its own task's
+    assert "memory_trials/tasks/endless/adding.py" in found["task multiplication"] - found["task parity"]
+    assert cache.code("streaming", "lstm", "adding") != cache.code("streaming", "lstm", "parity")
 
 
 def test_the_stage_names_files_that_a_cell_needs_and_that_dvc_does_not_watch(monkeypatch, tmp_path):

@@ -1,1 +1,1 @@
-"""Endless tasks, a module each, which keeps to `tasks.interface.Rule` and is named in `tasks.streams.RULES`."""
+"""Endless tasks, a module each, which keeps to `tasks.interface.Rule` and has the name that settings give the task."""
