@@ -3,22 +3,24 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from memory_trials import files
 from memory_trials.evaluation import results, statistics
-from memory_trials.report.palette import series_style
 from memory_trials.studies import answers, design
 from memory_trials.studies.schema import Study
-from memory_trials.tracking import metric_names, run_names, views
+from memory_trials.tracking import colours, kinds, metric_names, run_names, views
 from memory_trials.training.trained import read_trained
 
-VERSION = "5"  # of what is shown and how: a new one publishes anew
-NAME_LENGTH = 250  # of a run, the most that MLflow takes
-# How many points of a curve are shown, evenly spread, the first and the last included. Studies have hundreds of arms
-# and thousands of trials, and each point is a row in the store, so theirs are few.
+VERSION = "5"  # of what is shown and how; with a new one, results are published anew
+NAME_LENGTH = 250  # MLflow's limit for the name of a run
+PARAMETER_LENGTH = 6000  # and for a parameter
+# Number of points of a curve, evenly spread, with the first and the last. Studies have hundreds of arms and thousands
+# of trials, and each point is a row in the store, so their curves have few.
 POINTS, STUDY_POINTS, STUDY_TRIAL_POINTS = 250, 50, 20
 
 
@@ -27,19 +29,25 @@ def _spread(epochs: int, points: int) -> np.ndarray:
 
 
 def of_arms(arms: list[design.Arm]) -> Iterator["RunPayload"]:
-    """A payload for each arm, one after the other."""
+    """Yield a payload for each arm. It is read only then, since a study's weights are hundreds of megabytes."""
     study = design.study_of(arms[0])
     peers = design.peers(arms[0]) if arms[0].key else arms
-    cells = [arm.changes.get("model.cell", "") for arm in peers]
-    by_cell = len(set(cells)) == len(peers)  # else the colours only distinguish them
-    colours = {arm.name: series_style(cell if by_cell else "", number)[0]
-               for number, (arm, cell) in enumerate(zip(peers, cells))}  # fmt: skip
+    colour = dict(zip((arm.name for arm in peers), colours.of_arms(peers)))
     for arm in arms:
-        yield RunPayload(arm, study, colours[arm.name])
+        yield RunPayload(arm, study, colour[arm.name])
 
 
 class RunPayload:
-    """What an arm's artifacts say, as MLflow shall show it; block: its study's, where there is one."""
+    """What MLflow shows of an arm, read from its artifacts.
+
+    Args:
+        arm: The arm, which is evaluated.
+        block: Its study, if it has one.
+        colour: Its colour in charts.
+
+    Raises:
+        UserError: An artifact is missing or damaged.
+    """
 
     def __init__(self, arm: design.Arm, block: Study | None = None, colour: str = ""):
         self.arm, self.folder, self.study, self.block, self.colour = arm, arm.files.folder, arm.study, block, colour
@@ -48,7 +56,7 @@ class RunPayload:
         self.trials = results.read_table(arm.files.folder, "trials")
         learned = results.read_table(arm.files.folder, "learned")
         self.answer = answers.how_often_and_how_much(self.metrics)
-        self.margin = answers.required_margin(self.metrics)
+        self.kind = kinds.of(self.settings["problem"])
         losses = len(self.trained.losses[0])
         points, trial_points = (STUDY_POINTS, STUDY_TRIAL_POINTS) if arm.compared else (POINTS, POINTS)
         self.losses, self.trial_losses = _spread(losses, points) - 1, _spread(losses, trial_points) - 1  # their indices
@@ -61,55 +69,42 @@ class RunPayload:
         self.fingerprint = hashlib.sha256(b"\0".join([*identity, *contents])).hexdigest()
 
     @property
-    def stream(self) -> bool:
-        """Whether its trials learn from streams, an epoch being one sequence."""
-        return self.settings["problem"].get("stream") is not None
-
-    def _numbers_of_kind(self) -> dict[str, str]:
-        """What only the description of arms of this kind shows."""
-        numbers = self.metrics
-        if self.stream:
-            wrong = numbers["test_wrong"]
-            return {f"wrong of {numbers['test_sequences']:,} fresh sequences": "" if wrong is None else f"{wrong:.3g}"}
-        return {
-            "trials that learned by a lead of 0.1": numbers["successes_margin_0.1"],
-            "learned once, but forgot again": numbers["forgotten"],
-        }
-
-    @property
     def name(self) -> str:
+        """The name of the run."""
         if self.arm.name:
             return run_names.of_arm(self.arm)
-        return run_names.of_settings(self._settings_and_margin())[:NAME_LENGTH]
+        return run_names.of_settings(self._inputs)[:NAME_LENGTH]
 
-    def _settings_and_margin(self) -> dict[str, dict]:
-        """What the result depends on: what it was trained with, and what it was evaluated by."""
+    @cached_property
+    def _inputs(self) -> dict[str, dict[str, Any]]:
+        """What the result depends on: the settings of training and those of evaluation, by section."""
         evaluation = self.settings.get("evaluation", {}) | {"confidence": self.metrics["confidence"]}
-        if not self.stream:
-            evaluation["margin"] = self.margin
-        return self.settings | {"evaluation": evaluation}
+        return self.settings | {"evaluation": evaluation | self.kind.evaluation(self.metrics)}
 
     def parameters(self) -> dict[str, str]:
-        """problem.scored, model.cell, ... -> text, as in params.yaml."""
-        generated = self.settings["problem"].get("generate") or {}
-        flat = {f"problem.generate.{key}": _text(value) for key, value in generated.items()}
-        stream = self.settings["problem"].get("stream") or {}
-        flat |= {f"problem.stream.{key}": _text(value) for key, value in stream.items() if value is not None}
-        for section, values in self._settings_and_margin().items():
+        """Return the settings as text, by their paths in params.yaml, such as model.cell."""
+        flat = {
+            f"problem.{source}.{key}": _text(value)
+            for source in ("generate", "stream")
+            for key, value in (self.settings["problem"].get(source) or {}).items()
+            if value is not None
+        }
+        for section, values in self._inputs.items():
             flat |= {f"{section}.{key}": _text(value) for key, value in values.items()}
-        return {key: text[:6000] for key, text in flat.items()}  # MLflow's bound on a parameter
+        return {key: text[:PARAMETER_LENGTH] for key, text in flat.items()}
 
     def sizes(self) -> dict[str, str]:
+        """Return the sizes that charts show, by MLflow's names."""
         return {name: str(self.metrics.get(name.removeprefix("size/"))) for name in views.SIZES}
 
     def numbers(self) -> Iterator[tuple[str, float]]:
-        """The values of metrics.json, under MLflow's names."""
+        """Yield the values of metrics.json by MLflow's names."""
         for key in dict.fromkeys([*metric_names.METRICS, *self.metrics]):
             if self.metrics.get(key) is not None:
                 yield metric_names.shown(key), float(self.metrics[key])
 
     def curves(self) -> Iterator[tuple[str, float, int]]:
-        """Name, value and epoch of every point."""
+        """Yield the name, value and epoch of every point of the arm's curves."""
         losses = statistics.loss_curves(self.trained.losses[:, self.losses])
         for epoch, values in zip(self.trained.loss_epochs[self.losses].tolist(), losses.tolist()):
             yield from ((f"loss/{name}", value, epoch) for name, value in zip(("median", "p10", "p90"), values))
@@ -126,7 +121,11 @@ class RunPayload:
                     yield f"memory/{name}", value, row.epoch
 
     def description(self, experiment: str) -> str:
-        """Markdown: the answer, the question, the numbers, and where the words are explained."""
+        """Return the description of the run as Markdown: the answer, the question and the numbers.
+
+        Args:
+            experiment: The id of the MLflow experiment, to which links lead.
+        """
         numbers, paragraphs = self.metrics, [f"**{self.answer[0].upper()}{self.answer[1:]}.**"]
         if self.block:
             changed = (self.block.set | self.arm.changes).items()
@@ -141,30 +140,24 @@ class RunPayload:
         paragraphs.append(f"[Side by side with its peers]({views.link(experiment, self.study)})")
         median, *ends = (numbers[f"median_epochs_to_learn{end}"] for end in ("", "_low", "_high"))
         low, high = ("?" if end is None else f"{end:g}" for end in ends)
-        unit = "sequences" if self.stream else "epochs"
         rates = [f"{100 * numbers[f'success_rate{end}']:.1f} %" for end in ("", "_low", "_high")]
         rows = {
             "success rate, with its interval": "{} ({} to {})".format(*rates),
             "trials that learned": f"{numbers['successes']} of {numbers['trials']}",
-            f"{unit} to learn (Kaplan-Meier median)": "not half of the trials ever learned"
+            f"{self.kind.epochs} to learn (Kaplan-Meier median)": "not half of the trials ever learned"
             if median is None else f"{median:g} ({low} to {high})",
             "memory (median of the trials)": answers.bits(numbers["memory_median"], numbers["memory_whole"])
             or "no step needs it",
-            **self._numbers_of_kind(),
+            **self.kind.rows(numbers),
             "parameters": f"{numbers.get('parameters', 0):,}",
             "updates in training": f"{numbers.get('updates', 0):,}",
         }  # fmt: skip
         table = (f"| {name}&emsp; | {value} |" for name, value in rows.items())
         paragraphs.append("\n".join(["| | |", "|---|---|", *table]))
-        learned = (
-            "that a trial met the task's criterion, which docs/paper.md states"
-            if self.stream
-            else "that every scored step of every evaluation sequence is predicted right in the end"
-            + (f", by a lead of at least {self.margin:g}" if self.margin else "")
-        )
         paragraphs.append(
-            f"*Learned* means {learned}. docs/results.md explains the words; the charts are under *Model metrics*, "
-            "the picture and the files under *Artifacts*, the trials are this run's child runs."
+            f"*Learned* means that {self.kind.learned(numbers)}. docs/results.md explains the words; the charts "
+            "are under *Model metrics*, the picture and the files under *Artifacts*, the trials are this run's child "
+            "runs."
         )
         return "\n\n".join(paragraphs)
 
@@ -178,8 +171,8 @@ def _short(value: object) -> str:
     return text if len(text) < 60 else f"{text[:60]} ..."
 
 
-def of_trials(payload: RunPayload, parent_id: str):
-    """name, tags, params and metrics [(key, value, step)] of each trial's run."""
+def of_trials(payload: RunPayload, parent_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the run of each trial of an arm: its name, tags, params and metrics, a list of (key, value, step)."""
     losses = payload.trained.losses[:, payload.trial_losses].tolist()
     epochs = payload.trained.loss_epochs[payload.trial_losses].tolist()
     remembered = payload.trained.memory[:, payload.trial_checks].tolist()

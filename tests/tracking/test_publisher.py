@@ -17,10 +17,11 @@ from statsmodels.stats.proportion import proportion_confint
 from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import results
+from memory_trials.report import palette
 from memory_trials.settings import ProblemSettings, Settings, TrackingSettings
 from memory_trials.studies import design
 from memory_trials.tasks import problems
-from memory_trials.tracking import metric_names, payloads, publisher, run_names, store, tracker, views
+from memory_trials.tracking import colours, metric_names, payloads, publisher, run_names, store, tracker, views
 from memory_trials.training.trained import Trained, read_trained, write_trained
 from tests import outcomes, stores
 
@@ -388,7 +389,12 @@ def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
             client, ["memory-trials", "no such experiment", "memory-trials"], "http://127.0.0.1:5000"
         )
     ]
-    assert pages == [[name, f"{link}{name}&compareRunsMode=CHART"] for name in ("cells", "pipeline")]
+    of_arms, *of_studies = pages
+    assert of_studies == [[name, f"{link}{name}&compareRunsMode=CHART"] for name in ("cells", "pipeline")]
+    assert (
+        of_arms == ["all-arms", f"{link}all-arms"]
+        and of_arms[1].partition("5000/")[2] in experiment.tags["mlflow.note.content"].splitlines()[0]
+    )
     view = json.loads(experiment.tags["mlflow.sharedViewState.cells"])
     assert view["name"] == "cells"
     state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
@@ -396,6 +402,7 @@ def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
     assert [run.info.run_name for run in shown] == ["cells: cell=gru", "cells: cell=lstm"]
     sections = [section["uuid"] for section in state["compareRunSections"]]
     drawn = set()
+    assert state["columnOrder"] == state["selectedColumns"] == list(state["columnWidths"])
     for chart in state["compareRunCharts"]:
         assert chart["metricSectionId"] in sections
         drawn |= set(chart.get("selectedMetricKeys") or chart.get("selectedMetrics") or [chart["metricKey"]])
@@ -410,6 +417,25 @@ def test_a_study_has_a_view_of_what_is_there(arm, monkeypatch):
     publisher.publish(two_arms(arm), TrackingSettings())
 
 
+def test_arms_have_different_colours_however_many_there_are(arm):
+    some = [dataclasses.replace(arm, study="mine", name=str(number), changes={}) for number in range(150)]
+    assert len(set(colours.of_arms(some))) == 150
+    assert colours.of_arms(some)[:7] == [colour for colour, *_ in palette.OTHERS]
+    cells = [dataclasses.replace(arm, changes={"model.cell": cell}) for cell in ("lstm", "gru", "mine.A", "mine.B")]
+    assert colours.of_arms(cells)[:3] == [palette.series_style(cell)[0] for cell in ("lstm", "gru", "mine.A")]
+    assert len(set(colours.of_arms(cells))) == 4
+
+
+def test_results_of_the_pipeline_have_different_colours(arm):
+    settings, trained = read_trained(arm.files.trained)
+    for epochs in range(40, 43):
+        settings["training"]["epochs"] = epochs
+        write_trained(arm.files.trained, trained, settings)
+        publisher.publish([arm], TrackingSettings())
+    found = [run.data.tags["mlflow.runColor"] for run in runs(f"sqlite:///{Path.cwd() / 'mlflow.db'}", "arm")]
+    assert len(found) == len(set(found)) == 3
+
+
 def test_the_axes_beside_the_success_rate_are_those_that_mlflow_can_draw(arm):
     arms = [dataclasses.replace(arm, study="mine", changes=dict.fromkeys("abcdef"))] * 2
     common = {"size/parameters": "1", "size/updates": "1", "b": "same"}
@@ -420,11 +446,11 @@ def test_the_axes_beside_the_success_rate_are_those_that_mlflow_can_draw(arm):
     assert views.varied(arms, settings) == ["a", "c", "size/updates"]
 
 
-def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
+def test_the_views_open_in_a_browser_with_their_table_and_charts(arm, server, browser):
     publisher.publish(two_arms(arm), TrackingSettings(uri=server, experiment="in-a-browser"))
     from mlflow import MlflowClient
 
-    (page,) = views.links(MlflowClient(server), ["in-a-browser"], server)
+    all_arms, page = views.links(MlflowClient(server), ["in-a-browser"], server)
     tab = browser.new_page(viewport={"width": 1600, "height": 1600})
     wrong = []
     tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -436,6 +462,18 @@ def test_the_view_opens_in_a_browser_with_its_charts(arm, server, browser):
         tab.get_by_text(name, exact=True).first.wait_for(timeout=30_000)
     tab.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(timeout=30_000)
     tab.locator(".js-plotly-plot .barlayer .point").first.wait_for(timeout=30_000)
+    tab.goto(all_arms.split()[1])
+    for name in ("cells: cell=gru", "cells: cell=lstm", "2"):  # matching runs: no trials
+        tab.get_by_text(name, exact=True).first.wait_for(timeout=30_000)
+    tab.wait_for_function(  # the order of columns is set after they are drawn
+        """() => {
+            const headers = [...document.querySelectorAll(".ag-header-cell")].filter(h => h.innerText.includes("/"))
+            const from_left = headers.sort((a, b) => a.getBoundingClientRect().x - b.getBoundingClientRect().x)
+            const names = from_left.map(header => header.innerText).slice(0, 4).join()
+            return names == "success/rate,success/low,success/high,memory/final_median"
+        }""",
+        timeout=30_000,
+    )
     assert tab.get_by_text("Error loading shared view").count() == 0 and not wrong
     tab.close()
 
