@@ -1,4 +1,4 @@
-"""An arm's charts: how often, how much, how soon. What is computed here is only how the numbers are shown."""
+"""An arm's charts: how often, how much, how soon. Only how the numbers are shown is computed here."""
 
 import math
 import textwrap
@@ -10,7 +10,7 @@ import numpy as np
 from memory_trials.evaluation import results, statistics
 from memory_trials.report import stream_figures
 from memory_trials.report.palette import series_style
-from memory_trials.report.style import MEMORY, SINGLE, START, ZERO, curve, inline, percent, titled, together
+from memory_trials.report.style import HEIGHT, MEMORY, SINGLE, START, ZERO, curve, inline, percent, titled, together
 from memory_trials.studies import answers
 
 
@@ -24,8 +24,9 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
     )
     by = f" by the required lead of {required:g}" if (required := answers.required_margin(metrics)) else ""
     finding = f"{metrics['successes']} of {metrics['trials']} trials know every step{by} in the end"
+    checked = over_epochs.to_dict("records")
     charts = {
-        "learned": learned(over_epochs.to_dict("records"), metrics, cell, finding),
+        "learned": learned(checked, metrics, cell, finding),
         "margin": margin(metrics, cell),
         "loss": loss(rows("loss"), losses, list(outcome.verdicts().values()), cell),
         "time_to_learn": time_to_learn(rows("time_to_learn"), metrics, cell),
@@ -33,38 +34,51 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
     if metrics["memory_whole"]:
         charts["confusion"] = confusion(rows("confusion"), cell)
         charts["memory"] = memory(outcome.trials.to_dict("records"), metrics, cell)
-        order = ("learned", "margin", "memory", "loss", "time_to_learn", "confusion")
+        charts["remembered"] = remembered(checked, metrics)
+        order = ("learned", "memory", "margin", "remembered", "loss", "time_to_learn", "confusion")
         charts = {name: charts[name] for name in order}
     return charts
 
 
 def overview(charts: dict[str, alt.LayerChart], answer: str) -> dict:
-    """An arm's charts as one picture under its answer, three in a row."""
-    title = {"text": textwrap.wrap(answer[0].upper() + answer[1:], 150), "fontSize": 16, "offset": 16}
-    resolve = {"scale": {"color": "independent"}}
-    return together(charts.values(), "concat", columns=3, spacing=36, title=title, resolve=resolve)
+    """An arm's first two charts as one picture, as wide as a README shows it, under its answer. The report has all."""
+    shown = list(charts.values())[:2]
+    for chart in shown:
+        chart.width, chart.height = 325, HEIGHT
+    question = "How often does the network learn to remember, and how much does it remember?"
+    lines = textwrap.wrap(answer[0].upper() + answer[1:], 130)
+    title = {"text": question, "fontSize": 16, "offset": 18, "subtitle": lines, "subtitleFontSize": 13}
+    return together(shown, "hconcat", spacing=30, title=title, resolve={"scale": {"color": "independent"}})
 
 
 def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str) -> alt.LayerChart:
-    """How many trials know every step at each check, and how much they remember, in one chart. rows: learned.csv beside
-    remembered.csv (its columns with memory_ before their names)."""
-    subtitle = f"line: share of trials; band: its {100 * metrics['confidence']:g} % interval"
-    chart = curve(percent(rows, "share_learned"), "trials that know every step (%)", finding, subtitle, cell, "linear")
-    if not metrics["memory_whole"]:
-        return chart
-    share = lambda value: round(max(0.0, 100 * value / metrics["memory_whole"]), 4)
-    below = any(row["memory_p10"] < 0 for row in rows)
+    """How many trials know every step at each check. rows: learned.csv."""
+    marks = f"line: share of trials; band: its {100 * metrics['confidence']:g} % interval"
+    question = "How often does it learn?"
+    return curve(
+        percent(rows, "share_learned"), "trials that know every step (%)", question, [finding, marks], cell, "linear"
+    )
+
+
+def remembered(rows: list[dict[str, float]], metrics: dict) -> alt.LayerChart:
+    """How much the trials remember at each check. rows: remembered.csv, with memory_ before its columns' names."""
+    whole = metrics["memory_whole"]
     points = [
-        {"epoch": row["epoch"]} | {key: share(row[f"memory_{key}"]) for key in ("median", "p10", "p90")} for row in rows
+        {"epoch": row["epoch"]} | {key: round(row[f"memory_{key}"], 6) for key in ("median", "p10", "p90")}
+        for row in rows
     ]
-    base = alt.Chart(inline(points)).encode(x=alt.X("epoch:Q"))
-    band = base.mark_area(opacity=0.15, color=MEMORY).encode(y=alt.Y("p10:Q"), y2=alt.Y2("p90:Q"))
-    line = base.mark_line(color=MEMORY, strokeDash=[6, 3]).encode(y=alt.Y("median:Q"))
-    tooltip = [alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")]
-    pointed = base.mark_point(opacity=0, size=60).encode(y=alt.Y("median:Q"), tooltip=tooltip)
-    dashed = f"dashed: memory, in % of {metrics['memory_whole']:.2g} bit; median and 10 % to 90 % of trials"
-    cut = ["what is below 0, worse than the best guess without memory, is drawn at 0"] if below else []
-    return titled(alt.layer(chart, band, line, pointed), finding, [subtitle, dashed, *cut])
+    lowest = min(0.0, *(max(-0.25 * whole, row["p10"]) for row in points))
+    base = alt.Chart(inline(points)).encode(
+        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),
+        tooltip=[alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")],
+    )
+    y = alt.Y("p10:Q", title="memory (bits)", scale=alt.Scale(domain=[lowest, whole], nice=False))
+    band = base.mark_area(opacity=0.15, color=MEMORY, clip=True).encode(y=y, y2=alt.Y2("p90:Q"))
+    line = base.mark_line(color=MEMORY, clip=True).encode(y=alt.Y("median:Q"))
+    pointed = base.mark_point(opacity=0, size=60).encode(y=alt.Y("median:Q"))
+    finding = f"In the end the median is {answers.bits(points[-1]['median'], whole)}"
+    marks = ["line: median; band: 10 % to 90 % of trials", f"top: all there is to remember; {ZERO}"]
+    return titled(alt.layer(band, line, pointed), "How much do the trials remember over time?", [finding, *marks])
 
 
 def margin(metrics: dict, cell: str) -> alt.LayerChart:
@@ -81,7 +95,7 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
     base = alt.Chart(inline(rows)).encode(
         x=alt.X(
             "asked:N",
-            title="lead that is required of the right output",
+            title="required lead of the right output",
             sort=list(counts),
             axis=alt.Axis(labelAngle=0),
         ),
@@ -96,9 +110,12 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
     points = base.mark_point(color=colour, filled=True, size=60, opacity=1).encode(y=y)
     text = base.mark_text(align="left", dx=7, dy=-6, fontSize=12).encode(y=y, text=alt.Text("label:N"))
     finding = f"{metrics['successes']} of {metrics['trials']} trials learned"
-    finding += f" by the required lead of {required:g}" if required else f", {counts['0.1']} by a lead of 0.1"
-    subtitle = "lead: the right output minus the best wrong one, at the worst step"
-    return titled(alt.layer(bars, rules, points, text), finding, subtitle)
+    finding += f" by the required lead of {required:g}" if required else f", {counts['0.1']} of them by a lead of 0.1"
+    marks = [
+        "lead: the right output minus the best wrong one, at the worst step",
+        f"bar and point: share of trials; line: its {100 * metrics['confidence']:g} % interval",
+    ]
+    return titled(alt.layer(bars, rules, points, text), "How far is the right output ahead?", [finding, *marks])
 
 
 def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
@@ -117,7 +134,7 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
         for verdict, start, count in (("learned", 0, known), ("not learned", known, unknown))
         if count
     ]
-    colours = alt.Scale(domain=["learned", "not learned"], range=[series_style(cell)[0], "#c4c4c4"])
+    colours = alt.Scale(domain=["learned", "not learned"], range=[series_style(cell)[0], "#949494"])
     drawn = (
         alt.Chart(inline(bars))
         .mark_rect(stroke="#fff", strokeWidth=0.5)
@@ -126,17 +143,20 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
             x2=alt.X2("to:Q"),
             y=alt.Y("start:Q", title="trials", scale=alt.Scale(domain=[0, 1.1 * max(bar["end"] for bar in bars)])),
             y2=alt.Y2("end:Q"),
-            color=alt.Color("verdict:N", legend=None, scale=colours),
+            color=alt.Color("verdict:N", legend=alt.Legend(orient="top-right", title=None, offset=24), scale=colours),
             tooltip=[*map(alt.Tooltip, ("verdict:N", "trials:Q", "from:Q", "to:Q"))],
         )
     )
-    ends = alt.Chart(inline([{"at": 0.0, "what": ""}, {"at": whole, "what": "all"}]))
+    ends = alt.Chart(inline([{"at": 0.0, "what": "a guess"}, {"at": whole, "what": "all there is"}]))
     rules = ends.mark_rule(color="#555", strokeDash=[3, 3]).encode(x=alt.X("at:Q"))
-    text = ends.mark_text(color="#555", dy=-6, baseline="bottom").encode(
-        x=alt.X("at:Q"), y=alt.value(0), text=alt.Text("what:N")
-    )
+    texts = [
+        ends.transform_filter(f"datum.at {side} 0")
+        .mark_text(color="#444", dy=4, dx=dx, baseline="top", align=align)
+        .encode(x=alt.X("at:Q"), y=alt.value(0), text=alt.Text("what:N"))
+        for side, align, dx in (("==", "left", 5), (">", "right", -5))
+    ]
     finding = f"Half of the trials remember {answers.bits(metrics['memory_median'], whole)} or more"
-    return titled(alt.layer(drawn, rules, text), finding, ["dark: learned; light: not", ZERO])
+    return titled(alt.layer(drawn, rules, *texts), "How much does it remember?", [finding, f"memory of {ZERO}"])
 
 
 def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
@@ -148,9 +168,10 @@ def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt
         else f"Half of the trials have known every step once by epoch {median:g}"
     )
     finding += f"; {forgot} forgot again" if forgot else ""
-    subtitle = "Kaplan-Meier curve of the time to learn; band: its interval"
+    marks = "Kaplan-Meier curve of the time to learn; band: its interval"
     points = [START, *percent(rows, "share_ever_learned")]
-    return curve(points, "trials that ever knew every step (%)", finding, subtitle, cell, "step-after")
+    question = "How soon does it learn for the first time?"
+    return curve(points, "trials that ever knew every step (%)", question, [finding, marks], cell, "step-after")
 
 
 def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool], cell: str) -> alt.LayerChart:
@@ -159,9 +180,9 @@ def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool],
     last = losses[:, -1].astype(np.float64)
     of = lambda wanted: f"{np.median(last[np.array(verdicts) == wanted]):.3g}"
     finding = (
-        f"In the end a loss of {of(True)} where learned, {of(False)} where not (medians)"
+        f"The median loss in the end is {of(True)} of those that learned, {of(False)} of the others"
         if len(set(verdicts)) == 2
-        else f"In the end a loss of {np.median(last):.3g} (median)"
+        else f"The median loss in the end is {np.median(last):.3g}"
     )
     shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 120)).round().astype(int))
     single = [
@@ -191,14 +212,14 @@ def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool],
         y=alt.Y("median:Q"),
         tooltip=[alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("epoch", "median", "p10", "p90")],
     )
-    subtitle = f"thick: median; band: 10 % to 90 % of trials; thin: {min(SINGLE, len(losses))} trials"
+    marks = f"thick: median; band: 10 % to 90 % of trials; thin: {min(SINGLE, len(losses))} trials"
     if len(set(verdicts[:SINGLE])) == 2:
-        subtitle += ", dashed where not learned"
-    return titled(alt.layer(thin, band, line, pointed), finding, subtitle)
+        marks += ", dashed if they did not learn"
+    return titled(alt.layer(thin, band, line, pointed), "Does the loss tell who learned?", [finding, marks])
 
 
 def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.LayerChart:
-    """What was said where memory is needed, over all trials. rows: confusion.csv."""
+    """What was predicted where memory is needed, over all trials. rows: confusion.csv."""
     inputs = list(dict.fromkeys(row["input"] for row in rows))
     named = lambda row: row["target"] if len(inputs) == 1 else f"{row['target']} after {row['input']}"
     counts = Counter((named(row), row["target"], row["predicted"]) for row in rows)
@@ -224,9 +245,13 @@ def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.Laye
     )  # fmt: skip
     base = alt.Chart(inline(cells)).encode(
         x=alt.X(
-            "predicted:N", title="said", sort=said, axis=alt.Axis(labelAngle=0), scale=alt.Scale(paddingInner=0.06)
+            "predicted:N",
+            title="prediction",
+            sort=said,
+            axis=alt.Axis(labelAngle=0),
+            scale=alt.Scale(paddingInner=0.06),
         ),
-        y=alt.Y("target:N", title="should be said", sort=kept, scale=alt.Scale(paddingInner=0.06)),
+        y=alt.Y("target:N", title="target", sort=kept, scale=alt.Scale(paddingInner=0.06)),
     )
     shade = alt.Scale(domain=[0, 100], range=["#ffffff", series_style(cell)[0]], interpolate="rgb")
     boxes = base.mark_rect(stroke="#ccc").encode(
@@ -240,7 +265,6 @@ def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.Laye
     text = base.mark_text(fontSize=13).encode(
         text=alt.Text("trials:Q"), color=alt.condition("datum.share > 55", alt.value("#fff"), alt.value("#000"))
     )
-    subtitle = "how many trials; framed: right" + (
-        f"; the {most} commonest of {len(asked)}" if len(asked) > most else ""
-    )
-    return titled(alt.layer(boxes, frames, text), f"{where}, {right} of {len(rows)} answers are right", subtitle)
+    marks = "number of trials; framed: right" + (f"; the {most} commonest of {len(asked)}" if len(asked) > most else "")
+    finding = f"{where}, {right} of {len(rows)} predictions are right"
+    return titled(alt.layer(boxes, frames, text), "What is predicted where memory is needed?", [finding, marks])

@@ -114,7 +114,7 @@ def _study(summary: dict, charts: dict[str, dict]) -> dict:
 def _added(
     charts: dict[str, dict], prefix: str, shown: dict[str, alt.TopLevelMixin], names: Sequence[str] = ()
 ) -> list[dict]:
-    """Put charts among the page's, as they shall be there: as wide as the page allows, their titles left to it."""
+    """Put charts among the page's: as wide as the page allows, their titles left to it."""
     least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
     added = []
     for name, chart in shown.items():
@@ -123,13 +123,14 @@ def _added(
         for layer in spec.get("layer", []):
             layer.pop("title", None)
         subtitle = title.get("subtitle", "")
-        subtitle = subtitle if isinstance(subtitle, str) else "; ".join(subtitle)
+        subtitle = subtitle if isinstance(subtitle, str) else " ".join(subtitle)
         text = " ".join(title["text"])
         if "layer" in spec:
             spec |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
         charts[f"{prefix}-{name}"] = spec | {"description": f"{text}. {subtitle}" if subtitle else text}
-        told = {"finding": text, "subtitle": subtitle}
-        added.append({"id": f"{prefix}-{name}", "panels": "layer" not in spec, "least": least} | told)
+        told = {"finding": text, "subtitle": subtitle, "panels": "layer" not in spec}
+        room = {"least": least, "tall": spec.get("height", 0) + 50}  # so that nothing moves when it is drawn
+        added.append({"id": f"{prefix}-{name}"} | room | told)
     return added
 
 

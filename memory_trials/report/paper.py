@@ -4,33 +4,47 @@ import math
 
 import altair as alt
 
-from memory_trials.report.style import inline, titled
+from memory_trials.report import wording
+from memory_trials.report.style import CHARACTER, INSIDE, inline, titled
 from memory_trials.studies import references
 from memory_trials.studies.schema import Experiments, Reference, SeparateArm
 
 HEAD = """# The paper, measured anew
 
 Hochreiter & Schmidhuber (1997), "Long Short-Term Memory", *Neural Computation* 9(8), is what the tutorial simplifies.
-This page sets every row of its six experiments that is measured here beside the paper's figure. `make paper` makes it
-from [experiments/paper.yaml](experiments/paper.yaml), and `make paper ROW=...` one row. [docs/paper.md](docs/paper.md)
+Here every row of its tables stands beside what we measured. `make paper` makes this page from
+[experiments/paper.yaml](experiments/paper.yaml); `make paper ROW=...` measures one row. [docs/paper.md](docs/paper.md)
 describes the tasks, the cell, and every choice that the paper leaves open.
 
-*Learned:* the trials that met the paper's criterion, with a 95 % Wilson interval; the others had as many sequences as
-the last column says. *After:* training sequences until then; the mean over those that learned, as the paper has it,
-with a 95 % t interval. Where fewer than 90 % learned, the others count with all their sequences, so the mean is *at
-least* what it says. The median, by Kaplan and Meier, counts all trials, too. *Wrong:* of 2,560 fresh sequences, the
-mean over those that learned.
+| column | meaning |
+|---|---|
+| learned | trials that met the paper's criterion, with a 95 % Wilson interval |
+| after | training sequences until then: mean over the trials that learned, as in the paper, with a 95 % t interval; *at least*, where fewer than 90 % learned, counts the others with all their sequences |
+| median | the same by Kaplan and Meier, over all trials |
+| wrong | of 2,560 fresh sequences, mean over the trials that learned |
+| agrees | *yes*: both tests below find no difference; *success*, *after*: the one that finds one; *share alone*: the counts agree, and our mean, a lower bound, is not above the paper's; x: our mean divided by the paper's |
+| sequences at most | when a trial that has not learned is given up |
 
-*Agrees:* **yes** where the two counts of successes could have one rate (Fisher's exact test, p at least 0.05) and the
-paper's mean lies where 95 % of the means of as many trials as the paper's would, given ours (bootstrap); **success**
-or **after** names the one that does not fit; the number is our mean divided by the paper's. **Share alone**: the counts
-agree, and our mean is a lower bound that is not above the paper's. There is no verdict where our trials had fewer than
-twice the paper's mean. Where the paper's nets learned nothing, a percentage says how many of its sequences ours had.
-The paper gives no spread, so this is the strictest comparison that its numbers allow. Another reading is compared with
-the numbers of the paper's row that it is one of; with several tries, one may agree by luck.
-"""
+Two tests: Fisher's exact test of the numbers of successes (p at least 0.05), and whether the paper's mean lies where
+95 % of the means of as many trials would lie, given ours (bootstrap). The paper gives no spread, so no stricter
+comparison is possible. There is no verdict where our trials had fewer than twice the paper's mean. Where the paper's
+nets learned nothing, a percentage says how many of its sequences ours had. *Another reading* takes a sentence of the
+paper in another way and is compared with the same row; with several tries, one may agree by luck. A column that would
+hold nothing is left out.
+"""  # noqa: E501
 KINDS = {"published": "", "reading": " (another reading)", "rival": " (rival)", "guess": " (guessing)", "own": ""}
 NOT_RUN = "not run yet"
+# marks of the picture: shape, stroke, fill; the second of two where some trials never learned
+THEIRS = "the paper's mean"
+OURS = ("our mean, with its 95 % interval", "our mean is at least this")
+OTHERWISE = ("other readings of the paper", "other readings, at least this")
+LOOKS = {
+    THEIRS: ("diamond", "#b45f06", "#ffffff"),
+    OURS[0]: ("circle", "#0b5394", "#0b5394"),
+    OURS[1]: ("triangle-right", "#0b5394", "#0b5394"),
+    OTHERWISE[0]: ("circle", "#0b5394", "#ffffff"),
+    OTHERWISE[1]: ("triangle-right", "#0b5394", "#ffffff"),
+}
 SHARE = "share alone"
 TOO_FEW = "too few sequences to tell"
 ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not learned says little about the paper
@@ -45,11 +59,23 @@ def page(experiments: Experiments, found: dict[str, dict]) -> str:
     """PAPER.md. found: what was `measured` of the arms that were run, by name."""
     rows, agreed = experiments.arms, verdicts(experiments.arms, found)
     lines = [HEAD, _summary(rows, agreed), "![The paper's means and ours](experiments/pictures/paper.png)", ""]
-    for study, (head, *body) in tables(experiments, found, agreed).items():
+    for study in experiments.studies:
+        if not (of_it := _of(study, rows)):
+            continue
+        published = {name: row for name, row in of_it.items() if row.reference}
+        others = {name: row for name, row in of_it.items() if not row.reference}
         lines += [f"## {experiments.studies[study].title}", ""]
-        lines += [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * 7, "---", "---:"], *body)]
-        lines += [*_readings(_of(study, rows), found), *_notes(_of(study, rows)), ""]
+        lines += _markdown(_table(published, found, agreed)) if published else []
+        if others:
+            shown = _markdown(_table(others, found, agreed))
+            lines += ["", *wording.folded(f"{len(others)} other readings, rivals and settings of our own", shown)]
+        lines += [*_readings(of_it, found), *_notes(of_it), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown(table: list[list[str]]) -> list[str]:
+    head, *body = table
+    return [f"| {' | '.join(line)} |" for line in (head, ["---", *["---:"] * (len(head) - 1)], *body)]
 
 
 def verdicts(rows: dict[str, SeparateArm], found: dict[str, dict]) -> dict[str, str]:
@@ -90,18 +116,16 @@ def _summary(rows: dict[str, SeparateArm], verdicts: dict[str, str]) -> str:
     )
     if only_share:
         text += (
-            f"; in {only_share} more the share that learned agrees, and the time to learn does not, or cannot be told"
+            f"; in {only_share} more the share that learned agrees, but not the time to learn, as far as it is known"
         )
     text += "."
     if otherwise:
-        text += (
-            f" Of those that do not, {len(otherwise)} agree where what the paper leaves open is read in another way."
-        )
+        text += f" Of the others, {len(otherwise)} agree if the paper is read in another way."
     if few:
         text += f" {few} had too few sequences to tell."
     if nobody:
         same = [verdict for verdict in nobody.values() if verdict.startswith("yes")]
-        text += f" Of the {len(nobody)} in which it learned nothing, nothing is learned in {len(same)} here, either"
+        text += f" Of the {len(nobody)} in which it learned nothing, {len(same)} learned nothing here"
         if sooner := sum("%" in verdict for verdict in same):
             text += f"; {sooner} of these were given up sooner than the paper's"
         text += "."
@@ -123,8 +147,8 @@ def _of(study: str, rows: dict[str, SeparateArm]) -> dict[str, SeparateArm]:
 
 
 def _table(rows: dict[str, SeparateArm], found: dict[str, dict], verdicts: dict[str, str]) -> list[list[str]]:
-    head = ["", "paper: learned", "after", "wrong", "measured: learned", "after (mean)", "median", "wrong", "agrees",
-            "sequences at most"]  # fmt: skip
+    head = ["row", "paper: learned", "paper: after", "paper: wrong", "here: learned", "here: after", "here: median",
+            "here: wrong", "agrees", "sequences at most"]  # fmt: skip
     cells = [head]
     for name, row in rows.items():
         said, got = row.reference, found.get(name)
@@ -135,7 +159,7 @@ def _table(rows: dict[str, SeparateArm], found: dict[str, dict], verdicts: dict[
         line += _measured(got) if got else [NOT_RUN, "", "", ""]
         line += [verdicts.get(name, ""), _number(got["metrics"]["epochs_budget"]) if got else ""]
         cells.append(line)
-    return cells
+    return wording.without_empty_columns(cells)
 
 
 def _measured(got: dict) -> list[str]:
@@ -213,44 +237,55 @@ def picture(experiments: Experiments, found: dict[str, dict]) -> alt.LayerChart:
     for name, row in rows.items():
         numbers = found[name]["metrics"] if name in found else {}
         mean, *ends = _mean(numbers) if numbers else [None] * 3
-        shape = "at least" if numbers and _is_lower_bound(numbers) else "mean"
+        bound = bool(numbers) and _is_lower_bound(numbers)
         if row.kind == "reading" and mean is not None:
-            otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label, "shape": shape})
+            kind = OTHERWISE[bound]
+            otherwise.append({"row": named(rows[str(row.of)]), "mean": mean, "reading": row.label, "kind": kind})
         if row.reference is None or row.reference.after is None or not numbers:
             continue
         low, high = (mean if end is None else end for end in ends)
         shown.append({
-            "row": named(row), "paper": row.reference.after, "mean": mean,
+            "row": named(row), "paper": row.reference.after, "mean": mean, "theirs": THEIRS,
             "low": low and mean and max(mean / 10, low), "high": high,  # a logarithm has no place for 0
-            "shape": shape, "learned": f"{numbers['successes']} of {numbers['trials']}",
+            "kind": OURS[bound], "learned": f"{numbers['successes']} of {numbers['trials']} learned",
         })  # fmt: skip
-    order = [each["row"] for each in shown]
+    order = [str(each["row"]) for each in shown]
     base = alt.Chart(inline(shown)).encode(
-        y=alt.Y("row:N", sort=order, title=None, scale=alt.Scale(paddingInner=0.3)),
+        y=alt.Y("row:N", sort=order, title=None, scale=alt.Scale(paddingInner=0.3), axis=alt.Axis(ticks=False)),
         tooltip=[*map(alt.Tooltip, ("row:N", "paper:Q", "mean:Q", "learned:N"))],
     )
     scale = alt.Scale(type="log", nice=False, domain=_domain(shown + otherwise))
-    x = alt.X("mean:Q", title="training sequences until learned", scale=scale, axis=alt.Axis(format="~s"))
-    shapes = alt.Shape(
-        "shape:N", scale=alt.Scale(domain=["mean", "at least"], range=["circle", "triangle-right"]), legend=None
+    ticks = [10.0**power for power in range(10)]
+    x = alt.X("mean:Q", title="training sequences until learned", scale=scale, axis=alt.Axis(format="~s", values=ticks))
+    present = [kind for kind in LOOKS if any(kind in each.values() for each in (*shown, *otherwise))]
+    legend = alt.Legend(orient="top", title=None, columns=3, symbolStrokeWidth=2, symbolSize=70, columnPadding=18)
+    look = lambda field: {
+        channel: of(
+            f"{field}:N", sort=present, legend=legend,
+            scale=alt.Scale(domain=present, range=[LOOKS[kind][place] for kind in present]),
+        )
+        for place, (channel, of) in enumerate((("shape", alt.Shape), ("stroke", alt.Stroke), ("fill", alt.Fill)))
+    }  # fmt: skip
+    bars = base.mark_rule(color=LOOKS[OURS[0]][1], strokeWidth=2).encode(
+        x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q")
     )
-    bars = base.mark_rule(color="#0b5394", strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"))
-    ours = base.mark_point(color="#0b5394", filled=True, size=70, opacity=1).encode(x=x, shape=shapes)
-    theirs = base.mark_point(color="#b45f06", shape="diamond", size=90, strokeWidth=2).encode(
-        x=alt.X("paper:Q", scale=scale)
+    ours = base.mark_point(size=60, strokeWidth=1.5, opacity=1).encode(x=x, **look("kind"))
+    theirs = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
+        x=alt.X("paper:Q", scale=scale), **look("theirs")
     )
     text = base.mark_text(align="left", dx=8).encode(x=alt.value("width"), text=alt.Text("learned:N"))
+    tooltip = [*map(alt.Tooltip, ("reading:N", "mean:Q"))]
     readings = (
         alt.Chart(inline(otherwise))
-        .mark_point(color="#0b5394", size=30, strokeWidth=1)
-        .encode(x=x, y=alt.Y("row:N", sort=order), shape=shapes, tooltip=[*map(alt.Tooltip, ("reading:N", "mean:Q"))])
+        .mark_point(size=28, strokeWidth=1, opacity=1)
+        .encode(x=x, y=alt.Y("row:N", sort=order), tooltip=tooltip, **look("kind"))
     )
-    finding = "After how many sequences trials learn: the paper, and measured anew"
-    subtitle = [
-        "diamond: the paper's mean; point: ours, with its interval; triangle: at least that; right: how many learned",
-        "small: other readings of what the paper leaves open",
-    ]
-    return titled(alt.layer(bars, readings, ours, theirs, text), finding, subtitle, 560, 22 * max(1, len(shown)))
+    names = CHARACTER * max((len(name) for name in order), default=0)
+    width = int(max(200, INSIDE - names - CHARACTER * len("100 of 100 learned") - 20))
+    question = "After how many sequences do trials learn, in the paper and here?"
+    marks = "each row is one of the paper's; a logarithmic axis; on the right how many of our trials learned"
+    layers, height = alt.layer(bars, readings, ours, theirs, text), 20 * max(1, len(shown))
+    return titled(layers, question, [marks], width, height, text_width=INSIDE)
 
 
 def _domain(shown: list[dict]) -> list[float]:

@@ -36,8 +36,8 @@ def time_to_learn(outcome: Outcome, cell: str) -> alt.LayerChart:
         if median is None
         else f"Half of the trials have learned after {median:,.0f} sequences"
     )
-    subtitle = f"Kaplan-Meier curve; band: its {100 * (metrics['confidence'] or 0):g} % interval"
-    return titled(alt.layer(band, line), finding, subtitle)
+    marks = f"Kaplan-Meier curve; band: its {100 * (metrics['confidence'] or 0):g} % interval"
+    return titled(alt.layer(band, line), "After how many sequences does it learn?", [finding, marks])
 
 
 def error(outcome: Outcome, cell: str) -> alt.LayerChart:
@@ -51,12 +51,11 @@ def error(outcome: Outcome, cell: str) -> alt.LayerChart:
         y=alt.Y("median:Q"), tooltip=[alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("sequences", "median")]
     )
     wrong = outcome.metrics["test_wrong"]
-    finding = f"In the end an error of {np.round(rows[-1]['median'], 4):g} (median)"
+    finding = f"The median error in the end is {np.round(rows[-1]['median'], 4):g}"
     if wrong is not None:
         finding += f"; {wrong:.2g} of {outcome.metrics['test_sequences']:,} fresh sequences are wrong (mean)"
-    return titled(
-        alt.layer(band, line), finding, "line: median; band: 10 % to 90 % of trials; from where a trial stops, its last"
-    )
+    marks = "line: median; band: 10 % to 90 % of trials; a trial that has stopped counts with its last error"
+    return titled(alt.layer(band, line), "How large is the error in training?", [finding, marks])
 
 
 def _x() -> alt.X:

@@ -1,7 +1,9 @@
 """How every chart looks: Vega-Lite, written with Altair, drawn as PNG or SVG here and alive in the report page.
 
-Titles say the finding, by rule from the numbers. Channels are written as objects, x=alt.X("epoch:Q"): of a mere text
-Altair works out the class anew, 3 ms each time. That each object is valid is checked by the tests alone.
+A title is the question; below it stand the finding, by rule from the numbers, and what the marks mean. Text is large
+enough to be read where a README shows the picture, `PAGE` pixels wide. Channels are written as objects,
+x=alt.X("epoch:Q"): from a mere text Altair works out the class anew, 3 ms each time. Only tests check that each object
+is valid.
 """
 
 import json
@@ -18,6 +20,9 @@ from memory_trials.report import drawing
 from memory_trials.report.palette import series_style
 
 MEMORY = "#444444"  # its curve, beside a cell's
+PAGE, PADDING = 840, 12  # pixels: as wide as a README shows a picture, and the white around it
+INSIDE = PAGE - 2 * PADDING
+CHARACTER = 6.2  # pixels that a character of an axis's labels takes
 WIDTH, WIDE, HEIGHT, SINGLE = 360, 560, 210, 20  # pixels; SINGLE: so many trials' losses are drawn one by one
 # before training no trial has ever known everything
 START: dict[str, float] = {"epoch": 0, "share": 0, "low": 0, "high": 0}
@@ -25,11 +30,14 @@ CONFIG = {
     "font": f"{drawing.FAMILY}, Liberation Sans, Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
     "axis": {"gridColor": "#e3e3e3", "domainColor": "#888", "tickColor": "#888", "tickCount": 6, "labelOverlap": True,
-             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
-    "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitleColor": "#555", "limit": 0,
-              "fontWeight": "bold", "offset": 10, "subtitlePadding": 4},
+             "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
+    "title": {"anchor": "start", "fontSize": 14, "subtitleFontSize": 12, "subtitleColor": "#444", "limit": 0,
+              "fontWeight": "bold", "offset": 10, "subtitlePadding": 4, "subtitleLineHeight": 16},
     "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
-    "legend": {"labelLimit": 0, "titleFontWeight": "normal", "symbolOpacity": 1, "symbolSize": 90},
+    "axisX": {"labelFlush": False},
+    "text": {"fontSize": 12},
+    "legend": {"labelLimit": 0, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
+               "symbolOpacity": 1, "symbolSize": 90},
 }  # fmt: skip
 ZERO = "0: the best guess without memory"
 SomeChart = TypeVar("SomeChart", bound=alt.TopLevelMixin)
@@ -51,7 +59,7 @@ def specification(chart: alt.TopLevelMixin) -> dict:
     with alt.data_transformers.enable(max_rows=None, consolidate_datasets=False):
         drawn = chart.to_dict(validate=False)  # validating takes seconds; `configure` would copy all of the chart
     of_altair = drawn.pop("config")
-    return drawn | {"config": of_altair | CONFIG | {"view": of_altair["view"] | CONFIG["view"], "padding": 12}}
+    return drawn | {"config": of_altair | CONFIG | {"view": of_altair["view"] | CONFIG["view"], "padding": PADDING}}
 
 
 def together(charts: Iterable[alt.TopLevelMixin], how: str, **properties: Any) -> dict:
@@ -65,18 +73,26 @@ def together(charts: Iterable[alt.TopLevelMixin], how: str, **properties: Any) -
 
 def titled(
     chart: SomeChart,
-    finding: str,
+    question: str,
     subtitle: str | list[str],
     width: int = WIDTH,
     height: int = HEIGHT,
     sized: bool = True,
+    text_width: int = 0,
 ) -> SomeChart:
-    """The chart, which has just been made, under the finding, and what the marks mean; not sized: panels, which have
-    their own size. `properties` would copy it, and all that is in it three times."""
-    chart.title = alt.TitleParams(textwrap.wrap(finding, width // 7), **({"subtitle": subtitle} if subtitle else {}))
+    """The chart, which has just been made, under its question, the finding, and what the marks mean; not sized: panels,
+    which have their own size. `properties` would copy it, and all that is in it three times."""
+    text, room = [subtitle] if isinstance(subtitle, str) else subtitle, text_width or width + 50
+    lines = [line for part in text for line in textwrap.wrap(sentence(part), room // 6)]
+    chart.title = alt.TitleParams(textwrap.wrap(question, room // 8), **({"subtitle": lines} if lines else {}))
     if sized:
         chart.width, chart.height = width, height
     return chart
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def inline(rows: list[dict]) -> alt.InlineData:
@@ -89,8 +105,8 @@ def percent(rows: list[dict[str, float]], key: str) -> list[dict[str, float]]:
     return [{"epoch": row["epoch"]} | {name: round(100 * row[of], 4) for name, of in shares.items()} for row in rows]
 
 
-def curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, interpolate: str) -> alt.LayerChart:
-    """Percentages over epochs with a band: rows with epoch, share, low, high."""
+def curve(rows: list[dict], y: str, question: str, subtitle: list[str], cell: str, interpolate: str) -> alt.LayerChart:
+    """Percentages over epochs with a band, the last one named: rows with epoch, share, low, high."""
     colour = series_style(cell)[0]
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),
@@ -101,4 +117,6 @@ def curve(rows: list[dict], y: str, finding: str, subtitle: str, cell: str, inte
     )
     line = base.mark_line(color=colour, interpolate=interpolate).encode(y=alt.Y("share:Q"))
     points = base.mark_point(color=colour, filled=True, size=30, opacity=1 if len(rows) < 60 else 0)
-    return titled(alt.layer(band, line, points.encode(y=alt.Y("share:Q"))), finding, subtitle)
+    last = alt.Chart(inline([rows[-1] | {"label": f"{rows[-1]['share']:.3g} %"}])).mark_text(align="left", dx=7)
+    label = last.encode(x=alt.X("epoch:Q"), y=alt.Y("share:Q"), text=alt.Text("label:N"))
+    return titled(alt.layer(band, line, points.encode(y=alt.Y("share:Q")), label), question, subtitle)

@@ -70,23 +70,25 @@ def examples(outcome: results.Outcome) -> list[tuple[str, int]]:
     ]
 
 
+LONG = 24  # arms; a longer table is folded
+NOTHING = {"", "0", "not half", "not needed"}
 HEAD = """# Results
 
-Each study is a question, its arms (settings, each trained from many seeds), and an answer that follows by rule from the
-table below it. `make study NAME=cells` reruns one. [docs/results.md](docs/results.md) explains all words.
+Each study is a question and its arms: settings, each trained from many seeds. The answer follows by rule from the
+table. `make study NAME=cells` reruns a study. [docs/results.md](docs/results.md) explains every number.
 
-**How often.** A trial has *learned* when in the end it predicts every scored step of every evaluation sequence right.
-Rates are with their Wilson interval. p compares an arm with the first one on the same seeds (exact McNemar test,
-adjusted by Holm for the number of arms); an answer calls arms different where p is below 1 minus the confidence.
-*Epochs to learn* is the Kaplan-Meier median; *forgot* counts trials that had learned at some check, but not in the end.
+| column | meaning |
+|---|---|
+| learned | trials that in the end predict every scored step of every evaluation sequence right |
+| rate | their share, with its Wilson interval |
+| p | of the difference from the first arm, on the same seeds (exact McNemar test, adjusted by Holm) |
+| memory | median over all trials of what their outputs know, in bits: 0 is a guess, negative is worse than one |
+| lead 0.1 | share of trials whose right output is ahead of all wrong ones by at least 0.1 |
+| epochs to learn | by which half of the trials had learned once (Kaplan-Meier median; ?: no upper end) |
+| forgot | trials that had learned at some check, but not in the end |
+| afresh, stateful | the same by the other way of evaluating: from a state of zero, or with training's resets |
 
-**How much.** A trial can be right by a hair, so *memory* tells how much it remembers. Where the same input is followed
-by several symbols, the outputs of these candidates, divided by their sum, are read as probabilities. Memory is the
-logarithm (base 2) of the right one's, relative to how often it follows that input: 0 bits is the best guess without
-memory, 1 bit is all there is to remember of two equally frequent sequences, and negative is worse than that guess. It
-is the median over all trials, with its interval. *Lead 0.1* is the share of trials with every right output ahead of all
-wrong ones by at least 0.1. *Afresh* and *stateful*: how many learned by the other way of evaluating, where there are
-two: from a state of zero, or with training's resets and batches.
+A column in which no arm has anything is left out.
 """
 
 
@@ -101,28 +103,41 @@ def results_page(summaries: list[dict], pictures: Path) -> str:
             f"**{summary['question']}** ({summary['source']})\n",
             f"{summary['answer']}\n",
             f"![{name}: the arms with their intervals]({(pictures / name).as_posix()}.png)\n",
+        ]
+        table = [
             f"| {' | '.join(head)} |",
             f"|---|{'---:|' * (len(head) - 1)}",
             *(f"| {' | '.join(row)} |" for row in rows),
         ]
+        lines += table if len(rows) <= LONG else folded(f"All {len(rows)} arms", table)
         if luck := summary.get("luck"):
-            lines += ["", *_luck_tables(luck)]
+            lines += ["", *_luck_tables(luck, summary["arms"])]
     return "\n".join(lines) + "\n"
 
 
-def _luck_tables(luck: dict) -> list[str]:
+def folded(summary: str, lines: list[str]) -> list[str]:
+    """Markdown that a reader unfolds."""
+    return ["<details markdown><summary>" + summary + "</summary>", "", *lines, "", "</details>"]
+
+
+def _luck_tables(luck: dict, arms: list[dict]) -> list[str]:
+    lines = ["| median, in logits | signal | bias | learned | by chance |", "|---|---:|---:|---:|---:|"]
+    for arm in arms:
+        numbers = arm["metrics"]
+        shown = [f"{numbers[f'{of}_median']:.2g}" for of in ("signal", "bias")]
+        shown += [percent(numbers[of]) for of in ("success_rate", "chance_rate")]
+        lines.append(f"| {arm['name']} | {' | '.join(shown)} |")
     seeds = [each["seeds"] for each in luck["pairs"][0]["demonstrations"]] if luck["pairs"] else []
-    lines = [
-        f"| ranked wrongly (or alike) with | {' | '.join(f'{n} seeds' for n in seeds)} |",
-        f"|---|{'---:|' * len(seeds)}",
-    ]
+    if seeds:
+        named = " | ".join(f"{n} seed{'s' * (n > 1)}" for n in seeds)
+        lines += ["", f"| ranked wrongly (or as equal) with | {named} |", f"|---|{'---:|' * len(seeds)}"]
     for pair in luck["pairs"]:
         shown = [f"{percent(each['wrong'])} ({percent(each['alike'])})" for each in pair["demonstrations"]]
         lines.append(f"| {pair['better']} before {pair['worse']} | {' | '.join(shown)} |")
     points = [f"{100 * each['width']:g} points" for each in luck["widths"]]
     needed = [f"{each['seeds']:,}" for each in luck["widths"]]
     return [
-        *(lines if seeds else []),
+        *lines,
         "",
         f"| width of the first arm's interval | {' | '.join(points)} |",
         f"|---|{'---:|' * len(points)}",
@@ -131,24 +146,28 @@ def _luck_tables(luck: dict) -> list[str]:
 
 
 def study_table(summary: dict) -> list[list[str]]:
-    """A study's arms as a table of words, the head first."""
-    with_p = any(arm["p"] is not None for arm in summary["arms"])
-    rows = [["arm", "learned", "rate", f"{100 * summary['confidence']:g} % interval"]]
-    others = [
-        way for way in ("afresh", "stateful") if any(f"{way}_successes" in arm["metrics"] for arm in summary["arms"])
-    ]
-    rows[0] += ["p"] * with_p + ["memory, bits", "lead 0.1", "epochs to learn", "forgot"]
-    rows[0] += [way.replace("_", " ") for way in others]
-    for arm in summary["arms"]:
+    """A study's arms as a table of words, the head first. A column that would hold nothing is left out."""
+    arms = summary["arms"]
+    others = [way for way in ("afresh", "stateful") if any(f"{way}_successes" in arm["metrics"] for arm in arms)]
+    head = ["arm", "learned", f"rate ({100 * summary['confidence']:g} % interval)", "p", "memory, bits", "lead 0.1"]
+    rows = [[*head, "epochs to learn", "forgot", *others]]
+    for arm in arms:
         numbers = arm["metrics"]
         low, high = (100 * numbers[f"success_rate_{end}"] for end in ("low", "high"))
-        row = [arm["name"], f"{numbers['successes']} of {numbers['trials']}", f"{100 * numbers['success_rate']:.1f} %"]
-        row += [f"{low:.1f} to {high:.1f} %", *[_p(arm["p"])] * with_p]
+        row = [arm["name"], f"{numbers['successes']} of {numbers['trials']}"]
+        row += [f"{percent(numbers['success_rate'])} ({low:.0f} to {high:.0f} %)", _p(arm["p"])]
         led = numbers["successes_margin_0.1"]  # a stream's outputs need no lead
         row += [_memory(numbers), "" if led is None else percent(led / numbers["trials"])]
         row += [_to_learn(numbers), str(numbers["forgotten"])]
         rows.append(row + [_otherwise(numbers, way) for way in others])
-    return rows
+    return without_empty_columns(rows)
+
+
+def without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
+    """A table, the head first, without the columns in which no row says anything."""
+    body = list(zip(*rows[1:]))
+    kept = [place for place, cells in enumerate(body) if place == 0 or not set(cells) <= NOTHING]
+    return [[row[place] for place in kept] for row in rows]
 
 
 def _memory(numbers: dict) -> str:
@@ -176,4 +195,4 @@ def _epochs(value: float | None) -> str:
 
 
 def _p(value: float | None) -> str:
-    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.2g}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # pandas takes half a second to import
 VERSION = 2
 DEMONSTRATIONS = (1, 3, 10)  # seeds of each setting that a demonstration may show
 WIDTHS = (0.4, 0.2, 0.1, 0.05)  # of an interval
+NAMED = 3  # so many arms of a kind an answer names
 
 
 def summarize(
@@ -112,11 +113,11 @@ def _over_epochs(outcome: "Outcome") -> list[dict[str, float]]:
 
 
 def _same_trials(longest: dict, epochs: int) -> str:
-    numbers = longest["metrics"]
+    changes = longest["metrics"]["verdict_changes"]
     return (
-        "These are the same trials after more and more epochs of one training: each shorter arm is the beginning of "
-        f"the longer ones. In {epochs:,} epochs a trial's verdict changes {numbers['verdict_changes']:.1f} times in "
-        "the mean: its lead goes to and fro across zero, which is why trials seem to forget."
+        "These are the same trials after more and more epochs: each shorter arm is the beginning of the longer ones. "
+        f"In {epochs:,} epochs a trial's verdict changes {changes:.1f} times in the mean, because its lead crosses "
+        "zero again and again."
     )
 
 
@@ -135,7 +136,7 @@ def bits(memory: float | None, whole: float | None) -> str:
 
 def amount(memory: float) -> str:
     """Two decimals; of what is less than a hundredth the first digit, down to a thousandth."""
-    text = f"{memory:.2f}" if abs(memory) >= 0.01 else f"{memory:.3f}"
+    text = f"{memory:.2f}" if abs(round(memory, 3)) >= 0.01 else f"{memory:.3f}"
     return "0" if float(text) == 0 else text
 
 
@@ -143,9 +144,7 @@ def how_often_and_how_much(numbers: dict) -> str:
     """An arm's answer, from its metrics: how many trials learned; how much all remember, and how much those that
     learned."""
     learned, trials, whole = numbers["successes"], numbers["trials"], numbers["memory_whole"]
-    rate, low, high = (
-        f"{100 * numbers[key]:.1f} %" for key in ("success_rate", "success_rate_low", "success_rate_high")
-    )
+    rate, low, high = (percent(numbers[key]) for key in ("success_rate", "success_rate_low", "success_rate_high"))
     interval = f"{100 * numbers['confidence']:g} % interval {low} to {high}"
     required = f" by a lead of at least {margin:g}" if (margin := required_margin(numbers)) else ""
     text = f"{learned} of {trials} trials learned{required}: {rate} ({interval})"
@@ -177,7 +176,13 @@ def _rate(row: dict) -> str:
 
 def _named(row: dict) -> str:
     remembered = bits(row["metrics"]["memory_median"], row["metrics"]["memory_whole"])
-    return f"{row['name']} {percent(row['metrics']['success_rate'])}{f' ({remembered})' if remembered else ''}"
+    rate = percent(row["metrics"]["success_rate"])
+    return f"{_quoted(row['name'])} {rate}{f' ({remembered})' if remembered else ''}"
+
+
+def _quoted(name: str) -> str:
+    """A name, in quotation marks where it would run into the sentence around it."""
+    return f'"{name}"' if re.search(r"[\s,]", name) else name
 
 
 def _listed(sentences: list[str]) -> str:
@@ -185,10 +190,24 @@ def _listed(sentences: list[str]) -> str:
 
 
 def compared(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """Which arms learn more often than the first, which less often, and which are not shown to differ."""
-    found = kinds(rows, confidence)
-    sentences = [f"{words}: {_listed([_named(row) for row in arms])}" for words, arms in found.items()]
-    return "; ".join([f"{rows[0]['name']} learns in {_rate(rows[0])}", *sentences]) + "."
+    """Which arms learn more often than the first, which less often, and which are not shown to differ. Of more than
+    `NAMED` arms of a kind, only how many there are and how far they reach: the table has all."""
+    sentences = [f"{_quoted(rows[0]['name'])} learns in {_rate(rows[0])}"]
+    for words, arms in kinds(rows, confidence).items():
+        ascending = sorted(arms, key=lambda row: row["metrics"]["success_rate"])
+        if len(arms) <= NAMED:
+            told = _listed([_named(row) for row in arms])
+        elif words == "not shown to differ":
+            ends = [percent(row["metrics"]["success_rate"]) for row in (ascending[0], ascending[-1])]
+            told = f"{len(arms)} arms, {' to '.join(dict.fromkeys(ends))}"
+        else:
+            best, next_to_it = ascending[:-3:-1] if words == "more often" else ascending[:2]
+            rate = best["metrics"]["success_rate"]
+            alike = next_to_it["metrics"]["success_rate"] == rate  # then no arm is the best one
+            told = f"{len(arms)} arms, {'up' if words == 'more often' else 'down'} to "
+            told += percent(rate) if alike else _named(best)
+        sentences.append(f"{words.capitalize()}: {told}")
+    return ". ".join(sentences) + "."
 
 
 def kinds(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
@@ -241,7 +260,7 @@ def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """For which values of the key, in each group of arms, at least `level` of the trials learn."""
     assert rule.key is not None  # `AnswerRule` asks for it
     name = rule.key.split(".")[-1]
-    sentences = []
+    sentences: dict[str, list[str]] = {}
     for label, group in groups(rows, rule.key).items():
         values = [word(row["changes"][rule.key]) for row in group]
         good = [_reliable(row, rule) for row in group]
@@ -249,17 +268,20 @@ def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         if all(good):
             words = f"at every {name} from {values[0]} to {values[-1]}"
         elif not any(good):
-            words = f"at no {name} (most at {values[best]}: {_rate(group[best])})"
+            words = f"at no {name} (most at {values[best]}: {_short(group[best])})"
         elif good == sorted(good):
             first = good.index(True)
-            words = f"from {name} {values[first]} on (at {values[first - 1]}: {_rate(group[first - 1])})"
+            words = f"from {name} {values[first]} on (at {values[first - 1]}: {_short(group[first - 1])})"
         elif good == sorted(good, reverse=True):
             above = good.index(False)
-            words = f"up to {name} {values[above - 1]} (at {values[above]}: {_rate(group[above])})"
+            words = f"up to {name} {values[above - 1]} (at {values[above]}: {_short(group[above])})"
         else:
             words = f"at {name} {_listed([value for value, is_good in zip(values, good) if is_good])} only"
-        sentences.append(f"{label}: {words}" if label else words)
-    return f"At least {percent(rule.level)} of trials learn " + "; ".join(sentences) + "."
+        sentences.setdefault(words, []).append(label)
+    told = [
+        f"{_listed([*map(_quoted, labels)])}: {words}" if any(labels) else words for words, labels in sentences.items()
+    ]
+    return f"At least {percent(rule.level)} of trials learn " + "; ".join(told) + "."
 
 
 def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
@@ -274,18 +296,26 @@ def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         rate = lambda row: (row["metrics"]["success_rate"], rank[row["name"]])
         farthest = max((rank[row["name"]] for row in group if _reliable(row, rule)), default=None)
         if farthest is None:
-            words = f"{value} none (at most {_rate(max(group, key=rate))})"
+            words = f"{value} none (at most {_short(max(group, key=rate))})"
         else:
             best = max((row for row in group if rank[row["name"]] == farthest), key=rate)
-            words = f"{value} {name} {word(best['changes'][rule.key])} ({_recipe(best, rule)})"
+            words = f"{value} {word(best['changes'][rule.key])} ({_recipe(best, rule)})"
         sentences.setdefault(outer[0] if outer else None, []).append(words)
-    shown = [f"{outer}: {', '.join(words)}" if outer else ", ".join(words) for outer, words in sentences.items()]
-    return f"The longest that at least {percent(rule.level)} of trials learn, {'; '.join(shown)}."
+    of = f"{rule.rows.split('.')[-1]} " if rule.rows else ""
+    shown = [f"{of}{outer}: {'; '.join(words)}" if outer else "; ".join(words) for outer, words in sentences.items()]
+    return f"The largest {name} that at least {percent(rule.level)} of trials learn: {'. '.join(shown)}."
 
 
 def _recipe(row: dict, rule: AnswerRule) -> str:
     """An arm's name without what the sentence has said already, and its rate."""
-    return ", ".join(filter(None, [shortened(row["name"], row, [rule.key, rule.per, rule.rows]), _rate(row)]))
+    return ": ".join(filter(None, [shortened(row["name"], row, [rule.key, rule.per, rule.rows]), _short(row)]))
+
+
+def _short(row: dict) -> str:
+    """An arm's rate with its interval, for use within parentheses."""
+    numbers = row["metrics"]
+    low, high = (f"{100 * numbers[f'success_rate_{end}']:.0f}" for end in ("low", "high"))
+    return f"{percent(numbers['success_rate'])}, {low} to {high} %"
 
 
 def shortened(name: str, row: dict, keys: list[str | None]) -> str:
@@ -302,14 +332,14 @@ def front(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     smallest = min(reliable, key=lambda row: (row["metrics"]["parameters"], row["metrics"]["updates"]))
     fewest = min(reliable, key=lambda row: (row["metrics"]["updates"], row["metrics"]["parameters"]))
     size = lambda row: f"{row['metrics']['parameters']} parameters and {row['metrics']['updates']} updates"
-    shown = lambda row: f"{size(row)}, {row['name']}: {_rate(row)}"
+    shown = lambda row: f"{size(row)} ({row['name']}: {_short(row)})"
     text = f"The smallest model that learns in at least {percent(rule.level)} of fresh trials has {shown(smallest)}"
     return text + ("." if smallest is fewest else f"; the fewest updates are {shown(fewest)}.")
 
 
 def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """What happens when each prediction is fed back, for trials that learned and for those that did not."""
-    sentences = []
+    sentences: dict[str, list[str]] = {}
     for row in rows:
         numbers = row["metrics"]
         learned, unlearned = numbers["successes"], numbers["trials"] - numbers["successes"]
@@ -318,38 +348,32 @@ def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
         after = _listed(
             [f"{symbol} ({percent(count / sum(said.values()))})" for symbol, count in commonest] or ["nothing"]
         )
-        sentences.append(
-            f"{row['name']}: {numbers['free_run_learned_right']} of the {learned} trials that learned and "
-            f"{numbers['free_run_unlearned_right']} of the {unlearned} others recite every sequence, "
-            f"and after the last symbol the former say {after}"
+        words = (
+            f"{numbers['free_run_learned_right']} of the {learned} trials that learned and "
+            f"{numbers['free_run_unlearned_right']} of the {unlearned} others recite every sequence; "
+            f"after the last symbol the former predict {after}"
         )
-    return "; ".join(sentences) + "."
+        sentences.setdefault(words, []).append(row["name"])
+    return " ".join(f"{_listed([*map(_quoted, names)])}: {words}." for words, names in sentences.items())
 
 
 def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
     """What of each arm's rate is chance, how often a few seeds rank two arms wrongly, and how many seeds are enough."""
-    sentences = []
-    for row in rows:
-        numbers = row["metrics"]
-        sentences.append(
-            f"{row['name']} learns in {_rate(row)}, and would in {percent(numbers['chance_rate'])} if the signal of "
-            "each trial met the bias of another one (medians, in logits: "
-            f"{numbers['signal_median']:.2g} and {numbers['bias_median']:.2g})"
-        )
+    by_chance = [f"{_named(row)}, and {percent(row['metrics']['chance_rate'])}" for row in rows]
+    text = "How many learn, and how many would if the signal of each trial met the bias of another one: "
+    text += f"{'; '.join(by_chance)}."
     chances = _luck(rows, confidence)
     fails = lambda each: each["wrong"] + each["alike"]
     if chances["pairs"]:
         hardest = max(chances["pairs"], key=lambda pair: fails(pair["demonstrations"][-1]))
         shown = hardest["demonstrations"]
         seeds, failing = _listed([str(each["seeds"]) for each in shown]), _listed([percent(fails(e)) for e in shown])
-        sentences.append(
-            f"with {seeds} seeds of each, a demonstration fails to show {hardest['better']} ahead of "
-            f"{hardest['worse']} in {failing} of cases"
+        text += (
+            f" With {seeds} seeds of each, a demonstration fails to show {hardest['better']} ahead of "
+            f"{hardest['worse']} in {failing} of cases."
         )
-    widths = [f"{each['seeds']:,} for {100 * each['width']:g}" for each in chances["widths"]]
-    sentences.append(f"seeds that {rows[0]['name']} needs for an interval so many points wide: {_listed(widths)}")
-    text = "; ".join(sentences)
-    return text[0].upper() + text[1:] + "."
+    width, seeds = (chances["widths"][-2][key] for key in ("width", "seeds"))
+    return f"{text} An interval {100 * width:g} points wide takes {seeds:,} seeds of {rows[0]['name']}."
 
 
 def beside_references(rows: list[dict], rule: AnswerRule, confidence: float) -> str:

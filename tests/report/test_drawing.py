@@ -20,19 +20,31 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from memory_trials.report import drawing, style
+from memory_trials.report import drawing
 from tests.conftest import ROOT
+
+# the style in which the digests below were recorded
+CONFIG = {
+    "font": f"{drawing.FAMILY}, Liberation Sans, Arial, Helvetica, sans-serif",
+    "view": {"stroke": None},
+    "axis": {"gridColor": "#e3e3e3", "domainColor": "#888", "tickColor": "#888", "tickCount": 6, "labelOverlap": True,
+             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
+    "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitleColor": "#555", "limit": 0,
+              "fontWeight": "bold", "offset": 10, "subtitlePadding": 4},
+    "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
+    "legend": {"labelLimit": 0, "titleFontWeight": "normal", "symbolOpacity": 1, "symbolSize": 90},
+}  # fmt: skip
 
 
 def chart(share: float = 100 / 3, symbol: str = "über", title: str = "αβγ, naïve, Ж") -> dict:
-    """A line, a band, points and words on a logarithmic axis, in the project's style."""
+    """A line, a band, points and words on a logarithmic axis."""
     rows = [{"x": x, "y": share * math.log1p(x), "symbol": symbol} for x in (1, 7, 50, 300)]
     x = {"field": "x", "type": "quantitative", "scale": {"type": "log"}, "title": "epochs (%)"}
     y = {"field": "y", "type": "quantitative"}
     return {
         "data": {"values": json.dumps(rows, ensure_ascii=False), "format": {"type": "json"}},
         "title": {"text": [title], "subtitle": "thick: median"},
-        "config": style.CONFIG,
+        "config": CONFIG,
         "encoding": {"x": x, "y": y},
         "layer": [
             {"mark": {"type": "area", "opacity": 0.25, "color": "#0b5394"}},

@@ -85,7 +85,8 @@ def test_everything_is_drawn_in_one_small_file_that_asks_for_nothing(browser, re
         assert text in visit.page.locator("#cells-rate").inner_html()
     assert "seed 3" in visit.page.inner_html("#microscope")
     captions = visit.page.locator("figcaption").all_inner_texts()
-    assert any("dashed: memory" in caption for caption in captions) and not any("[" in caption for caption in captions)
+    assert any("band: 10 % to 90 % of trials" in caption for caption in captions)
+    assert not any("[" in caption for caption in captions)
     assert visit.heard == []
     assert report.stat().st_size < 5_000_000
 
@@ -107,7 +108,7 @@ def test_it_is_used_by_keyboard(browser, report):
             break
     assert not table.evaluate("element => element.open")
     press("Enter")
-    assert table.evaluate("element => element.open") and "76.0 %" in table.inner_text()
+    assert table.evaluate("element => element.open") and "76 % (67 to 83 %)" in table.inner_text()
     assert visit.heard == []
 
 

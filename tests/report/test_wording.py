@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from memory_trials.report.wording import table
+from memory_trials.report.wording import table, without_empty_columns
 
 ROW = {"seed": 7, "sequence": 1, "input": "a", "target": "bb", "predicted": "bb", "lead": 0.25, "scored": 1, "right": 1}
 
@@ -29,3 +29,9 @@ def test_the_tutorials_table_marks_what_is_wrong_and_what_leads_by_too_little():
     assert table(pd.DataFrame(rows), 7, 0.1).splitlines() == marked
     marked[2] = "    X=a  y=bb  yhat=bb  lead 0.0044"
     assert table(pd.DataFrame(rows), 7, 0).splitlines() == marked
+
+
+def test_a_column_that_holds_nothing_is_left_out():
+    rows = [["arm", "learned", "forgot", "p"], ["a", "1 of 2", "0", ""], ["b", "not half", "", ""]]
+    assert without_empty_columns(rows) == [["arm", "learned"], ["a", "1 of 2"], ["b", "not half"]]
+    assert without_empty_columns([["arm", "x"], ["", ""]]) == [["arm"], [""]]

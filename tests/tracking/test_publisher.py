@@ -358,7 +358,7 @@ def test_a_description_says_what_was_asked_and_what_came_out(arm):
     said = [run.data.tags["mlflow.note.content"] for run in arms]
     for text, cell in zip(said, ("gru", "lstm")):
         assert text.startswith(
-            "**3 of 5 trials learned: 60.0 % (95 % interval 23.1 % to 88.2 %); the median memory of all trials is 0.20 of 1 bit; of those that learned it is 0.20, and their median lead 0.05.**\n\n"
+            "**3 of 5 trials learned: 60 % (95 % interval 23 % to 88 %); the median memory of all trials is 0.20 of 1 bit; of those that learned it is 0.20, and their median lead 0.05.**\n\n"
         )
         assert "**Which cell?** (from I wondered)" in text and f"`training.epochs: 40`, `model.cell: {cell}`" in text
         assert "| 60.0 % (23.1 % to 88.2 %) |" in text and "| 3 of 5 |" in text and "| 40 (40 to ?) |" in text
