@@ -174,7 +174,7 @@ def test_plots_and_metrics_are_shown(reproduced):
         (
             "cell: lstm",
             "cell: os.system",
-            "model.cell os.system: it is neither a Keras, Flax, Equinox or Haiku class, nor has it the functions init",
+            "model.cell os.system: it is neither a Keras, Flax, Equinox, Haiku or torch class, nor has it the functions init",
         ),
     ],
 )

@@ -226,11 +226,14 @@ def _model(asked: Request) -> Any:  # of `jax_engine`, which is imported in the 
 @functools.lru_cache(maxsize=64)
 def _made_model(asked: Request) -> Any:
     from memory_trials.engines import jax_engine
-    from memory_trials.models import adapters
+    from memory_trials.models import adapters, step_checks
 
     with user_code.as_user_error(asked.cell):
         cell = adapters.adapted(kind_of(asked), asked.units, json.loads(asked.options), asked.inputs)
-        return jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
+        model = jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
+        if not cell.checked:
+            step_checks.check_step(cell, asked.inputs)
+        return model
 
 
 def kind_of(asked: Request) -> Any:

@@ -20,6 +20,7 @@ GIVEN = "given_cells"
 KERAS = {name: cell.keras for name, cell in registry.all_cells().items() if cell.keras}
 BUILT_IN = {keras.cell: name for name, keras in KERAS.items() if "." not in keras.cell}  # of Keras's classes
 LAYERS = {keras.layer: keras.cell for keras in KERAS.values() if "." not in keras.cell}  # which hold a cell
+OF_CLASSES = ("torch", "equinox", "flax", "haiku")  # libraries whose instances do not say what they were made by
 OF_EVERY_LAYER = ("name", "trainable", "dtype")  # in a layer's configuration, and no argument of the cell
 
 
@@ -41,10 +42,15 @@ def model_of(cell: Any) -> dict[str, Any]:
         return _of_instance(cell)
     if all(callable(getattr(cell, name, None)) for name in FUNCTIONS):
         return {"cell": _put(type(cell).__name__, cell)}
+    if any(kind.__module__.partition(".")[0] in OF_CLASSES for kind in type(cell).__mro__):
+        raise UserError(
+            f"the cell is an instance of {type(cell).__name__}, and trials need cells of their own: give the class, "
+            "units and cell_options"
+        )
     raise UserError(
         f"the cell is {brief(cell)}: allowed are the name of a built-in cell, a dotted path such as "
-        "my_cells.leaky.LeakyCell, the class of a cell (Keras, Flax, Equinox, Haiku), an instance of Keras's, and an "
-        f"object with the functions {', '.join(FUNCTIONS)}"
+        "my_cells.leaky.LeakyCell, the class of a cell (Keras, Flax, Equinox, Haiku, torch), an instance of Keras's, "
+        f"and an object with the functions {', '.join(FUNCTIONS)}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,21 +73,25 @@ class Tried:
         return found | ({"microseconds a step": microseconds} if np.isfinite(microseconds) else {})
 
 
-def changed_attributes(cell: Any, call: Callable[[], Any]) -> list[str]:
-    """Return the names of the simple attributes of a Keras cell, and of the layers in it, that a call changes."""
-    before = _simple_attributes(cell)
+def changed_attributes(objects: Iterable[Any], call: Callable[[], Any]) -> list[str]:
+    """Return the names of the simple attributes of some objects that a call changes."""
+    objects = list(objects)
+    before = [_simple_attributes(each) for each in objects]
     call()
-    after = _simple_attributes(cell)
-    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    after = [_simple_attributes(each) for each in objects]
+    return sorted(
+        name
+        for one, other in zip(before, after)
+        for name in one.keys() | other.keys()
+        if one.get(name) != other.get(name)
+    )
 
 
-def _simple_attributes(cell: Any) -> dict[str, str]:
+def _simple_attributes(each: Any) -> dict[str, str]:
     """By name, as text."""
+    found = vars(each) if hasattr(each, "__dict__") else {}
     return {
-        name: repr(value)
-        for layer in cell._flatten_layers()
-        for name, value in vars(layer).items()
-        if not name.startswith("_") and isinstance(value, SIMPLE)
+        name: repr(value) for name, value in found.items() if not name.startswith("_") and isinstance(value, SIMPLE)
     }
 
 
@@ -178,7 +182,7 @@ class OnTensorFlow(Tried):
 
     def side_effects(self) -> list[str]:
         weights, x = self.weights(0), self.inputs(1, 1)
-        return changed_attributes(self._model.cell, lambda: self._outputs(weights, x))
+        return changed_attributes(self._model.cell._flatten_layers(), lambda: self._outputs(weights, x))
 
     def states(self) -> int:
         return sum(state.size for state in self._model.initial)

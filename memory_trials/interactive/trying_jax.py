@@ -15,6 +15,8 @@ from memory_trials.engines import own
 from memory_trials.interactive.trying import WHOLE, Tried, changed_attributes
 from memory_trials.models import layers
 from memory_trials.models.backend import keras, seeded
+from memory_trials.models.protocol import FUNCTIONS
+from memory_trials.models.user_code import Refusal
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -93,6 +95,10 @@ class OnJax(Tried):
     def whole(self, weights: list, x: np.ndarray) -> Float32[np.ndarray, "rows steps width"] | None:
         if not callable(getattr(self._kind, WHOLE, None)):
             return None
+        if not (self._of_keras or self._of_protocol):
+            raise Refusal(
+                "it is tried of Keras's cells and of plain ones: write the cell as one of these, or remove it"
+            )
         by_rows = jnp.asarray(x).transpose(1, 0, 2)
         if not self._of_keras:
             return np.asarray(getattr(self._object(), WHOLE)(self._params(weights), by_rows))
@@ -104,6 +110,10 @@ class OnJax(Tried):
     def _of_keras(self) -> bool:
         return isinstance(self._kind, type) and issubclass(self._kind, keras.layers.Layer)
 
+    @property
+    def _of_protocol(self) -> bool:
+        return all(callable(getattr(self._kind, name, None)) for name in FUNCTIONS)
+
     def _object(self) -> Any:
         """Return the cell itself: of Keras one with weights, else one of the protocol."""
         if self._of_keras:
@@ -112,10 +122,15 @@ class OnJax(Tried):
 
     def side_effects(self) -> list[str]:
         if not self._of_keras:
-            return []
+            return self._side_effects_of_plain() if self._of_protocol else []  # `models.adapters` sees them of others
         cell = self._object()
         begin = jnp.zeros((1, self._size)), layers.initial_states(cell, 1)
-        return changed_attributes(cell, lambda: layers.Step(cell)(*begin, training=False))
+        return changed_attributes(cell._flatten_layers(), lambda: layers.Step(cell)(*begin, training=False))
+
+    def _side_effects_of_plain(self) -> list[str]:
+        cell, params = self._object(), self._params(self.weights(0))
+        begin = cell.initial_state(params, 1), jnp.zeros((1, self._size))
+        return changed_attributes([cell], lambda: cell.step(params, *begin))
 
     def states(self) -> int:
         params = self._params(self.weights(0))

@@ -1,12 +1,13 @@
 """Cells of other libraries as `protocol.Cell`: one function for each library, which is imported only for its own cells.
 
 `adapted` finds out which it is. Keras's cells are in `keras_cells`, since they need a process in which Keras runs on
-JAX.
+JAX, and torch's in `torch_cells`, since these are translated.
 """
 
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
 from typing import Any
 
@@ -21,8 +22,8 @@ def adapted(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell
     """Return a cell of any library as three pure functions.
 
     Args:
-        cell: a Keras, Flax (linen or nnx), Equinox or Haiku class; or an object with the functions of the protocol, or
-            a class of such, which is called with `units` and the options.
+        cell: a Keras, Flax (linen or nnx), Equinox, Haiku or torch class; or an object with the functions of the
+            protocol, or a class of such, which is called with `units` and the options.
         units: what the class is called with, as the number of its units.
         options: further arguments of the class.
         inputs: length of the input vector.
@@ -33,14 +34,14 @@ def adapted(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell
     for library, is_of_it, adapter in ADAPTERS:
         module = sys.modules.get(library)  # the module of a class that exists has been imported
         if module is not None and is_of_it(module, cell):
-            with during("" if library == "keras" else f"made with units {units} and cell_options {options}"):
+            with during("" if library in ("keras", "torch") else f"made with units {units} and cell_options {options}"):
                 return adapter(cell, units, options, inputs)
     with during(f"made with units {units} and cell_options {options}"):
         own = cell(units, **options) if isinstance(cell, type) else cell
     if missing := [name for name in FUNCTIONS if not callable(getattr(own, name, None))]:
         raise Refusal(
-            f"it is neither a Keras, Flax, Equinox or Haiku class, nor has it the functions {', '.join(FUNCTIONS)} "
-            f"({', '.join(missing)} missing)"
+            "it is neither a Keras, Flax, Equinox, Haiku or torch class, nor has it the functions "
+            f"{', '.join(FUNCTIONS)} ({', '.join(missing)} missing)"
         )
     takes_key = "key" in inspect.signature(own.step).parameters
     step = own.step if takes_key else lambda params, state, x, key=None: own.step(params, state, x)
@@ -84,6 +85,9 @@ def equinox(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell
         result = equinox.combine(params, static)(x, state, **({"key": key} if takes_key else {}))
         if structure == jax.tree.structure(result):
             return result, jax.tree.leaves(result)[0]
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            kind = f"{len(result)} things" if isinstance(result, tuple | list) else "one value"
+            raise Refusal(f"it returns {kind}; it must return the new state, or two: y, state", "__call__")
         y, state = result
         return state, y
 
@@ -155,12 +159,25 @@ def nnx(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell:
     def step(params, state, x, key=None):
         weights = jax.tree.map(lambda leaf: leaf, template)
         nnx.replace_by_pure_dict(weights, params)
-        return nnx.merge(graph, weights, others)(state, x)
+        module = nnx.merge(graph, weights, others)
+        result = module(state, x)
+        parts: Any = nnx.split(module, nnx.Param, ...)
+        if parts[0] != graph or any(map(operator.is_not, jax.tree.leaves(parts[2]), jax.tree.leaves(others))):
+            raise Refusal(
+                "it changes an attribute of self, which is lost: return what is to be kept as a state", "step"
+            )
+        return result
 
     def begin(params, batch):
         return made(jax.random.key(0)).initialize_carry((batch, inputs), nnx.Rngs(0))
 
     return Cell(init, begin, step)
+
+
+def torch_cell(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell:
+    from memory_trials.models import torch_cells
+
+    return torch_cells.adapted(cell, units, options, inputs)
 
 
 def haiku(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell:
@@ -185,4 +202,5 @@ ADAPTERS = (
     ("flax.linen", _class_of("Module"), flax),
     ("flax.nnx", _class_of("Module"), nnx),
     ("haiku", _class_of("Module"), haiku),
+    ("torch", _class_of("nn", "Module"), torch_cell),
 )

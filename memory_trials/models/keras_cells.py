@@ -58,7 +58,7 @@ def adapted(kind: type, units: int, options: dict[str, Any], inputs: int) -> Cel
 
     names = tuple(layers.weight_names(cell, "cell"))
     draw = lambda seeds: _drawn(kind, units, options, inputs, seeds)
-    return Cell(init, initial_state, step, bool(generators), names, draw, _received(kind, units, options))
+    return Cell(init, initial_state, step, bool(generators), names, draw, _received(kind, units, options), True)
 
 
 def _declared(kind: type, units: int, options: dict[str, Any], inputs: int, seed: int) -> tuple:

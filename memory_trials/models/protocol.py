@@ -26,7 +26,7 @@ class Cell:
     happen, which is so whenever a trial is evaluated. random: training needs the key. names: of the arrays in params,
     in the order in which JAX flattens them; None: by their places in the tree. draw: (seeds) -> the arrays of params,
     stacked over seeds, where these are not drawn by `init`. drawn_before: integers that the cell draws from a seed
-    before the output layer's turn comes.
+    before the output layer's turn comes. checked: whether all that trials cannot share was looked for in it already.
     """
 
     init: Callable[[Any, int], Params]
@@ -36,3 +36,4 @@ class Cell:
     names: Sequence[str] | None = None
     draw: Callable[[Sequence[int]], list[np.ndarray]] | None = None
     drawn_before: int = 0
+    checked: bool = False

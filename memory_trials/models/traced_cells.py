@@ -1,8 +1,5 @@
-"""What must not be in a Keras cell that JAX trains: as `user_cells` has it for TensorFlow.
-
-Tracing a call takes milliseconds and computes nothing, so most is read from traces: two traces of the same function are
-equal to the letter. Only whether rows are mixed, and whether the first step is finite, is computed.
-"""
+"""What must not be in a Keras cell that JAX trains: as `user_cells` has it for TensorFlow, and `step_checks` for other
+libraries' cells."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ import numpy as np
 
 from memory_trials.models import layers, user_cells
 from memory_trials.models.backend import keras
+from memory_trials.models.step_checks import CALLBACKS, MIXED, NOT_FINITE, equal, primitives
 from memory_trials.models.user_code import Refusal, during
 
-CALLBACKS = {"pure_callback", "io_callback", "debug_callback"}
 UNSEEDED = "you should only use seeded random ops"  # Keras's words for a draw without a SeedGenerator of a layer
 
 
@@ -64,25 +61,20 @@ def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int)
     weights = [_some(weight.shape) for weight in cell.trainable_variables]
     with during("call"):
         traces = [jax.make_jaxpr(_stepped(each))(weights, x, states) for each in (cell, cell, other)]
-        if callbacks := sorted(_primitives(traces[0].jaxpr) & CALLBACKS):
+        if callbacks := sorted(primitives(traces[0].jaxpr) & CALLBACKS):
             raise Refusal(f"it runs Python (jax's {callbacks[0]}), which trials cannot share")
         for other_trace, when in (
             (traces[1], "when it is called again: it draws random numbers, or keeps something from call to call"),
             (traces[2], "when it is made after another seed, with equal weights: it draws random numbers beside them"),
         ):
-            if not _equal(traces[0], other_trace):
+            if not equal(traces[0], other_trace):
                 raise Refusal(f"it computes something else {when}")
         batch, alone, first = _computed(cell, weights, x, states, [state[:1] for state in begin])
         near = lambda some, others: np.allclose(some, others, user_cells.NEAR, user_cells.NEAR, equal_nan=True)
         if not seed_generators(cell) and not all(near(a[:1], b) for a, b in zip(batch, alone)):
-            raise Refusal(
-                "it computes something else for a row alone than for a batch: its rows are sequences and steps, "
-                "which must not be mixed"
-            )
+            raise Refusal(MIXED)
         if not all(np.isfinite(array).all() for array in first):
-            raise Refusal(
-                "its first step returns numbers that are not finite (NaN or infinite): look for 0 / 0, log(0), sqrt(-1)"
-            )
+            raise Refusal(NOT_FINITE)
 
 
 def _some(shape: tuple[int, ...]) -> np.ndarray:
@@ -119,24 +111,3 @@ def _computed(cell: keras.layers.Layer, weights: list, x: np.ndarray, states: li
         return step(weights, x, states), step(weights, x[:1], [s[:1] for s in states]), step(weights, hot, begin)
 
     return jax.device_get(jax.jit(all_three)(weights, x, states))
-
-
-def _equal(trace: Any, other: Any) -> bool:
-    same = lambda some, others: np.array_equal(np.asarray(some), np.asarray(others), equal_nan=True)
-    return (
-        str(trace.jaxpr) == str(other.jaxpr)
-        and len(trace.consts) == len(other.consts)
-        and all(map(same, trace.consts, other.consts))
-    )
-
-
-def _primitives(jaxpr: Any) -> set[str]:
-    """The names of all operations in a trace, also in the functions that it calls."""
-    found = set()
-    for equation in jaxpr.eqns:
-        found.add(equation.primitive.name)
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda each: hasattr(each, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns"):
-                found |= _primitives(inner)
-    return found

@@ -104,7 +104,10 @@ class Double(plain_cells.SimpleRNN):
         (OneValue, "it returns one value; it must return two: return state, y"),
         (OtherState, r"its states have the shapes \[\(1, 6\)\], and it returns others: \[\(1, 1\)\]"),
         (Double, "it has numbers of type bfloat16, and trials are trained in float32"),
-        (object(), r"it is neither a Keras, Flax, Equinox or Haiku class, .*\(init, initial_state, step missing\)"),
+        (
+            object(),
+            r"it is neither a Keras, Flax, Equinox, Haiku or torch class, .*\(init, initial_state, step missing\)",
+        ),
     ],
 )
 def test_a_wrong_cell_is_refused_in_one_sentence(cell, said):

@@ -130,6 +130,14 @@ class MixesRows(OfNoLibrary):
         return state, y - y.mean(axis=0)
 
 
+class CountsSteps(OfNoLibrary):
+    steps = 0
+
+    def step(self, params, state, x):
+        self.steps += 1
+        return super().step(params, state, x)
+
+
 def test_three_functions_are_a_cell(monkeypatch):
     checked = check(OfNoLibrary, units=3)
     assert checked.passed and [finding.passed for finding in checked.findings] == [True] * 7, checked
@@ -137,7 +145,10 @@ def test_three_functions_are_a_cell(monkeypatch):
     monkeypatch.setattr(check_module, "PROPERTIES", {"rows": PROPERTIES["rows"]})
     assert check(OfNoLibrary(4)).sizes["parameters"] == 20
     (words,) = check(MixesRows, units=3).failures
-    assert words == "a row alone gives other outputs than in a batch: rows are sequences, and must not be mixed"
+    assert words.startswith("step: it computes something else for a row alone than for a batch: its rows are sequences")
+    monkeypatch.setattr(check_module, "PROPERTIES", {"no side effects": PROPERTIES["no side effects"]})
+    (words,) = check(CountsSteps, units=3).failures
+    assert words.startswith("call: it changes self.steps, which is lost once it is compiled")
 
 
 @pytest.mark.parametrize(

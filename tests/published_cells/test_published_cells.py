@@ -14,7 +14,8 @@ from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob
 
 HERE = "tests.published_cells"
-OTHERS = {"equinox": ["MinGRU", "DeltaNet"], "flax": ["PeepholeLSTM"], "nnx": ["MinGRU"], "haiku": ["LayerNormLSTM"]}
+OTHERS = {"equinox": ["MinGRU", "DeltaNet"], "flax": ["PeepholeLSTM"], "nnx": ["MinGRU"], "haiku": ["LayerNormLSTM"],
+          "torch": ["MinGRU", "DropoutLSTM", "DeltaNet"]}  # fmt: skip
 UNITS, SEEDS = 6, np.array([3, 4])
 
 
