@@ -116,7 +116,8 @@ class TemporalOrder(StreamSettings):
 
 
 class AssociativeRecall(StreamSettings):
-    """Pairs of a key and a value, of `symbols` each, and then the keys again at random places: answer the values."""
+    """Pairs of a key and a value, then each key again at a random place: answer its value. symbols: how many keys there
+    are, and how many values."""
 
     masked = True
     task: Literal["associative_recall"]
@@ -150,7 +151,7 @@ class CycleNavigation(StreamSettings):
 
 
 class SelectiveCopying(StreamSettings):
-    """Tokens at random places among blanks, `length` steps in all; then they are repeated in order."""
+    """Tokens at random places among blanks; then they are repeated in order. length: steps of tokens and blanks."""
 
     masked = True
     task: Literal["selective_copying"]
@@ -166,7 +167,7 @@ class SelectiveCopying(StreamSettings):
 
 
 class CopyingMemory(StreamSettings):
-    """Tokens, then `length` steps of blanks that end with a cue; then the tokens are repeated in order."""
+    """Tokens, then blanks and a cue; then the tokens are repeated in order. length: steps of blanks and the cue."""
 
     masked = True
     task: Literal["copying_memory"]
@@ -176,7 +177,7 @@ class CopyingMemory(StreamSettings):
 
 
 class Induction(StreamSettings):
-    """Random symbols, among them a special one, which returns at the end: answer what followed it."""
+    """Random symbols, and among them a special one, which returns at the end: answer what followed it."""
 
     masked = True
     task: Literal["induction"]
@@ -195,7 +196,7 @@ class FlipFlop(StreamSettings):
 
 
 class AnBn(StreamSettings):
-    """n times a and n times b, with n from 1 to `length`: say at every step which symbols may follow."""
+    """Some a, then as many b: answer at every step which symbols may follow. length: the largest number of a."""
 
     task: Literal["a_n_b_n"]
     length: Annotated[int, Field(ge=2, le=50_000)] = 12

@@ -31,7 +31,7 @@ NAV: dict[str, list[str]] = {
         "reproducibility.md",
         "reliability.md",
     ],
-    "Reference": ["faq.md", "commands.md", "settings.md"],
+    "Reference": ["faq.md", "tasks.md", "commands.md", "settings.md"],
     "Project": ["contributing.md", "changelog.md"],
 }
 TITLES = {

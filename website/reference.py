@@ -1,8 +1,10 @@
-"""Reference pages that follow from the code: docs/commands.md from the command, docs/settings.md from the settings.
+"""Reference pages that follow from the code: docs/commands.md from the command, docs/settings.md from the settings,
+docs/tasks.md and its picture from the endless tasks.
 
-python -m website.reference     # writes both (`make reference`)
+python -m website.reference     # writes them (`make reference`)
 """
 
+import importlib
 import inspect
 import re
 import textwrap
@@ -13,7 +15,10 @@ from typing import Any
 import click
 
 from memory_trials.cli import commands
+from memory_trials.report import drawing, task_figures
 from memory_trials.settings import Section, Settings
+from memory_trials.stream_settings import TAKES, stream_settings
+from memory_trials.tasks.streams import Stream, module_of
 from website.commands import sections
 from website.links import ROOT
 
@@ -22,15 +27,25 @@ NOTE = "<!-- Made from the code by `make reference`: do not edit. -->\n\n"
 
 def pages() -> dict[Path, str]:
     """Return the content of each page that is made from the code."""
-    return {ROOT / "docs/commands.md": commands_page(), ROOT / "docs/settings.md": settings_page()}
+    return {
+        ROOT / "docs/commands.md": commands_page(),
+        ROOT / "docs/settings.md": settings_page(),
+        ROOT / "docs/tasks.md": tasks_page(),
+    }
+
+
+def pictures() -> dict[Path, bytes]:
+    """Return the content of each picture that is made from the code."""
+    return {ROOT / "docs/tasks.png": drawing.png(drawing.svg(task_figures.picture()))}
 
 
 def outdated() -> list[str]:
-    """Return a sentence for each page that is not what the code makes of it."""
+    """Return a sentence for each page or picture that is not what the code makes of it."""
+    made = {path: text.encode() for path, text in pages().items()} | pictures()
     return [
         f"{path.relative_to(ROOT)} is out of date: run make reference"
-        for path, text in pages().items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
+        for path, content in made.items()
+        if not path.exists() or path.read_bytes() != content
     ]
 
 
@@ -94,6 +109,54 @@ def settings_page() -> str:
     return NOTE + "\n".join(lines) + "\n"
 
 
+def tasks_page() -> str:
+    """Return the list of all endless tasks as Markdown, from their modules and settings."""
+    lines = ["# Tasks", "", *wrapped(
+        "Endless tasks: every sequence is new, each trial has streams of its own to train on, to check and to test, "
+        "and their numbers are the same on every machine. Use one in params.yaml and in studies as "
+        "`problem.stream: {task: parity}`, or from Python as `measure(\"gru\", \"parity\", length=20)`. Longer "
+        "sequences are the same task with another `length`. [Settings](settings.md#problem) lists what each takes, "
+        "[the paper](paper.md#the-tasks) describes the tasks of 1997, and "
+        "[CONTRIBUTING.md](../CONTRIBUTING.md#add-a-task) how to add one.", "",
+    ), ""]  # fmt: skip
+    seen = "the input symbols over time, and the targets where a step is scored"
+    lines += [f"![An example of each task: {seen}](tasks.png)", ""]
+    lines += wrapped(
+        "The columns *steps right* and *sequences right* say what the best guess without memory scores, which sees the "
+        "present symbol alone: its share of the scored steps, and of the sequences whose scored steps are all right. "
+        "Both are for the default settings, by the measure of the task's first criterion.", "",
+    )  # fmt: skip
+    lines += ["", *wrapped(
+        "A trial has learned a task of 1997 when it meets the paper's criterion. It has learned one of the others, "
+        "from associative_recall on, when at most 1 of 100 unseen sequences has a wrong answer at any scored step, "
+        "which is this project's choice; an answer is right where the target, or each symbol that may follow, is "
+        "more active than all other outputs.", "",
+    ), ""]  # fmt: skip
+    columns = ("task", "longest", "inputs", "outputs", "scored", "steps right", "sequences right")
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for task in TAKES:
+        stream = Stream(stream_settings(task=task))
+        shape, rule = stream.shape, stream.rule
+        scored = "some steps" if shape.masked else "every step" if shape.every_step else "the last step"
+        lines.append(
+            f"| [{task}](#{task}) | {shape.longest} | {shape.inputs} | {shape.outputs} | {scored} | "
+            f"{share(rule.chance(stream.settings))} | {share(rule.guessing(stream.settings))} |"
+        )
+    for task in TAKES:
+        about = inspect.cleandoc(importlib.import_module(module_of(task)).__doc__ or "")
+        lines += ["", f"## {task}", ""]
+        for number, paragraph in enumerate(about.split("\n\n")):
+            lines += [*([""] if number else []), *wrapped(" ".join(paragraph.split()), "")]
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def share(value: float | None) -> str:
+    """Return a probability in words."""
+    if value is None:
+        return "not known"
+    return f"{100 * value:.3g} %" if value >= 0.001 else f"1 in {1 / value:,.0f}"
+
+
 def rows(section: type[Section], path: str, comments: dict[str, str]) -> Iterator[str]:
     """Yield a list item for each field of a section, and for those of the sections in it."""
     schema = section.model_json_schema()
@@ -147,6 +210,7 @@ def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
         f"{words} {field[key]:,}"
         for key, words in (
             ("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("exclusiveMaximum", "below"),
+            ("multipleOf", "in steps of"),
         )
         if key in field
     ]  # fmt: skip
@@ -193,6 +257,8 @@ def wrapped(text: str, following: str, first: str = "") -> list[str]:
 def main() -> None:
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
+    for path, content in pictures().items():
+        path.write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,17 @@ class Drawn(NamedTuple):
     mask: Bool[np.ndarray, " S"] | None = None
 
 
+class Shown(NamedTuple):
+    """How a picture shows an example of a task whose inputs and targets are symbols; a module assigns it to `SHOWN`.
+
+    settings: of the example, beyond the task's defaults. inputs, outputs: a letter for each symbol.
+    """
+
+    settings: dict[str, Any]
+    inputs: str
+    outputs: str
+
+
 @runtime_checkable
 class Rule(Protocol):
     """What a module of tasks/endless/ defines: an endless task, given its settings. See CONTRIBUTING.md."""

@@ -14,10 +14,12 @@ import numpy as np
 from memory_trials.numerics.draws import below
 from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, number
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
 
 S, A, B = range(3)  # inputs
 NEXT_A, NEXT_B, T = range(3)  # outputs
+
+SHOWN = Shown({"length": 8}, inputs="Sab", outputs="abT")
 
 
 def shape(stream: StreamSettings) -> Shape:

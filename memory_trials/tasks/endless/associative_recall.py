@@ -1,4 +1,4 @@
-"""Multi-query associative recall (MQAR) of Arora et al. (2023), "Zoology", arXiv:2312.04927, section 3.
+"""Multi-query associative recall (MQAR) of Arora et al. (2023), "Zoology", arXiv:2312.04927.
 
 Pairs of a key and a value come first; then, at random places among blanks, each key comes once more, and the target is
 its value. As in `multiquery_ar` of the repository HazyResearch/zoology, no key comes twice among the pairs, blanks are
@@ -14,7 +14,9 @@ import numpy as np
 from memory_trials.numerics.draws import below, distinct
 from memory_trials.stream_settings import AssociativeRecall, StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, settings_of
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
+
+SHOWN = Shown({"length": 24}, inputs="ABCDEFGHIJKLMNOPabcdefghijklmnop·", outputs="abcdefghijklmnop")
 
 
 def shape(stream: StreamSettings) -> Shape:

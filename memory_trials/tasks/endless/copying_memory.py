@@ -14,7 +14,9 @@ import numpy as np
 from memory_trials.numerics.draws import below
 from memory_trials.stream_settings import CopyingMemory, StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, settings_of
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
+
+SHOWN = Shown({"length": 14}, inputs="abcdefgh·!", outputs="abcdefgh")
 
 
 def shape(stream: StreamSettings) -> Shape:

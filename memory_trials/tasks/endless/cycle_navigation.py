@@ -1,4 +1,4 @@
-"""Cycle navigation of Deletang et al. (2023), "Neural networks and the Chomsky hierarchy", arXiv:2207.02098.
+"""Cycle navigation of Delétang et al. (2023), "Neural networks and the Chomsky hierarchy", arXiv:2207.02098.
 
 Each move on a cycle of five places is one back, none, or one forward; the target is where that leads. The paper scores
 the last step alone; here every step is scored.
@@ -13,10 +13,12 @@ import numpy as np
 from memory_trials.numerics.draws import below
 from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, number
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
 
 PLACES = 5
 MOVES = (-1, 0, 1)  # in the order of the inputs
+
+SHOWN = Shown({}, inputs="-0+", outputs="01234")
 
 
 def shape(stream: StreamSettings) -> Shape:

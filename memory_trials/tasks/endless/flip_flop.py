@@ -14,10 +14,12 @@ import numpy as np
 from memory_trials.numerics.draws import below
 from memory_trials.stream_settings import FlipFlop, StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, settings_of
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
 
 SYMBOLS = "01wir"
 WRITE, IGNORE, READ = map(SYMBOLS.index, "wir")
+
+SHOWN = Shown({"length": 24, "ignore": 0.4}, inputs=SYMBOLS, outputs="01")
 
 
 def shape(stream: StreamSettings) -> Shape:

@@ -1,8 +1,8 @@
 """Parity of a string of random bits: at every step, whether the ones so far are odd.
 
-As in Hahn (2020), "Theoretical limitations of self-attention", and Deletang et al. (2023), "Neural networks and the
-Chomsky hierarchy", arXiv:2207.02098, which score the last step alone; here every step is scored, as the table of Grazzi
-et al. (2024), "Unlocking state-tracking in linear RNNs through negative eigenvalues", arXiv:2411.12537, calls for.
+A task of Minsky & Papert (1969), and for recurrent networks of Hochreiter & Schmidhuber (1997) and of Delétang et al.
+(2023), "Neural networks and the Chomsky hierarchy", arXiv:2207.02098, who ask for the last step alone. Here every step
+is scored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import numpy as np
 from memory_trials.numerics.draws import below
 from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, number
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
+
+SHOWN = Shown({}, inputs="01", outputs="01")
 
 
 def shape(stream: StreamSettings) -> Shape:

@@ -12,7 +12,9 @@ import numpy as np
 from memory_trials.numerics.draws import below, distinct
 from memory_trials.stream_settings import SelectiveCopying, StreamSettings
 from memory_trials.tasks.endless.portions import Portion, drawn, settings_of
-from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape
+from memory_trials.tasks.interface import LEARNED, Criterion, Drawn, Purpose, Shape, Shown
+
+SHOWN = Shown({"length": 20}, inputs="abcdefgh·?", outputs="abcdefgh")
 
 
 def shape(stream: StreamSettings) -> Shape:
