@@ -28,6 +28,7 @@ from memory_trials.settings import (
 if TYPE_CHECKING:
     from memory_trials.interactive.measured import Measured
     from memory_trials.tasks.problems import Problem
+    from memory_trials.tasks.streams import Stream
 
 SECTIONS: dict[str, type[Section]] = {
     "encoding": EncodingSettings,
@@ -51,7 +52,9 @@ def measure(
         task: "tutorial", also with lag=100, middle="fixed" and all else that `problem.generate` takes; a stream, such
             as "adding" with length=100; a file in data/problems/; a list of sequences; a list of examples
             (input, target, mask); or a function that yields examples, which are drawn once for all trials
-            (train=100 of them to train on, unseen=100 to evaluate on, seed=0).
+            (train=100 of them to train on, unseen=100 to evaluate on, seed=0), or with endless=True a function
+            (rng) -> example, of which each trial draws new ones from its own seed; a trial has learned when of
+            check=100 fresh ones at most wrong=1 is wrong.
         trials: trials, each from a seed of its own.
         progress: whether to show a progress bar.
         settings: any others of params.yaml, by their last names: units=20, output="softmax", epochs=250,
@@ -71,8 +74,10 @@ def measure(
     return measured
 
 
-def _settings(cell: Any, task: Any, trials: int, settings: dict[str, Any]) -> tuple[str, Problem | None, Settings]:
-    """Return the task's name, its problem where it is given by examples, and all settings, validated."""
+def _settings(
+    cell: Any, task: Any, trials: int, settings: dict[str, Any]
+) -> tuple[str, Problem | Stream | None, Settings]:
+    """Return the task's name, the task itself where no settings describe it, and all settings, validated."""
     taken = tasks.settings_of(task)
     known = {*taken, "scored", *SECTION_OF} - {"cell"}
     for name in settings:
@@ -81,20 +86,23 @@ def _settings(cell: Any, task: Any, trials: int, settings: dict[str, Any]) -> tu
             of_task = f"; the task takes {', '.join(taken)}" if taken else ""
             raise UserError(f"there is no setting {name}{f' (is it {close[0]}?)' if close else ''}{of_task}")
     chosen = tasks.given(task, {name: value for name, value in settings.items() if name in taken})
-    sections: dict[str, dict[str, Any]] = {"problem": dict(chosen.problem)} | {name: {} for name in SECTIONS}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    problem: Any = chosen.problem
     if "scored" in settings:
-        sections["problem"]["scored"] = settings["scored"]
+        if not isinstance(problem, dict):
+            raise UserError("scored has no meaning for an endless task, whose mask says what is scored: leave it out")
+        problem = problem | {"scored": settings["scored"]}
     sections["model"] |= given.model_of(cell)
     others = {name: value for name, value in settings.items() if name not in taken and name != "scored"}
     for name, value in (chosen.suiting | others | {"trials": trials}).items():
         sections[SECTION_OF[name]][name] = value
     try:
-        return chosen.name, chosen.examples, Settings(**sections)
+        return chosen.name, chosen.made, Settings(problem=problem, **sections)
     except UserError as error:
         raise UserError(str(error).removeprefix("Settings: ")) from None
 
 
-def _trained(task: str, problem: Problem | None, settings: Settings, bar: Progress) -> Measured:
+def _trained(task: str, problem: Problem | Stream | None, settings: Settings, bar: Progress) -> Measured:
     """Train the trials of these settings. What makes jobs, and trains them, is asked here and nowhere else."""
     from memory_trials.interactive.measured import Measured
     from memory_trials.tasks import making

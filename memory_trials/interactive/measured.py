@@ -7,6 +7,7 @@ import functools
 import html
 import sys
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,7 +194,8 @@ class Measured:
         from memory_trials.training.trained import write_trained
 
         text = self.problem.to_json(int(self.trained.seeds[0]))
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Pydantic serializer")  # of an endless task of one's own
             arm = design.Arm(design.PIPELINE, "", self.settings, {}, design.pipeline_files(Path(folder)))
             write_trained(arm.files.trained, self.trained, design.training_inputs(self.settings))
             results.write(arm.files.folder, self.outcome)

@@ -15,23 +15,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memory_trials.errors import UserError, brief
-from memory_trials.settings import GeneratedSettings
+from memory_trials.interactive.own_streams import own_stream
+from memory_trials.settings import GeneratedSettings, ProblemSettings
 from memory_trials.stream_settings import TAKES
 from memory_trials.tasks.problems import Example, Examples, Problem
+from memory_trials.tasks.streams import Stream
 
 TUTORIAL = "tutorial"
 STREAMS = tuple(TAKES)
 TRAIN, UNSEEN = 100, 100  # examples of a function, to train and to evaluate on
+OF_EXAMPLES, OF_ENDLESS = ("train", "unseen", "seed"), ("check", "wrong")  # settings of a task that is a function
 FOR_STREAMS = {"update": "sequence", "epochs": 20_000, "interval": 500}  # an epoch of these is one sequence
 
 
 class Given(NamedTuple):
-    """A task: what it is called, its section `problem`, settings of other sections that suit it, and its examples."""
+    """A task: what it is called, its section `problem`, settings of other sections that suit it, and where no settings
+    describe it, the task itself."""
 
     name: str
-    problem: dict[str, Any]
+    problem: dict[str, Any] | ProblemSettings
     suiting: dict[str, Any]
-    examples: Problem | None = None
+    made: Problem | Stream | None = None
 
 
 def settings_of(task: Any) -> tuple[str, ...]:
@@ -41,7 +45,7 @@ def settings_of(task: Any) -> tuple[str, ...]:
     if isinstance(task, str) and task in STREAMS:
         return tuple(TAKES[task])
     if callable(task):
-        return ("train", "unseen", "seed")
+        return (*OF_EXAMPLES, "endless", *OF_ENDLESS)
     return ("evaluation_sequences", "csv") if not isinstance(task, dict) else ()
 
 
@@ -51,7 +55,8 @@ def given(task: Any, settings: dict[str, Any]) -> Given:
     Args:
         task: `tutorial` (a key, `lag` symbols, the key again); a stream, such as `adding`; the name of a file in
             data/problems/; a section `problem` as in params.yaml; a list of sequences; a list of examples (input,
-            target, mask); or a function that makes examples, given a numpy.random.Generator if it takes one.
+            target, mask); or a function that makes examples, given a numpy.random.Generator if it takes one; with
+            endless=True each trial has examples of its own.
         settings: of the task, those of `settings_of`.
 
     Raises:
@@ -63,6 +68,9 @@ def given(task: Any, settings: dict[str, Any]) -> Given:
         return Given("problem", task, {})
     if callable(task):
         name = getattr(task, "__name__", "task")
+        if _endless(settings):
+            problem, stream = own_stream(task, **settings)
+            return Given(f"{name}, endless", problem, FOR_STREAMS, stream)
         return _of_examples(name, *_drawn(task, name, settings))
     if isinstance(task, Sequence) and task:
         if (
@@ -76,6 +84,18 @@ def given(task: Any, settings: dict[str, Any]) -> Given:
         f"the task is {brief(task)}: allowed are a name ({', '.join((TUTORIAL, *STREAMS))}), a list of "
         "sequences, a list of examples (input, target, mask), and a function that makes examples"
     )
+
+
+def _endless(settings: dict[str, Any]) -> bool:
+    """Return whether the function is to be an endless task, and leave its settings alone."""
+    endless = settings.pop("endless", False)
+    if not isinstance(endless, bool):
+        raise UserError(f"endless is {brief(endless)}: allowed are True and False")
+    for name in OF_EXAMPLES if endless else OF_ENDLESS:
+        if name in settings:
+            other = "draws new examples for each trial" if endless else "is for endless=True"
+            raise UserError(f"{name}: {'an endless task' if endless else 'it'} {other}: leave it out")
+    return endless
 
 
 def _named(name: str, settings: dict[str, Any]) -> Given:

@@ -1,5 +1,6 @@
 """The one place where settings become a task: finitely many sequences with their table of updates, or a stream."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from memory_trials.errors import UserError
@@ -28,7 +29,7 @@ def task_of(made: Problem | Stream, settings: Settings) -> Task:
                 f"model.output is softmax: the task {made.settings.task} has a real number as its target, for which "
                 "only sigmoid and linear are allowed"
             )
-        return Stream(made.settings, settings.encoding.history)
+        return replace(made, history=settings.encoding.history)
     return encoding.make_table(made, settings.encoding, settings.training, settings.evaluation.stateful)
 
 

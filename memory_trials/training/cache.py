@@ -100,9 +100,10 @@ def versions(engine: str) -> dict[str, str]:
 
 
 def code(engine: str, cell: str, task: str = "") -> bytes:
-    """Tells code apart: of training by this engine, of a cell of the user's, and of an endless task."""
+    """Tells code apart: of training by this engine, of a cell of the user's, and of an endless task; that of a task of
+    the user's is in its identity."""
     of_cell = _CODE[cell] if registry.find(cell) else _package(cell.partition(".")[0])
-    return _CODE[engine] + of_cell + (_CODE[f"task {task}"] if task else b"")
+    return _CODE[engine] + of_cell + _CODE.get(f"task {task}", b"")
 
 
 @functools.cache  # once, for the same reason

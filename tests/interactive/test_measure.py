@@ -147,7 +147,7 @@ def test_a_result_shows_itself(tmp_path):
     found = measure("gru", **QUICK)
     page = found._repr_html_()
     assert "<b>gru</b> on tutorial" in page and "0 of 4" in page and 'src="data:image/png;base64,' in page
-    assert repr(found) == str(found) and str(found).startswith("gru on tutorial: 0 of 4 trials learned: 0.0 % (95 %")
+    assert repr(found) == str(found) and str(found).startswith("gru on tutorial: 0 of 4 trials learned: 0 % (95 %")
     assert found.rate == 0 and found.interval == (0, found.metrics["success_rate_high"])
     epochs = found.epochs
     assert epochs["epoch"].tolist() == list(range(1, 21)) and epochs["learned"].dropna().tolist() == [0, 0]
