@@ -21,6 +21,21 @@ def test_commands_options_and_settings_that_are_named_exist(page):
     assert commands.unknown(page) == []
 
 
+def test_twenty_questions_of_a_newcomer_are_answered_two_clicks_from_the_readme():
+    """The page of questions is one click away, and each answer links to the passage that explains it."""
+    assert ("docs/faq.md", "") in [
+        links.resolve(PurePosixPath("README.md"), target) for target in targets_of("README.md")
+    ]
+    _, *asked = (ROOT / "docs/faq.md").read_text(encoding="utf-8").split("\n**")
+    assert len(asked) >= 20
+    for question in asked:
+        assert any("#" in target for _, target in links.targets(question)), question
+
+
+def targets_of(page: str) -> list[str]:
+    return [target for _, target in links.targets((ROOT / page).read_text(encoding="utf-8"))]
+
+
 def test_the_workflow_runs_commands_that_exist():
     """A word wrong there shows only where CI runs."""
     jobs = yaml.safe_load((ROOT / ".github/workflows/pipeline.yml").read_text())["jobs"]
