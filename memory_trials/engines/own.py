@@ -131,6 +131,11 @@ def predict(
     return worker.call(f"{__name__}:_predict", request(model, inputs, symbols), weights, x)
 
 
+def of_keras(model: ModelSettings) -> bool:
+    """Whether the cell is one of Keras's, rather than of another library, or of none."""
+    return worker.call(f"{__name__}:_of_keras", request(model, 1, 1))
+
+
 def weight_names(model: ModelSettings, inputs: int, symbols: int) -> list[str]:
     """The names of all weights in their order, after all that is wrong with the cell was looked for."""
     return worker.call(f"{__name__}:_weight_names", request(model, inputs, symbols))
@@ -246,6 +251,12 @@ def kind_of(asked: Request) -> Any:
         with user_code.during("sent to the process that trains"):
             return pickle.loads(asked.pickled)
     return layers.imported(asked.cell) if "." in asked.cell else layers.built_in(asked.cell)
+
+
+def _of_keras(asked: Request) -> bool:
+    kind = kind_of(asked)
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(kind, type) and issubclass(kind, keras.layers.Layer)
 
 
 def _weight_names(asked: Request) -> list[str]:

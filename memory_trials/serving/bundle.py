@@ -15,6 +15,7 @@ from typing import Any
 from memory_trials import files
 from memory_trials.cells import registry
 from memory_trials.errors import UserError, brief
+from memory_trials.models.user_code import is_users
 from memory_trials.serving import predictor
 from memory_trials.settings import Settings
 
@@ -30,7 +31,8 @@ def code_of(cell: str) -> list[Path]:
     if registry.find(cell):
         return []
     spec = importlib.util.find_spec(cell.partition(".")[0])
-    own = [Path(folder) for folder in spec.submodule_search_locations or ()] if spec else []
+    installed = spec is not None and spec.origin is not None and not is_users(spec.origin)
+    own = [Path(folder) for folder in spec.submodule_search_locations or ()] if spec and not installed else []
     found = dict.fromkeys(own)
     for path in cache.imported_by(cell):
         if not any(path.is_relative_to(folder) for folder in found):

@@ -20,6 +20,7 @@ import numpy as np
 
 from memory_trials import files
 from memory_trials.cells import registry
+from memory_trials.engines import own
 from memory_trials.errors import UserError
 from memory_trials.models import forward
 from memory_trials.settings import EncodingSettings, ModelSettings, Settings, Symbol, load_settings, validated
@@ -30,6 +31,7 @@ from memory_trials.training.trained import Trained
 
 FORMAT = "memory-trials memory 1"
 NO_PREDICTOR = "no predictor: a stream's trials, whose weights stand in trained.npz, predict no symbols"
+NOT_OF_KERAS = "no Keras model: the cell is none of Keras's; memory.npz, read by memory-trials predict, has the memory"
 MEMORY, KERAS_MODEL = "memory.npz", "model.keras"
 LONGEST = 100_000  # symbols, given and said: some seconds
 
@@ -193,17 +195,39 @@ def _outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndar
     if forward.supports(predictor.model):
         stacked = {name: array[np.newaxis] for name, array in predictor.weights.items()}
         return ((t, activations[0, 0]) for t, activations in forward.outputs(predictor.model, stacked, x))
-    return _keras_outputs(predictor, x)
+    _check_named(predictor)
+    return _jax_outputs(predictor, x) if by_jax(predictor.model) else _keras_outputs(predictor, x)
 
 
-def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The same by Keras, seconds slower. Code that a file names is run only where params.yaml names it too, or where it
-    came with the file."""
-    if not predictor.bundled and load_settings().model != predictor.model:
+def by_jax(model: ModelSettings) -> bool:
+    """Return whether JAX predicts, and not NumPy, nor Keras on TensorFlow as for cells that call it."""
+    return not forward.supports(model) and not own.calls_tensorflow(model.cell)
+
+
+def _check_named(predictor: Predictor) -> None:
+    """Check that code that a file names is run only where params.yaml names it too, or where it came with the file."""
+    cell = registry.find(predictor.model.cell)
+    written_here = cell is not None and cell.keras is None
+    if not (predictor.bundled or written_here) and load_settings().model != predictor.model:
         raise UserError(
             f"this memory is of the cell {predictor.model.cell!r} with code or arguments of its own, "
             "which are used only where the section model of params.yaml says the same"
         )
+
+
+def _jax_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The same by JAX, all steps at once, and again where a step is shown that was not there before."""
+    weights = {name: array[np.newaxis] for name, array in predictor.weights.items()}
+    seen = np.full_like(x, NOTHING - 1)
+    for t in range(x.shape[1]):
+        if not np.array_equal(seen[:, t], x[:, t]):
+            seen = x.copy()
+            activations = own.predict(predictor.model, weights, seen, predictor.inputs, len(predictor.alphabet))
+        yield t, activations[0, 0, t]
+
+
+def _keras_outputs(predictor: Predictor, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The same by Keras on TensorFlow, seconds slower."""
     from memory_trials.models import keras_model
     from memory_trials.models.backend import tf
 
@@ -219,10 +243,15 @@ def check_weights(predictor: Predictor) -> None:
     """`UserError` where a cell of the user's, as its code is now, has other weights than these."""
     if forward.supports(predictor.model):
         return  # `read` has run it
-    from memory_trials.models import keras_model
+    asked = predictor.model, predictor.inputs, len(predictor.alphabet)
+    if by_jax(predictor.model):
+        drawn = own.initial_weights(*asked, np.zeros(1, np.int64))
+        needed = {name: array.shape[1:] for name, array in zip(own.weight_names(*asked), drawn)}
+    else:
+        from memory_trials.models import keras_model
 
-    model = keras_model.make_model(predictor.model, predictor.inputs, len(predictor.alphabet))
-    needed = {name: tuple(variable.shape) for name, variable in zip(model.names, model.variables)}
+        model = keras_model.make_model(*asked)
+        needed = {name: tuple(variable.shape) for name, variable in zip(model.names, model.variables)}
     found = {name: array.shape for name, array in predictor.weights.items()}
     for weight in {**needed, **found}:
         its, now = found.get(weight, "none"), needed.get(weight, "none")
@@ -234,15 +263,18 @@ def check_weights(predictor: Predictor) -> None:
 
 
 def keras_file(predictor: Predictor) -> bytes:
-    """The .keras file of the model: [batch, steps, inputs] -> the activations [batch, steps, symbols].
+    """The .keras file of the model: [batch, steps, inputs] -> the activations [batch, steps, symbols]. Of a cell that
+    has no form in Keras it is a line that says so.
 
     A .keras file is a zip of two JSON texts and the weights as HDF5 (keras.saving). For the built-in cells it is
     written here, which takes a tenth of a second where importing TensorFlow takes five; without times and dates in it.
     """
     model = predictor.model
     cell = registry.find(model.cell)
-    if cell is None or cell.keras is None:
+    if cell is None and (own.calls_tensorflow(model.cell) or own.of_keras(model)):
         return _file_by_keras(predictor)
+    if cell is None or cell.keras is None:
+        return f"{NOT_OF_KERAS}\n".encode()
     config = {"name": "memory", "units": model.units, "return_sequences": True} | model.cell_options
     if not cell.recurrent:
         del config["return_sequences"]

@@ -147,7 +147,7 @@ def _save(path: Path, model, folder: Path, settings: Settings, best: predictor.P
 
     needed = ["mlflow", "numpy", "pandas", "pydantic", "PyYAML"]
     if not forward.supports(best.model):
-        needed.append("tensorflow")
+        needed += ["jax", "keras"] if predictor.by_jax(best.model) else ["tensorflow"]
     requirements = [f"{name}=={version(name)}" for name in needed]
     requirements += ["==".join(library.split()) for library in cache.libraries_of(best.model.cell)]
     package, code = Path(__file__).parents[1], bundle.code_of(best.model.cell)

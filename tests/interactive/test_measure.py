@@ -156,7 +156,7 @@ def test_a_result_shows_itself(tmp_path):
     assert (tmp_path / "memory.svg").read_text().startswith("<svg") and (tmp_path / "all.png").read_bytes()[
         1:4
     ] == b"PNG"
-    with pytest.raises(UserError, match="no chart 'memori'; there are learned, margin, memory"):
+    with pytest.raises(UserError, match="no chart 'memori'; there are learned, memory, margin"):
         found.plot("memori")
     with pytest.raises(UserError, match=r"allowed are files .svg and .png"):
         found.plot().save(tmp_path / "all.pdf")

@@ -1,5 +1,6 @@
 """A registered model of a user's cell goes anywhere: its folder alone answers, and refuses parts of another one."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -10,9 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from memory_trials.engines import own as own_engine
 from memory_trials.errors import UserError
 from memory_trials.serving import bundle, predictor, registry
-from memory_trials.settings import Settings
+from memory_trials.settings import ModelSettings, Settings
 from tests.conftest import ROOT
 from tests.serving.test_predictor import make_predictor
 
@@ -64,7 +66,7 @@ def test_its_folder_alone_answers_in_a_new_process_in_an_empty_folder(saved, tmp
 def test_it_holds_the_cells_code_and_what_it_needs(saved):
     assert (saved / "code/my_cells/leaky.py").read_bytes() == (ROOT / "my_cells/leaky.py").read_bytes()
     needed = [line.partition("==")[0] for line in (saved / "requirements.txt").read_text().splitlines()]
-    assert needed == ["mlflow", "numpy", "pandas", "pydantic", "PyYAML", "tensorflow"]
+    assert needed == ["mlflow", "numpy", "pandas", "pydantic", "PyYAML", "jax", "keras"]
     content = json.loads((saved / "artifacts/settings.json").read_text())
     assert content["settings"]["model"]["cell"] == CELL and list(content["code"]) == ["my_cells"]
 
@@ -75,6 +77,65 @@ def test_a_cell_in_one_file_takes_that_file_along(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     assert bundle.code_of("alone_cell.Cell") == [tmp_path / "alone_cell.py", tmp_path / "helper_of_it.py"]
     assert bundle.code_of("lstm") == [] and bundle.code_of(CELL) == [ROOT / "my_cells"]
+
+
+PLAIN = """
+import jax.numpy as jnp
+
+class Cell:
+    def __init__(self, units):
+        self.units = units
+
+    def init(self, key, inputs):
+        return {"kernel": jnp.zeros((inputs, self.units)), "recurrent": jnp.eye(self.units)}
+
+    def initial_state(self, params, batch):
+        return jnp.zeros((batch, self.units))
+
+    def step(self, params, state, x):
+        state = jnp.tanh(x @ params["kernel"] + state @ params["recurrent"])
+        return state, state
+"""
+
+
+def test_a_cell_that_is_none_of_keras_goes_anywhere_too(tmp_path, monkeypatch):
+    (tmp_path / "plain_cell.py").write_text(PLAIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    rnn = make_predictor("simple_rnn")
+    weights = {"cell/kernel": rnn.weights["cell/kernel"], "cell/recurrent": rnn.weights["cell/recurrent_kernel"]}
+    weights |= {name: array for name, array in rnn.weights.items() if name.startswith("output/")}
+    section = ModelSettings(cell="plain_cell.Cell", units=6)
+    own = dataclasses.replace(rnn, model=section, weights=weights, bundled=True)
+    rnn.weights["cell/bias"][:] = 0
+    model = save(tmp_path / "saved", own)
+    best = read(model)
+    for given, steps in (("3 0 1 2", 5), ("4", 3)):
+        said, expected = (predictor.predict(each, given.split(), steps) for each in (best, rnn))
+        assert [symbol for symbol, _ in said] == [symbol for symbol, _ in expected]
+        assert np.allclose([p for _, p in said], [p for _, p in expected], atol=1e-6)
+    assert (model / "artifacts/model.keras").read_text().startswith("no Keras model: the cell is none of Keras's")
+    assert (model / "code/plain_cell.py").exists() and "jax" in (model / "requirements.txt").read_text()
+    with pytest.raises(UserError, match="only where the section model of params.yaml says the same"):
+        monkeypatch.chdir(ROOT)
+        predictor.predict(predictor.read(model / "artifacts/memory.npz"), ["3"])
+    weights["cell/recurrent"] = np.zeros((6, 7), np.float32)
+    with pytest.raises(
+        UserError, match=r"cell/recurrent has the shape \(6, 7\) in this memory and \(6, 6\) in the cell"
+    ):
+        predictor.check_weights(own)
+
+
+def test_a_built_in_cell_of_jax_predicts(tmp_path):
+    section = ModelSettings(cell="min_gru", units=4)
+    drawn = own_engine.initial_weights(section, 5, 5, np.array([1]))
+    weights = {name: array[0] for name, array in zip(own_engine.weight_names(section, 5, 5), drawn)}
+    best = dataclasses.replace(make_predictor(), model=section, weights=weights)
+    predictor.write(tmp_path, best)
+    ((symbol, probability),) = predictor.predict(predictor.read(tmp_path / "memory.npz"), ["3", "0"])
+    stacked = {name: array[np.newaxis] for name, array in weights.items()}
+    activations = own_engine.predict(section, stacked, np.array([[[3], [0]]]), 5, 5)[0, 0, -1]
+    assert symbol == activations.argmax() and probability == pytest.approx(activations.max())
 
 
 def rewritten(change):
