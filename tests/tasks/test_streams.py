@@ -526,6 +526,21 @@ def test_without_memory_no_more_sequences_are_right_than_guessing_says(kind):
     assert found == pytest.approx(stream.rule.guessing(KINDS[kind]), abs=0.03)
 
 
+def test_by_the_present_symbol_alone_all_steps_of_counting_but_the_last_are_right():
+    stream, right, steps = Stream(KINDS["2a"]), Counter(), 0
+    for x, y, _ in one_by_one(KINDS["2a"], count=4000):
+        right.update(zip(x.tolist(), y.tolist()))
+        steps += len(x)
+    best = sum(max(count for (seen, _), count in right.items() if seen == symbol) for symbol in range(21))
+    assert best / steps == pytest.approx(stream.rule.chance(KINDS["2a"]), abs=0.002)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("2a")])
+def test_where_one_step_is_judged_chance_is_guessing(kind):
+    rule = Stream(KINDS[kind]).rule
+    assert rule.chance(KINDS[kind]) == (None if kind == "reber" else rule.guessing(KINDS[kind]))
+
+
 def test_a_task_is_its_module_and_settings_name_them_all():
     modules = {module.name for module in pkgutil.iter_modules(endless.__path__)}
     assert modules - {"portions"} == TAKES.keys()
