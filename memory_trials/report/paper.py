@@ -15,6 +15,8 @@ Hochreiter & Schmidhuber (1997), "Long Short-Term Memory", *Neural Computation* 
 Here every row of its tables stands beside what we measured. `make paper` makes this page from
 [experiments/paper.yaml](experiments/paper.yaml); `make paper ROW=...` measures one row. [docs/paper.md](docs/paper.md)
 describes the tasks, the cell, and every choice that the paper leaves open.
+"""
+COLUMNS = """## How to read the tables
 
 | column | meaning |
 |---|---|
@@ -58,7 +60,7 @@ def measured(summaries: dict[str, dict]) -> dict[str, dict]:
 def page(experiments: Experiments, found: dict[str, dict]) -> str:
     """PAPER.md. found: what was `measured` of the arms that were run, by name."""
     rows, agreed = experiments.arms, verdicts(experiments.arms, found)
-    lines = [HEAD, _summary(rows, agreed), "![The paper's means and ours](experiments/pictures/paper.png)", ""]
+    lines = [HEAD, _summary(rows, agreed), "![The paper's means and ours](experiments/pictures/paper.png)", "", COLUMNS]
     for study in experiments.studies:
         if not (of_it := _of(study, rows)):
             continue
@@ -120,7 +122,7 @@ def _summary(rows: dict[str, SeparateArm], verdicts: dict[str, str]) -> str:
         )
     text += "."
     if otherwise:
-        text += f" Of the others, {len(otherwise)} agree if the paper is read in another way."
+        text += f" Of the rows that do not agree, {len(otherwise)} do if the paper is read in another way."
     if few:
         text += f" {few} had too few sequences to tell."
     if nobody:

@@ -76,7 +76,8 @@ HEAD = """# Results
 
 Each study is a question and its arms: settings, each trained from many seeds. The answer follows by rule from the
 table. `make study NAME=cells` reruns a study. [docs/results.md](docs/results.md) explains every number.
-
+"""
+COLUMNS = """
 | column | meaning |
 |---|---|
 | learned | trials that in the end predict every scored step of every evaluation sequence right |
@@ -94,7 +95,8 @@ A column in which no arm has anything is left out.
 
 def results_page(summaries: list[dict], pictures: Path) -> str:
     """RESULTS.md: each study's question, answer and arms, from its summary."""
-    lines = [HEAD, *(f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries)]
+    listed = [f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries]
+    lines = [HEAD, *listed, COLUMNS.rstrip()]
     for summary in summaries:
         name = summary["study"]
         head, *rows = study_table(summary)

@@ -146,8 +146,8 @@ def test_another_reading_is_compared_with_the_row_that_it_is_one_of():
     found = {"one": content([0, 0, 0, 0, 0]), "two": content([400, 500, 600]), "three": content([400, 500, 600])}
     assert report.verdicts(rows, found) == {"one": "success", "two": "yes (1 x)"}
     page = report.page(experiments(rows), found)
-    assert "in which the paper learned something, 0 agree with it**. Of the others, 1 agree if" in page
-    assert "1 agree if" not in report.page(experiments(rows), found | {"one": content([400, 500, 600])})
+    assert "in which the paper learned something, 0 agree with it**. Of the rows that do not agree, 1 do if" in page
+    assert "1 do if" not in report.page(experiments(rows), found | {"one": content([400, 500, 600])})
 
 
 def test_the_page_says_what_was_run_and_what_was_not():
