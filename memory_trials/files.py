@@ -27,8 +27,11 @@ NO_RESULT_DEPENDS_ON_THIS = "it writes and reads what it is given, in formats th
 
 
 def repository() -> Path:
-    """Where what outlasts a run belongs: this folder, or of DVC's temporary copies (`dvc exp run --temp`, the queue)
-    the repository that they were made from."""
+    """Return the folder for what outlasts a run.
+
+    It is the current one; in a temporary copy of DVC's (`dvc exp run --temp`, the queue), the repository it was made
+    from.
+    """
     here = Path.cwd()
     folders = here.parts
     for index in range(len(folders) - 2):
@@ -39,7 +42,7 @@ def repository() -> Path:
 
 
 def where_a_package_is(package: str) -> str:
-    """The folders in which a package was looked for, and what to do when it is in the present one."""
+    """Return the folders in which a package was looked for, and what to do if it is in the current one."""
     if words := not_in_this_copy(package):
         return words
     here, first = Path.cwd(), Path(sys.path[0] or ".").resolve()
@@ -53,7 +56,7 @@ def where_a_package_is(package: str) -> str:
 
 
 def not_in_this_copy(module: str) -> str:
-    """What to say of a module that is missing in a copy that DVC has made of the repository: git did not know it."""
+    """Return the message about a module that DVC's copy of the repository lacks, because git does not track it."""
     original, here = repository(), Path.cwd()
     path = module.replace(".", "/")
     known = next((name for name in (f"{path}.py", path) if (original / name).exists()), None)
@@ -86,7 +89,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove temporary files of writers that were killed: whoever is still at work holds a lock on its own."""
+    """Remove temporary files of writers that were killed: a writer that is still running holds a lock on its own."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         with contextlib.suppress(OSError), open(left, "rb") as file:
             if time.time() - os.fstat(file.fileno()).st_mtime > 1:  # else it may not have its lock yet
@@ -125,7 +128,7 @@ def read_text(path: str | Path) -> str:
 
 
 def json_text(content: Any) -> str:
-    """How `write_json` writes it."""
+    """Return content as `write_json` writes it."""
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -157,9 +160,13 @@ def _entries(content: bytes) -> int:
 def read_arrays(
     path: str | Path, format: str, names: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The settings and the arrays of a file that `write_arrays` wrote with the same `format`.
+    """Read the settings and the arrays of a file that `write_arrays` wrote with the same `format`.
 
-    names: arrays that must be there. `UserError` where the file is missing, damaged or something else.
+    Args:
+        names: Arrays that must be there.
+
+    Raises:
+        UserError: The file is missing, damaged or of another kind.
     """
     content = read_bytes(path)
     try:
@@ -182,12 +189,16 @@ def read_arrays(
 
 
 def section(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays whose names begin so, by the rest of their names."""
+    """Return the arrays whose names have this prefix, by the rest of their names."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def recorded(lock: str | Path = "dvc.lock") -> dict[str, dict[str, Any]]:
-    """What DVC has recorded of each stage, nothing where it has not run. `UserError` where that is damaged."""
+    """Return what DVC has recorded of each stage; nothing if it has not run.
+
+    Raises:
+        UserError: The lock file is damaged.
+    """
     import yaml
 
     if not Path(lock).exists():
@@ -203,9 +214,12 @@ def recorded(lock: str | Path = "dvc.lock") -> dict[str, dict[str, Any]]:
 
 
 def check_recorded(lock: str | Path = "dvc.lock") -> None:
-    """That the files that are here are those that DVC has recorded; `UserError` names the first that is not.
+    """Check that the files here are those that DVC has recorded.
 
-    Text has no checksum of its own, so a digit that a disk has changed would be read as any other.
+    Text has no checksum of its own, so a digit that changed on a disk would be read like any other.
+
+    Raises:
+        UserError: A file differs; the first one is named.
     """
     for stage in recorded(lock).values():
         for out in stage.get("outs", []):

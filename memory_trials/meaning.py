@@ -1,4 +1,4 @@
-"""What code computes, apart from its words: so that a stage depends on all code that it reaches, and on nothing else.
+"""The meaning of code, so that a stage depends on all code that it reaches, but not on wording or layout.
 
 A digest is taken of the meaning of each module: its syntax tree without docstrings, annotations, comments, layout and
 the wording of errors and of what is printed; of C its tokens. The modules that a stage reaches are found by following
@@ -111,7 +111,7 @@ class _Walk(ast.NodeVisitor):
         return self.generic_visit(node, body=_without_docstring(node), returns=None)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> str:
-        """What is annotated there is a field, by its name and default."""
+        """Keep the name and default of an annotated field."""
         self._of_a_class.update(line for line in node.body if isinstance(line, ast.AnnAssign))
         return self.generic_visit(node, body=_without_docstring(node))
 
@@ -140,14 +140,14 @@ class _Walk(ast.NodeVisitor):
         return "" if for_types else self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> str:
-        """What an error says, or what is printed, is in no result."""
+        """Leave out the text of errors and of prints, on which no result depends."""
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))  # of a.b(), and of b()
         if name == "print" or name.endswith("Error"):
             return f"Call(func={self.visit(node.func)}, args=[], keywords=[])"
         return self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> str:
-        """Python 3.12 ends some with an empty string."""
+        """Remove the empty string with which Python 3.12 ends some of them."""
         return self.generic_visit(node, values=[part for part in node.values if getattr(part, "value", None) != ""])
 
     def visit_Constant(self, node: ast.Constant) -> str:
@@ -208,7 +208,7 @@ def _path(name: str) -> Path | None:
 
 @functools.cache
 def _files_beside(path: Path) -> set[Path]:
-    """Files that a module names in a string and that stand beside it, such as its C source and what that includes; of a
+    """Return the files beside a module that it names in a string, such as its C source and what that includes; of a
     folder all files."""
     named = [path.with_name(name) for name in _read(path).strings & set(os.listdir(path.parent))]
     files: set[Path] = set()

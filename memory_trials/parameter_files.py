@@ -19,7 +19,11 @@ ZERO_FIRST = re.compile(r"[-+]?0[0-9_]+(\.[0-9_]*)?")  # which may be meant as t
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The sections of a parameter file, as DVC reads them (YAML 1.2); `UserError` where it is missing or not YAML."""
+    """Read the sections of a parameter file as DVC does (YAML 1.2).
+
+    Raises:
+        UserError: It is missing or not YAML.
+    """
     path = Path(path)
     try:
         parsed, doubtful = _parsed(path.read_text(encoding="utf-8"))
@@ -76,7 +80,7 @@ def _check_plain(content: dict, path: Path) -> None:
     known: dict[int, tuple[int, int]] = {}  # by identity, since an alias is the same list or section once more
 
     def look(value: object, depth: int) -> tuple[int, int]:
-        """How many values there are in it and with it, and how many levels deep."""
+        """Return the number of values in a value, itself included, and of its levels."""
         if isinstance(value, dict | list) and depth <= DEEPEST:
             if id(value) not in known:
                 inner = (*value, *value.values()) if isinstance(value, dict) else value

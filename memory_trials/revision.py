@@ -10,8 +10,11 @@ WRITTEN = (
 
 
 def revision() -> tuple[str, bool] | None:
-    """The commit's full name, and whether something else than the pipeline's own results has changed since; None
-    outside a git repository."""
+    """Return the commit's full name, and whether anything but the pipeline's own results has changed since.
+
+    Returns:
+        None outside a git repository.
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout

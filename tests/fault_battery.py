@@ -174,9 +174,9 @@ def part_training(place: Path, seed: int, count: int = 5) -> list[Row]:
 def part_damage(place: Path, seed: int, count: int = 400) -> list[Row]:
     rows = []
     (place / "files").mkdir()
-    for name, (told, harmless) in faults.meet_damage(place / "files", count, random.Random(seed)).items():
-        rows.append((f"{name} damaged: bits flipped, cut short, zeros, another version", str(told + harmless),
-                     f"{told} noticed in one sentence, {harmless} harmless (the content read is equal)"))  # fmt: skip
+    for name, (noticed, harmless) in faults.meet_damage(place / "files", count, random.Random(seed)).items():
+        rows.append((f"{name} damaged: bits flipped, cut short, zeros, another version", str(noticed + harmless),
+                     f"{noticed} noticed in one sentence, {harmless} harmless (the content read is equal)"))  # fmt: skip
     base = make_base(place)
     reference, _ = make_reference(base, place / "reference")
     rows.append(_damage_in_commands(place / "reference", random.Random(seed), reference))

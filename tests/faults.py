@@ -65,7 +65,7 @@ def check_sentence(said: str, *names: str) -> str:
     return lines[0]
 
 
-def told(command: Callable[[], None], *names: str) -> str | None:
+def message_of(command: Callable[[], None], *names: str) -> str | None:
     """Run a stage's or a command's main as it is run, in this process; its sentence, None where it did its work."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
@@ -343,13 +343,13 @@ def meet_malformed(folder: Path, kind: str, wanted: int, number: int, examples: 
             before, arguments = snapshot(folder / "data"), sys.argv
             sys.argv = ["stage", *study]
             try:
-                said = told(generate_data.main, *names)
+                said = message_of(generate_data.main, *names)
                 if said is None:  # the sequences are valid; the table may not be
                     made = Path("data/tutorial/sequences.json")
                     before = before | {
                         "tutorial/sequences.json": snapshot(folder / "data").get("tutorial/sequences.json")
                     }
-                    said = told(encode.main, *names) if not study and made.stat().st_size < 10_000 else None
+                    said = message_of(encode.main, *names) if not study and made.stat().st_size < 10_000 else None
             except Wrong as wrong:
                 raise Wrong(f"{kind}: {parameters[:500]!r} {also[:300]!r}: {wrong}") from None
             finally:

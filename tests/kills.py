@@ -28,7 +28,7 @@ WAYS = {  # of training, each for a second or two: model, training
 }
 
 
-def train(way: str, store: cache.TrialCache = trainer.NO_STORE, **changes) -> Trained:
+def train(way: str, store: cache.TrialCache = trainer.NO_CACHE, **changes) -> Trained:
     model, settings = WAYS[way]
     settings = TrainingSettings(**{"trials": 24} | settings | changes)
     problem = make_problem(ProblemSettings(sequences=[[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]))

@@ -67,7 +67,7 @@ AREAS = {
 
 
 class Mutant(NamedTuple):
-    """Where it is, what stands there, and what instead; lines of one statement are joined."""
+    """Return its place, its code and the mutated code; lines of one statement are joined."""
 
     function: str
     was: str

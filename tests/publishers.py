@@ -29,7 +29,7 @@ def publish(folder: Path, arms: list[design.Arm], settings: TrackingSettings, me
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(said, stream.fileno())
-    store.AT_ONCE = 1  # so that there is much to be cut
+    store.RUNS_PER_TRANSACTION = 1  # so that there are many moments at which to be killed
     if meeting:
         meeting.wait()
     publisher.publish(arms, settings)

@@ -32,7 +32,7 @@ def here(evaluated, tmp_path, monkeypatch) -> Path:
 
 def test_a_damaged_file_of_any_kind_is_noticed_or_the_damage_harmless(here):
     ended = faults.meet_damage(here, 40, random.Random(1))
-    assert all(told > 40 for told, _ in ended.values()) and ended["sequences.json"][1] == 0
+    assert all(noticed > 40 for noticed, _ in ended.values()) and ended["sequences.json"][1] == 0
 
 
 def test_no_single_bit_of_a_table_of_contents_hides_an_array(here):
@@ -66,7 +66,7 @@ def test_the_report_and_the_tracking_refuse_text_that_was_changed(here, monkeypa
     path = here / "data/tutorial/trials.csv"
     path.write_bytes(path.read_bytes().replace(b"0.2", b"0.3"))
     for command in (page.write, registry.register_what_is_here, publisher.publish_what_is_here, answer):
-        said = faults.told(command, "trials.csv is not as dvc.lock records it")
+        said = faults.message_of(command, "trials.csv is not as dvc.lock records it")
         assert "run dvc repro" in said
 
 

@@ -1,4 +1,4 @@
-"""A clone has the same bytes as the original, whatever git is told about the ends of lines."""
+"""A clone has the same bytes as the original, whatever git does with the ends of lines."""
 
 import shutil
 import subprocess

@@ -243,9 +243,9 @@ def part_rights(place: Path, seed: int) -> list[Row]:
         shutil.rmtree(folder / ".shards")
         shutil.copytree(base / ".shards", folder / ".shards")
         with read_only(*locked):
-            told = must(run(folder, *stage(name), more=more | also, **user))
-        if words not in told:
-            raise Wrong(f"{fault}: {words!r} was not said: {told[-800:]}")
+            printed = must(run(folder, *stage(name), more=more | also, **user))
+        if words not in printed:
+            raise Wrong(f"{fault}: {words!r} was not said: {printed[-800:]}")
         check_same(folder, reference)
         rows.append((fault, "1", how))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from memory_trials.errors import UserError
 
-# No bit may depend on the compiler: fused multiply-adds stand in the source, and no flag allows another result than
+# No bit may depend on the compiler: fused multiply-adds are in the source, and no flag allows another result than
 # IEEE 754's. The two of -fno-... say only that nobody reads errno, or flags of the processor, afterwards.
 FLAGS = "-O3 -std=c11 -shared -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math".split()
 # for this very processor, where the compiler can
@@ -35,14 +35,14 @@ class Library:
 
     @functools.cache  # noqa: B019 - what is edited while this process runs is not what it runs
     def identity(self) -> str:
-        """What its bits depend on, besides what it is given: the source and how it is compiled, on whatever machine."""
+        """Return what the library's bits depend on besides its inputs: the source and the way of compiling it."""
         sources = [self.source, *(self.source.with_name(header) for header in self.headers)]
         content = b"".join(path.read_bytes() for path in sources) + repr(FLAGS).encode()
         return f"{self.source.stem}-{hashlib.sha256(content).hexdigest()[:16]}"
 
     @functools.cache  # noqa: B019 - there are as many libraries as modules that have one
     def build(self) -> str:
-        """Names the compiled library, which runs on processors like this one."""
+        """Return the name of the compiled library, which runs on processors like this one."""
         content = "|".join((self.identity(), repr(TUNINGS), processor()))
         return f"{self.source.stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
@@ -54,11 +54,12 @@ class Library:
         return folder / f"{self.build()}.so"
 
     def available(self) -> bool:
-        """Whether it can be used: it is compiled already, or there is a compiler."""
+        """Return whether it can be used: it is compiled already, or there is a compiler."""
         return compiler() is not None or _whole(self.path_in(self.folder))
 
     def content(self) -> bytes | None:
-        """The compiled library, for `install` on a machine with the same `build`; None where it could not be kept."""
+        """Return the compiled library, for `install` on a machine with the same `build`; None if it could not be
+        kept."""
         self.load()
         path = self.path_in(self.folder)
         return path.read_bytes() if _whole(path) else None
@@ -74,7 +75,11 @@ class Library:
             os.replace(temporary, path)  # another process may be doing the same
 
     def load(self) -> ctypes.CDLL:
-        """Compiled before, or now; `UserError` where it cannot be."""
+        """Load the library, which is compiled if necessary.
+
+        Raises:
+            UserError: It cannot be compiled.
+        """
         try:
             return self.load_from(self.folder)
         except (OSError, UserError):  # that folder is full, may not be written to, or nothing in it may be run
@@ -92,7 +97,7 @@ class Library:
         return ctypes.CDLL(str(path))
 
     def compile(self, path: Path) -> None:
-        """Into a file beside it and then renamed, since another process may be doing the same."""
+        """Compile into another file, which is then renamed, since another process may be doing the same."""
         command_of_compiler = compiler()
         if command_of_compiler is None:
             raise UserError("no C compiler was found (set CC, or install gcc or clang)")
@@ -112,7 +117,7 @@ class Library:
                     os.replace(temporary, path)
                     return
                 if os.strerror(errno.ENOSPC) in done.stderr:
-                    break  # another tuning would need as much room
+                    break  # another tuning would need as much space
             said = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
             raise UserError(f"{command_of_compiler[0]} cannot compile {self.source.name}: {said.strip()}")
         finally:
@@ -130,7 +135,7 @@ def _whole(path: Path) -> bool:
 
 
 def compiler() -> list[str] | None:
-    """$CC may name arguments too."""
+    """Return the compiler's command; $CC may contain arguments."""
     for command in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         words = shlex.split(command)
         if words and shutil.which(words[0]):
@@ -139,7 +144,7 @@ def compiler() -> list[str] | None:
 
 
 def compiler_version() -> str:
-    """The first line that the compiler says of itself."""
+    """Return the first line of the compiler's version."""
     if (command := compiler()) is None:
         return "no C compiler"
     said = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout
@@ -148,8 +153,10 @@ def compiler_version() -> str:
 
 @functools.cache
 def processor() -> str:
-    """What this processor can do. Compilers make use of it: a library, compiled for it, may not run on another one, and
-    XLA's programs round differently there."""
+    """Return what this processor can do.
+
+    A compiled library makes use of it, and so may not run on another processor. XLA's programs round differently there.
+    """
     try:
         return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):  # not Linux, or not x86

@@ -110,7 +110,7 @@ class Program:
         self.names, self.shapes = list(shapes), list(shapes.values())
 
     def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
-        """weights: kernel, recurrent kernel, bias, output kernel, output bias."""
+        """Start trials. weights: kernel, recurrent kernel, bias, output kernel, output bias."""
         parameters = flat.joined(weights, self.shapes)
         trials = len(parameters)
         return State(
@@ -121,7 +121,7 @@ class Program:
         )
 
     def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
-        """From a state's arrays, or some trials of them."""
+        """Continue from a state's arrays, or from those of some of its trials."""
         return State(**arrays)
 
     def run(
@@ -157,7 +157,7 @@ class Program:
         return losses, found
 
     def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
-        """The trained weights, as `start` takes them."""
+        """Return the trained weights, in the order in which `start` takes them."""
         return flat.parted(state.parameters, self.shapes)
 
 

@@ -115,14 +115,14 @@ class Program:
             raise ValueError(f"streaming.c has another number of weights than {self.size}")
 
     def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
-        """weights: in the order of `names`."""
+        """Start trials. weights: in the order of `names`."""
         parameters = flat.joined(weights, self.shapes)
         trials = len(parameters)
         slots = np.zeros((trials, self.slots, self.size), np.float32)
         return State(parameters, slots, np.zeros(trials, np.int64))
 
     def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
-        """From a state's arrays, or some trials of them."""
+        """Continue from a state's arrays, or from those of some of its trials."""
         return State(**arrays)
 
     def train(self, state: State, sequences: Sequences, dormant: bool = False) -> Errors:
@@ -133,7 +133,8 @@ class Program:
         return self._run(state, sequences, training=True, dormant=dormant)
 
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
-        """What each trial, as it is, says of its sequences. last_step_only: judged by each one's last step."""
+        """Return the errors of each trial on its sequences, without training. last_step_only: at the last step of
+        each."""
         return self._run(state, sequences, training=False, last_step_only=last_step_only)
 
     def _run(
@@ -164,7 +165,7 @@ class Program:
         return errors
 
     def weights(self, state: State) -> list[Float32[np.ndarray, "T ..."]]:
-        """The trained weights, as `start` takes them."""
+        """Return the trained weights, in the order in which `start` takes them."""
         return flat.parted(state.parameters, self.shapes)
 
 

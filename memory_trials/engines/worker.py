@@ -104,7 +104,7 @@ def call(function: str, *arguments: Any) -> Any:
 
 
 def started() -> _Process:
-    """The worker, which is started if there is none."""
+    """Return the worker, which is started if there is none."""
     global _current
     with _starting:
         if _current is None or not _current.alive:

@@ -39,7 +39,7 @@ class State:
     used: int
 
     def arrays(self) -> dict[str, Shaped[np.ndarray, "used ..."]]:
-        """Each weight, slot and state by its number, and the steps taken."""
+        """Return each weight, slot and state by its number, and the number of steps taken."""
         *tensors, steps = tf.nest.flatten(self.carry)
         numbered = {str(index): tensor.numpy()[: self.used] for index, tensor in enumerate(tensors)}
         return numbered | {"steps": np.full(self.used, steps.numpy())}
@@ -86,7 +86,7 @@ class Program:
         return self.resume(numbered | {"steps": np.zeros(trials, np.float32)})
 
     def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
-        """From a state's arrays, or some trials of them that have taken the same steps."""
+        """Continue from a state's arrays, or from those of some of its trials, which have taken the same steps."""
         used, count = len(arrays["steps"]), len(self.model.variables)
         rows = np.minimum(np.arange(self.trials), used - 1)
         tensors = [tf.constant(arrays[str(index)][rows]) for index in range(len(arrays) - 1)]

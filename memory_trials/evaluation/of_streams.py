@@ -69,8 +69,11 @@ def _or_none(met: Int64[np.ndarray, " T"]) -> list[int | None]:
 def tested(
     settings: Settings, stream: Stream, trained: Trained
 ) -> tuple[Int64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
-    """Of `TESTED` fresh sequences of each trial: how many are wrong by the first criterion's measure, and the mean
-    absolute error."""
+    """Test each trial on `TESTED` fresh sequences.
+
+    Returns:
+        Of each trial, how many sequences are wrong by the measure of the first criterion, and the mean absolute error.
+    """
     job = TrainingJob(settings.model, settings.training, settings.evaluation.interval, stream)
     program = cast(StreamProgram, make_program(job, engine_of(job), len(trained.seeds)))
     criterion = next(iter(stream.criteria.values()))

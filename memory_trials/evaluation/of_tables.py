@@ -28,7 +28,7 @@ def found(settings: Settings, problem: Problem, table: UpdateTable, trained: Tra
     """Work out what an arm's trials predict. `UserError` where a free run is not possible.
 
     The verdicts are those of this evaluation, in double precision. The engine, which judges trials at every check in
-    single precision, has judged the same weights at the last one: there its verdict gives way, so nobody is told two.
+    single precision, has judged the same weights at the last one; there this verdict replaces it, so there is only one.
     """
     required = settings.evaluation.margin
     said = predictions.answers(settings.model, trained.weights, table, np.any(shown_steps(table), axis=0))
@@ -71,7 +71,7 @@ def whole_memory(table: UpdateTable) -> float | None:
 
 
 def shown_steps(table: UpdateTable) -> Bool[np.ndarray, "K L"]:
-    """The evaluation steps that predictions are made and kept of: all, of long rows only what counts."""
+    """Return the evaluation steps of which predictions are kept: all, or the important ones of long rows."""
     return table.eval_mask if table.eval_y.shape[1] > LONG else table.eval_position[:, :, 0] >= 0
 
 

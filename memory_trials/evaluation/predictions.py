@@ -39,26 +39,26 @@ class Answers:
     logit_lead: Float64[np.ndarray, "T K L"]
 
     def right(self, table: UpdateTable, margin: float) -> Bool[np.ndarray, "T K L"]:
-        """Whether the right symbol is predicted, and leads by at least so much."""
+        """Return whether the right symbol is predicted, and leads by at least the margin."""
         return (self.predicted == table.eval_y) & (self.lead >= margin)
 
     def margin(self, scored: Bool[np.ndarray, "K L"]) -> Float64[np.ndarray, " T"]:
-        """The least lead over the scored steps; NaN where one of them is."""
+        """Return the least lead over the scored steps; NaN if the lead of one of them is."""
         return self.lead[:, scored].min(axis=1)
 
     def memory(self, table: UpdateTable) -> Float64[np.ndarray, " T"]:
-        """Mean of `bits` over the steps that need memory; NaN where there is none."""
+        """Return the mean of `bits` over the steps that need memory; NaN if there is none."""
         needed = table.eval_group >= 0
         return self.bits[:, needed].mean(axis=1) if needed.any() else np.full(len(self.bits), np.nan)
 
     def signal_and_bias(self, table: UpdateTable) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
-        """What decides whether a trial is right where memory is needed, in logits; NaN where nothing is.
+        """Return what decides whether a trial is right where memory is needed, in logits; NaN if it is needed nowhere.
 
-        Signal: the mean lead of the right symbol over these steps, in which every candidate counts equally, however
-        often it is the right one. Only memory can raise it above 0: without, a preference for one candidate gains at
-        most as much where that is right as it costs at the others. Bias: how far the worst of these steps lies below
-        that mean, so a trial is right at all of them where its signal exceeds its bias. For two sequences with leads d1
-        and d2 they are (d1 + d2) / 2 and |d1 - d2| / 2.
+        The signal is the mean lead of the right symbol over these steps, in which every candidate counts equally,
+        however often it is the right one. Only memory can raise it above 0: without memory, a preference for one
+        candidate gains at most as much where that is right as it costs at the others. The bias is how far the worst of
+        these steps is below that mean, so a trial is right at all of them if its signal exceeds its bias. For two
+        sequences with leads d1 and d2 they are (d1 + d2) / 2 and |d1 - d2| / 2.
         """
         needed = table.eval_group >= 0
         leads = self.logit_lead[:, needed]
@@ -74,10 +74,14 @@ def answers(
     table: UpdateTable,
     wanted: Bool[np.ndarray, " L"],
 ) -> Answers:
-    """What T trials answer. weights: the model's variables by name. wanted: at which steps.
+    """Return what T trials answer.
 
-    The built-in cells are computed by `forward`; a cell of the user's, or one with other activations, by Keras
-    (seconds slower, for its import).
+    The built-in cells are computed by `forward`; a cell of the user's, or one with other activations, by Keras, whose
+    import takes seconds.
+
+    Args:
+        weights: The model's variables by name.
+        wanted: At which steps.
     """
     shape = (len(weights["output/bias"]), *table.eval_y.shape)
     predicted, activation = np.full(shape, -1, np.int64), np.zeros(shape)
@@ -154,8 +158,14 @@ def _outputs(
 def free_run(
     settings: ModelSettings, weights: dict[str, Float[np.ndarray, "T ..."]], problem: Problem, run: FreeRunSettings
 ) -> Int[np.ndarray, "T K steps"]:
-    """The indices of what each trial says after the first `run.prefix` symbols of each evaluation sequence, when it is
-    fed its own predictions, for (the longest sequence - prefix + run.beyond) steps. `UserError` where it cannot be."""
+    """Return what each trial predicts when it is fed its own predictions, as indices.
+
+    It is shown the first `run.prefix` symbols of each evaluation sequence, and predicts for (the longest sequence -
+    prefix + run.beyond) steps.
+
+    Raises:
+        UserError: A free run of these sequences is not possible.
+    """
     shortest, longest = min(map(len, problem.evaluation_sequences)), max(map(len, problem.evaluation_sequences))
     if run.prefix >= shortest:
         raise UserError(
@@ -173,8 +183,12 @@ def free_run(
 def recited(
     following: Int[np.ndarray, "T K steps"], problem: Problem, prefix: int, learned: Bool[np.ndarray, " T"]
 ) -> dict[str, int]:
-    """How many trials, of those that learned and of the others, recite the rest of every sequence when running freely;
-    and what those that learned say next, after the last symbol, over all their runs. following: from `free_run`.
+    """Count the trials, of those that learned and of the others, that recite the rest of every sequence in a free run.
+
+    Also count what those that learned predict after the last symbol, over all their runs.
+
+    Args:
+        following: What `free_run` returns.
     """
     right = np.ones(len(following), bool)
     next_symbols = np.zeros(len(problem.alphabet), int)

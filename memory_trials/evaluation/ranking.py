@@ -160,8 +160,8 @@ def all_pairs(runs: Runs, paired: bool) -> list[Comparison]:
 def misleading(a: Float[np.ndarray, " S"], b: Float[np.ndarray, " R"], paired: bool) -> list[Misleading]:
     """Return how often n seeds order two models otherwise than all seeds do, for each n of `SEEDS`.
 
-    The measured runs stand for all that might have been: n of them are drawn with replacement, the same seeds for both
-    models where these are paired. Draws come from a generator of their own.
+    The measured runs represent all possible ones: n of them are drawn with replacement, the same seeds for both models
+    where these are paired. The generator has a seed of its own.
 
     Args:
         a: the scores of the model that has the larger mean, [S].

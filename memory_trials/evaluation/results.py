@@ -53,7 +53,7 @@ class Outcome:
         return "epochs_budget" in self.metrics
 
     def verdicts(self) -> dict[int, bool]:
-        """Of each seed: has it learned?"""
+        """Return whether the trial of each seed has learned."""
         return dict(zip(self.trials["seed"].tolist(), (self.trials["learned"] == 1).tolist()))
 
 
@@ -105,7 +105,7 @@ def outcome(settings: Settings, made: Problem | Stream, task: Task, trained: Tra
 
 
 def write(folder: Path, result: Outcome) -> None:
-    """metrics.json and a CSV file for each table, in an arm's folder."""
+    """Write metrics.json, and a CSV file for each table, into an arm's folder."""
     for name in TABLES:
         if (frame := getattr(result, name)) is not None:
             files.write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
@@ -113,7 +113,11 @@ def write(folder: Path, result: Outcome) -> None:
 
 
 def read(folder: Path) -> Outcome:
-    """What `write` has written; `UserError` where a file is missing or damaged."""
+    """Read what `write` has written.
+
+    Raises:
+        UserError: A file is missing or damaged.
+    """
     frames = {name: read_table(folder, name) for name in TABLES if name != "free_run"}
     free_run = read_table(folder, "free_run") if (folder / "free_run.csv").exists() else None
     return Outcome(files.read_json(folder / METRICS), free_run=free_run, **frames)

@@ -167,5 +167,5 @@ def _check_runs(path: Path, frame: pd.DataFrame, columns: Columns) -> None:
 
 
 def names(text: Sequence[str]) -> tuple[str, ...]:
-    """Column names, each of which may hold several separated by commas."""
+    """Return column names from texts that may hold several, separated by commas."""
     return tuple(name.strip() for given in text for name in given.split(",") if name.strip())

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int
 
 METRICS = "metrics.json"  # the file that `summary` begins
-MARGINS = (0.01, 0.1, 0.5)  # leads that a success rate is also told for
+MARGINS = (0.01, 0.1, 0.5)  # further leads for which a success rate is computed
 
 
 def success_rate(successes: int, trials: int, confidence: float) -> tuple[float, float, float]:
-    """The share that learned and its Wilson (1927) score interval: rate, low, high, each in [0, 1].
+    """Return the share that learned and its Wilson (1927) score interval: rate, low, high, each in [0, 1].
 
     A bootstrap or a normal interval is wrong here: at 0 or 100 % it has no width.
     """
@@ -27,7 +27,7 @@ def success_rate(successes: int, trials: int, confidence: float) -> tuple[float,
 
 
 def seeds_for_width(rate: float, width: float, confidence: float, most: int = 1_000_000) -> int:
-    """The fewest trials of which this share learns whose Wilson interval is at most so wide; `most` where none is."""
+    """Return the fewest trials whose Wilson interval, at this rate, is at most so wide; `most` if there are none."""
 
     def is_wider(trials: int) -> bool:
         low, high = proportion_confint(rate * trials, trials, 1 - confidence, "wilson")
@@ -45,8 +45,10 @@ def seeds_for_width(rate: float, width: float, confidence: float, most: int = 1_
 
 
 def wrongly_ranked(rate: float, other: float, seeds: int) -> tuple[float, float]:
-    """How often a demonstration with so many seeds of each of two settings shows the worse one ahead, and how often
-    both alike: two independent binomial counts, one of each rate."""
+    """Return how often a few seeds of each of two settings rank the worse one first, and how often they show a tie.
+
+    The numbers of successes are independent and binomial.
+    """
     from scipy.stats import binom
 
     counts = np.arange(seeds + 1)
@@ -56,8 +58,10 @@ def wrongly_ranked(rate: float, other: float, seeds: int) -> tuple[float, float]
 
 
 def quantile(values: Float[np.ndarray, " N"], p: float, confidence: float) -> tuple[float, float | None, float | None]:
-    """A quantile of these values, and the interval that the binomial distribution gives for it (Conover 1999,
-    section 3.2), None at an end for which there are too few values."""
+    """Return a quantile of these values, with the interval of the binomial distribution (Conover 1999, section 3.2).
+
+    An end of the interval is None if there are too few values for it.
+    """
     from scipy.stats import quantile_test
 
     interval = quantile_test(values, p=p).confidence_interval(confidence)
@@ -68,11 +72,13 @@ def quantile(values: Float[np.ndarray, " N"], p: float, confidence: float) -> tu
 def memory_summary(
     memory: Float[np.ndarray, " T"], learned: Bool[np.ndarray, " T"], margin: Float[np.ndarray, " T"], confidence: float
 ) -> dict[str, float | int | None]:
-    """How much is remembered, for metrics.json.
+    """Return how much is remembered, for metrics.json.
 
-    memory, in bits: its median, 10 % and 90 % quantile over all trials, each with its interval, and its median over
-    those that learned; None where no step needs memory. margin: by what lead those that learned did (median), and how
-    many trials had learned, were such a lead required. Where training diverged, nothing is remembered.
+    Args:
+        memory: In bits. Its median, 10 % and 90 % quantile over all trials are returned, each with its interval, and
+            its median over those that learned; None if no step needs memory. A trial that diverged remembers nothing.
+        margin: The leads. Their median over the trials that learned is returned, and how many trials would have learned
+            if such a lead were required.
     """
     result: dict[str, float | int | None] = {}
     needed = not np.isnan(memory).all()
@@ -86,23 +92,25 @@ def memory_summary(
 
 
 def memory_curves(memory: Float[np.ndarray, "T C"]) -> Float64[np.ndarray, "C 3"]:
-    """At each check the median, the 10 % and the 90 % quantile over trials; a trial that diverged remembers nothing.
-    All NaN where no step needs memory."""
+    """Return the median, the 10 % and the 90 % quantile over trials at each check; all NaN if no step needs memory.
+
+    A trial that diverged remembers nothing.
+    """
     if np.isnan(memory).all():
         return np.full((memory.shape[1], 3), np.nan)
     return np.quantile(np.nan_to_num(memory.astype(np.float64), nan=0.0), [0.5, 0.1, 0.9], axis=0).T
 
 
 def changes_of_verdict(learned: Bool[np.ndarray, "T C"]) -> float:
-    """How often, in the mean over trials, one check finds another verdict than the one before."""
+    """Return how often a check has another verdict than the one before, in the mean over trials."""
     return float((learned[:, 1:] != learned[:, :-1]).sum(axis=1).mean())
 
 
 def chance(signal: Float[np.ndarray, " T"], bias: Float[np.ndarray, " T"]) -> dict[str, float | None]:
-    """How much of a success rate is luck, for metrics.json; from `predictions.Answers.signal_and_bias`.
+    """Return how much of a success rate is luck, for metrics.json, from `predictions.Answers.signal_and_bias`.
 
-    chance_rate: how often a signal exceeds a bias when each is taken from any trial, independently of the other: the
-    rate that follows from their spreads alone. None where no step needs memory.
+    chance_rate is how often a signal exceeds a bias if each is taken from any trial, independently of the other: the
+    rate that follows from their spreads alone. It is None if no step needs memory.
     """
     usable = np.isfinite(signal) & np.isfinite(bias)
     if not usable.any():
@@ -128,7 +136,13 @@ class Verdicts(NamedTuple):
 def verdicts(
     right: Bool[np.ndarray, "T K L"], scored: Bool[np.ndarray, "K L"], sequence: Int[np.ndarray, "K L"]
 ) -> Verdicts:
-    """Of what is right and what is scored. sequence: which one a step belongs to."""
+    """Return the verdicts of trials.
+
+    Args:
+        right: Which steps are right.
+        scored: Which steps are scored.
+        sequence: The sequence to which each step belongs.
+    """
     right = right[:, scored]  # [T, steps]
     of = sequence[scored]
     sequence_right = np.stack([right[:, of == number].all(axis=1) for number in np.unique(of)], axis=1)
@@ -136,27 +150,28 @@ def verdicts(
 
 
 def first_learned(checks: Int[np.ndarray, " C"], learned: Bool[np.ndarray, "T C"]) -> list[int | None]:
-    """For each trial the first checked epoch after which it had learned; None if it never had. checks: ascending."""
+    """Return the first check after which each trial had learned; None if it never had. checks: ascending epochs."""
     return [int(checks[np.argmax(row)]) if row.any() else None for row in learned]
 
 
 def loss_curves(losses: Float[np.ndarray, "T E"]) -> Float[np.ndarray, "E 3"]:
-    """In each epoch the median, the 10 % and the 90 % quantile over trials."""
+    """Return the median, the 10 % and the 90 % quantile over trials in each epoch."""
     return np.quantile(losses, [0.5, 0.1, 0.9], axis=0).T
 
 
 def share_learned(learned: Bool[np.ndarray, "T C"], confidence: float) -> Float64[np.ndarray, "C 3"]:
-    """At each check the share of trials that are right in every step then, and its interval."""
+    """Return the share of trials that are right in every step at each check, and its interval."""
     return np.array([success_rate(int(column.sum()), len(column), confidence) for column in learned.T])
 
 
 def time_to_learn(
     epochs_to_learn: list[int | None], epochs: int, confidence: float
 ) -> tuple[Float64[np.ndarray, "N 4"], float | None, float | None, float | None]:
-    """Kaplan-Meier: a trial that never learned in these epochs is censored, not left out.
+    """Estimate the time to learn by Kaplan and Meier: a trial that never learned is censored, not left out.
 
-    Returns the curve (epoch, share that has learned by then, low, high), and the median epoch with the
-    ends of its interval, each None where the curve (or its band) does not reach one half.
+    Returns:
+        The curve (epoch, share that has learned by then, low, high), and the median epoch with the ends of its
+        interval, each None if the curve (or its band) does not reach one half.
     """
     from scipy.stats import CensoredData, ecdf
 
@@ -179,10 +194,10 @@ def time_to_learn(
 
 
 def mean_time(until: Int[np.ndarray, " T"], budget: int, confidence: float) -> dict[str, float | None]:
-    """After how many epochs trials learned (0: never, in so many), for metrics.json.
+    """Return after how many epochs trials learned, for metrics.json; a time of 0 means never.
 
-    mean_epochs_to_learn: over those that learned, with a t interval and the standard deviation; None where none did,
-    the interval where one did. restricted_mean_epochs_to_learn: the mean of the smaller of that time and the budget,
+    mean_epochs_to_learn is over those that learned, with a t interval and the standard deviation; None if none did, and
+    the interval if one did. restricted_mean_epochs_to_learn is the mean of the smaller of that time and the budget,
     over all (the area under Kaplan and Meier's curve up to the budget).
     """
     from scipy.stats import t
@@ -205,17 +220,17 @@ def mean_time(until: Int[np.ndarray, " T"], budget: int, confidence: float) -> d
 
 
 def fisher(successes: int, trials: int, others: int, other_trials: int) -> float:
-    """The p value of Fisher's exact test that two counts of successes have one rate, two-sided."""
+    """Return the two-sided p value of Fisher's exact test that two counts of successes have the same rate."""
     from scipy.stats import fisher_exact
 
     return float(fisher_exact([[successes, trials - successes], [others, other_trials - others]]).pvalue)
 
 
 def means_of(times: Int[np.ndarray, " n"], count: int, resamples: int, share: float = 0.95) -> tuple[float, float]:
-    """Between which values this share of the means of `count` further trials would lie, given the times of n trials.
+    """Return the range in which this share of the means of `count` further trials would lie, given n times.
 
-    Both means are drawn anew, with replacement (Efron's bootstrap): the further ones around ours. Draws come from a
-    generator of their own, so the same times give the same range.
+    Both means are resampled with replacement (Efron's bootstrap): those of further trials around ours. The generator
+    has a seed of its own, so the same times give the same range.
     """
     draws = np.random.default_rng(0)
     values = times.astype(np.float64)
@@ -226,7 +241,7 @@ def means_of(times: Int[np.ndarray, " n"], count: int, resamples: int, share: fl
 
 
 def compare(learned: Bool[np.ndarray, " T"], others: list[Bool[np.ndarray, " T"]]) -> list[float]:
-    """Is the success rate of each other arm that of the first? p values, adjusted by Holm (1979) for their number.
+    """Test whether each other arm has the success rate of the first one; return p values, adjusted by Holm (1979).
 
     Trial by trial the arms have the same seeds, so the exact McNemar (1947) test is the right one: it depends on the
     seeds that learned in one arm only.
@@ -258,10 +273,10 @@ def summary(
     epochs: int,
     confidence: float,
 ) -> dict[str, int | float | None]:
-    """The content of metrics.json.
+    """Return the content of metrics.json.
 
-    median_epochs_to_learn: by Kaplan and Meier, so None where fewer than half ever learned. forgotten: how many
-    had learned at some check, but not in the end.
+    median_epochs_to_learn is Kaplan and Meier's, so None if fewer than half ever learned. forgotten counts the trials
+    that had learned at some check, but not in the end.
     """
     learned = verdicts.learned
     rate, low, high = success_rate(int(learned.sum()), len(learned), confidence)

@@ -37,7 +37,7 @@ TABLES = {
 
 
 def rounded(value: int | float | None) -> int | float | None:
-    """A metric as it is written; None where it is not finite."""
+    """Return a metric as it is written; None if it is not finite."""
     if not isinstance(value, float):
         return value
     if not np.isfinite(value):
@@ -46,7 +46,7 @@ def rounded(value: int | float | None) -> int | float | None:
 
 
 def typed_frame(name: str, columns) -> pd.DataFrame:
-    """A table of these columns, in the order and of the kinds that `TABLES` says, rounded."""
+    """Return a table of these columns, rounded, in the order and of the types in `TABLES`."""
     kinds = TABLES[name]
     frame = pd.DataFrame(dict(zip(kinds, columns)), columns=list(kinds)).astype(kinds)
     for column in frame.select_dtypes("float"):

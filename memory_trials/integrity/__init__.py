@@ -1,1 +1,1 @@
-"""Whether what is recorded is whole, in step, good enough, and the same when trained anew."""
+"""Checks of recorded results: complete, up to date, good enough, and the same when trained again."""

@@ -1,4 +1,4 @@
-"""For CI: is the recorded result in step with code and parameters, and good enough? (make check)
+"""For CI: does the recorded result match code and parameters, and is it good enough? (make check)
 
     python -m memory_trials compare [REVISION to compare with; the commit before this one by default]
 
@@ -27,10 +27,11 @@ MAY_BE_NONE = ("median_epochs_to_learn", "memory_", "margin_", "signal_", "bias_
 
 
 def stale(status: dict, outputs: set[str]) -> list[str]:
-    """What `dvc status --json` says is out of step, a sentence each.
+    """Return what is out of date by `dvc status --json`, in one sentence each.
 
-    status: {stage: [{"changed deps": {path: how}}, {"changed outs": ...}, "changed command", ...]}.
-    An output that is merely not here (a fresh clone has only what is in git) is not stale.
+    Args:
+        status: {stage: [{"changed deps": {path: how}}, {"changed outs": ...}, "changed command", ...]}.
+        outputs: Paths of outputs, of which a missing one is not out of date: a fresh clone has only what is in git.
     """
     sentences = []
     for stage, changes in status.items():
@@ -48,7 +49,7 @@ def stale(status: dict, outputs: set[str]) -> list[str]:
 
 
 def recorded_outputs(stages: dict) -> set[str]:
-    """The paths that dvc.lock records as outputs kept by DVC. stages: `files.recorded`."""
+    """Return the paths that dvc.lock records as outputs kept by DVC. stages: what `files.recorded` returns."""
     return {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
@@ -69,10 +70,14 @@ def changed_code(stages: dict) -> list[str]:
 
 
 def changes(revision: str | None) -> str:
-    """The metrics as Markdown, beside those of a revision; `UserError` where there is none of that name.
+    """Return the metrics as Markdown, beside those of a revision.
 
-    None: the commit before this one. Where it is not here, as after a first commit or in a shallow clone, the metrics
-    stand alone.
+    Args:
+        revision: The commit, branch or experiment. None is the commit before the current one; if there is none, as in a
+            shallow clone, the metrics have nothing beside them.
+
+    Raises:
+        UserError: There is no revision of this name.
     """
     if revision is None and not _is_here(BEFORE):
         return run(*DVC, "metrics", "show", "--md", METRICS.as_posix())
@@ -94,7 +99,7 @@ def _text(value: object) -> str:
 
 
 def check_numbers(metrics: dict, floor: float, memory_floor: float | None = None) -> list[str]:
-    """What is wrong with metrics.json, a sentence each: a number that is none, a rate or memory below its floor."""
+    """Return what is wrong with metrics.json, in one sentence each: an invalid number, or one below its floor."""
     sentences = [
         f"{METRICS}: {key} is {value!r}, which is not a finite number"
         for key, value in metrics.items()

@@ -1,4 +1,4 @@
-"""What identifies a trained trial, in git: so that anyone can train it anew and see that it is the same."""
+"""Digests of trained trials, in git, so that anyone can train a trial again and see that it is the same."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ TOLERANCE = 1e-3  # of the final loss, relative: another processor's XLA rounds 
 
 
 def of_trials(trained: Trained) -> list[str]:
-    """A digest for each of T trials: of its weights, losses, and of what each check found of it."""
+    """Return a digest for each of T trials: of its weights, its losses, and the results of its checks."""
     arrays = [*trained.weights.values(), trained.losses, *(getattr(trained, name) for name in FOUND)]
     arrays = [np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in arrays]
     contents = (b"".join(array[trial].tobytes() for array in arrays) for trial in range(len(trained.seeds)))
@@ -26,8 +26,10 @@ def of_trials(trained: Trained) -> list[str]:
 
 
 def recorded(model: ModelSettings, changes: dict[str, Any], trained: Trained) -> dict[str, Any]:
-    """What is kept in git of an arm: its changes (which a search has found), first seed, and of each trial the digest;
-    of a cell of the user's the final loss, since XLA's bits are the processor's."""
+    """Return what git keeps of an arm: its changes, its first seed, and the digest of each trial.
+
+    Of a cell of the user's it also keeps the final losses, since XLA's bits depend on the processor.
+    """
     kept: dict[str, Any] = {"changes": changes, "first_seed": int(trained.seeds[0])}
     cell = registry.find(model.cell)
     if cell and cell.engines and (cell.layout or forward.supports(model)):
@@ -36,7 +38,13 @@ def recorded(model: ModelSettings, changes: dict[str, Any], trained: Trained) ->
 
 
 def agree(kept: dict[str, Any], first: int, trained: Trained) -> list[bool]:
-    """Whether each trial that was trained is the recorded one; the first of them has this index in an arm's record."""
+    """Return whether each trained trial is the recorded one.
+
+    Args:
+        kept: The record of the arm.
+        first: The index of the first trained trial in the record.
+        trained: The trained trials.
+    """
     if "trials" in kept:
         found = of_trials(trained)
         expected = kept["trials"][LENGTH * first :]
@@ -46,12 +54,16 @@ def agree(kept: dict[str, Any], first: int, trained: Trained) -> list[bool]:
 
 
 def count(kept: dict[str, Any]) -> int:
-    """How many trials an arm's record holds."""
+    """Return the number of trials in an arm's record."""
     return len(kept["losses"]) if "losses" in kept else len(kept["trials"]) // LENGTH
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The records of a study's arms by name; `UserError` where they are damaged."""
+    """Read the records of a study's arms, by their names.
+
+    Raises:
+        UserError: The file is damaged.
+    """
     content = files.read_json(path)
     try:
         for kept in content.values():

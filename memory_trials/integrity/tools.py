@@ -11,7 +11,11 @@ ASIDE = ("WARNING: ", "hint: ", "warning: ")
 
 
 def run(*command: str) -> str:
-    """What a command prints; `UserError` where it cannot be run, or fails."""
+    """Return what a command prints.
+
+    Raises:
+        UserError: The command cannot be run, or fails.
+    """
     words = " ".join(command).replace(" ".join(DVC), "dvc")
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -23,10 +27,9 @@ def run(*command: str) -> str:
 
 
 def cause(output: str) -> str:
-    """The line of a tool's output that says why it failed, without what it puts before it.
+    """Return the line of a tool's output that says why it failed, without its prefix.
 
-    DVC and git mark that line, and offer help after it. A traceback ends with it. Otherwise the first line says what is
-    wrong, and those after it say where.
+    DVC and git mark that line, and offer help after it. A traceback ends with it. Otherwise it is the first line.
     """
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith(ASIDE)]
     for line in lines:

@@ -1,9 +1,9 @@
 """Are the recorded results what this code trains, on this machine? (make verify)
 
-Trains recorded trials anew and compares each with its digest, which is in git for the pipeline, for every study and, if
-a trial takes seconds, for every arm of the paper's. It needs no data and keeps nothing. Given a share, it draws so many
-of all trials, each as likely as any other (1: every one). Otherwise `Minute` says which trials it takes. It prints a
-Markdown summary, and exits with 1 where a trial differs, naming the first.
+Trains recorded trials again and compares each with its digest, which is in git for the pipeline, for every study
+and, if a trial takes seconds, for every arm of the paper's. It needs no data and keeps nothing. Given a share, it draws
+so many of all trials, each as likely as any other (1: every one). Otherwise `Minute` says which trials it takes. It
+prints a Markdown summary, and exits with 1 where a trial differs, naming the first.
 """
 
 import contextlib
@@ -63,8 +63,7 @@ class Record:
 
     @cached_property
     def seconds(self) -> dict[int, float]:
-        """About how long each trial that can be trained anew takes, besides `start`. All can, except of streams
-        those that take too long."""
+        """About how long each trial takes, besides `start`; long trials of streams are not trained again."""
         settings, trials = self.arm.settings, range(digests.count(self.kept))
         training, task = settings.training, _task(self)
         steps = lambda epochs: task.steps(epochs, settings.evaluation.interval)
@@ -84,7 +83,11 @@ class Record:
 
 
 def records() -> list[Record]:
-    """Of every arm that is recorded; `UserError` where nothing is, or where the parameters describe other arms."""
+    """Read the records of all arms.
+
+    Raises:
+        UserError: Nothing is recorded, or the parameters describe other arms.
+    """
     found = [Record(design.pipeline_arm(), kept) for kept in _recorded(design.PIPELINE_DIGESTS).values()]
     for study, arms in design.units():
         path = design.digests_of(arms[0])
@@ -121,7 +124,7 @@ class Minute:
         self.turn = FIRST_TURN
 
     def next(self, remaining: float) -> tuple[Record, range] | None:
-        """Trials of an arm, one after another, that end within these seconds; None where there are none."""
+        """Return consecutive trials of an arm that can be trained within these seconds; None if there are none."""
         while self.left:
             if not self.queue:
                 self.queue, self.turn = self.random.sample(list(self.left), len(self.left)), TURN
@@ -156,7 +159,7 @@ class Minute:
 
 
 def sample_trials(found: list[Record], share: float, seed: int) -> list[tuple[Record, range]]:
-    """This share of all trials, in random order; those of an arm that follow one another are trained together."""
+    """Yield a share of all trials in random order. Consecutive trials of an arm are trained together."""
     order = random.Random(seed)
     trials = [(number, index) for number, record in enumerate(found) for index in record.seconds]
     sample = sorted(order.sample(trials, min(len(trials), max(1, round(share * len(trials))))))
@@ -189,10 +192,11 @@ def verify(
     take: Callable[[], tuple[Record, range] | None],
     done: Callable[[Record, range, float], None],
 ) -> tuple[Counter[Record], list[str]]:
-    """How many trials of each arm were checked, and which of them differ, the first one first.
+    """Train trials again; return how many of each arm were checked, and which of them differ, in their order.
 
-    take: the trials that are next, None at the end. done: called with the trials that were trained, and the seconds
-    that it took.
+    Args:
+        take: Returns the next trials, None at the end.
+        done: Called with the trials that were trained, and the seconds that it took.
     """
     checked: Counter[Record] = Counter()
     different: list[str] = []
@@ -220,7 +224,7 @@ def verify(
 
 
 def summary(found: list[Record], checked: Counter[Record], different: list[str], selection: str) -> str:
-    """Markdown: what was checked, what came out, and on what machine. selection: how the trials were selected."""
+    """Return as Markdown what was checked, the result, and the machine. selection: how the trials were selected."""
     recorded: Counter[str] = Counter()
     for record in found:
         recorded[record.arm.study] += digests.count(record.kept)
@@ -248,7 +252,7 @@ def summary(found: list[Record], checked: Counter[Record], different: list[str],
 
 
 def machine() -> str:
-    """Processor, compiler and versions."""
+    """Return processor, compiler and versions."""
     processor = platform.machine()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

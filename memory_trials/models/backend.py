@@ -2,7 +2,7 @@
 them.
 
 Importing them is most of what a stage waits for, so what Keras would import merely because it happens to
-be installed (scikit-learn and Matplotlib, for wrappers and galleries unused here) is hidden meanwhile:
+be installed (scikit-learn and Matplotlib, for wrappers and galleries unused here) is hidden during the import:
 4.0 s instead of 5.7 s, measured on two cores.
 """
 
@@ -23,8 +23,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums whatever th
 ON_JAX = os.environ.get("MEMORY_TRIALS_BACKEND") == "jax"  # set by `engines.worker` for its own process
 os.environ["KERAS_BACKEND"] = "jax" if ON_JAX else "tensorflow"
 
-# Shards run side by side, one in each thread, so XLA shall neither split one operation over the cores nor hand
-# the operations of one shard back and forth between threads: the whole training loop becomes one function
+# Shards run side by side, one in each thread, so XLA must neither split one operation over the cores nor move
+# the operations of one shard from thread to thread: the whole training loop becomes one function
 # (its "small while loop" pass, without the bound on size), run by the one thread that has it.
 # Measured on two cores, milliseconds a trial of the tutorial: 7.2 before, 3.2 after.
 # Such a function cannot call YNN, the library that XLA would leave large products of matrices to: "Fusion kind not
@@ -63,7 +63,7 @@ with _quick_and_quiet():
 
 CORES = len(os.sched_getaffinity(0))
 if not ON_JAX:
-    tf.get_logger().setLevel("ERROR")  # it warns of tracing anew, which each new arm rightly does
+    tf.get_logger().setLevel("ERROR")  # it warns of repeated tracing, which each new arm needs
     with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow before keeps the threads that it has
         tf.config.threading.set_intra_op_parallelism_threads(CORES)
         tf.config.threading.set_inter_op_parallelism_threads(CORES)
@@ -75,7 +75,7 @@ if keras.config.backend() != os.environ["KERAS_BACKEND"]:
 
 
 def called(function: Callable, *arguments: Any) -> Any:
-    """What a function returns; with JAX only the shapes and types of that, without computing it."""
+    """Return what a function returns; with JAX only shapes and types, without computing it."""
     if not ON_JAX:
         return function(*arguments)
     import jax

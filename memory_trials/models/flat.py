@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 def joined(
     weights: Sequence[Float32[np.ndarray, "T ..."]], shapes: Sequence[tuple[int, ...]]
 ) -> Float32[np.ndarray, "T P"]:
-    """The P weights of each of T trials; `ValueError` where they are not of these shapes."""
+    """Return the P weights of each of T trials as one array [T, P].
+
+    Raises:
+        ValueError: They do not have these shapes.
+    """
     trials = len(weights[0])
     if [array.shape for array in weights] != [(trials, *shape) for shape in shapes]:
         raise ValueError(f"weights are {[array.shape for array in weights]}, not [T, *] of {shapes}")
@@ -23,7 +27,7 @@ def joined(
 
 
 def parted(parameters: Float32[np.ndarray, "T P"], shapes: Iterable[tuple[int, ...]]) -> list[np.ndarray]:
-    """The inverse of `joined`: an array [T, *shape] for each shape."""
+    """Return the inverse of `joined`: an array [T, *shape] for each shape."""
     shapes = list(shapes)
     ends = np.cumsum([prod(shape) for shape in shapes])
     parts = np.split(parameters, ends[:-1], axis=1)

@@ -2,7 +2,7 @@
 
 This answers "how do I calculate the outputs from the model's weights?", evaluates trials independently of the
 framework that trained them, and starts in no time. A row of a Keras kernel belongs to an input, a column to
-a unit; a cell's gates stand side by side in the columns. The equations of one step are in the cell's module.
+a unit; a cell's gates are side by side in the columns. The equations of one step are in the cell's module.
 
 All is computed in double precision, by operations whose bits are the same on every machine (`elementary`).
 """
@@ -37,10 +37,12 @@ def outputs(
     x: Int[np.ndarray, "K L F"],
     wanted: Bool[np.ndarray, " L"] | None = None,
 ) -> Iterator[tuple[int, Float64[np.ndarray, "T K symbols"]]]:
-    """Each step's number and the output layer's activations for K sequences, each from a zero state.
+    """Yield the number of each step and the activations of the output layer for K sequences, from a zero state.
 
-    weights: the variables of T trials of the model, by name (cell/kernel, ..., output/bias).
-    x: the indices where the input vector is 1. wanted: the steps to yield; None: all.
+    Args:
+        weights: The variables of T trials of the model, by name (cell/kernel, ..., output/bias).
+        x: The indices at which the input vector is 1.
+        wanted: The steps to yield; None for all.
     """
     state = _State(model, weights, len(x))
     for t in range(x.shape[1]):
@@ -52,9 +54,10 @@ def outputs(
 def free_run(
     model: ModelSettings, weights: dict[str, Float[np.ndarray, "T ..."]], prefix: Int[np.ndarray, "K P"], steps: int
 ) -> Int64[np.ndarray, "T K {steps}"]:
-    """The indices of the symbols that follow when each prediction is fed back as the next input.
+    """Return the indices of the symbols that follow when each prediction is fed back as the next input.
 
-    prefix: the indices of the symbols that each of the K runs is shown first.
+    Args:
+        prefix: The indices of the symbols that each of the K runs is shown first.
     """
     state = _State(model, weights, len(prefix))
     following = np.empty((len(weights["output/bias"]), len(prefix), steps), np.int64)
@@ -85,7 +88,7 @@ class _State:
         self.h, self.c = zeros, zeros
 
     def step(self, indices: Int[np.ndarray, "*T K F"]) -> None:
-        """indices: where the input vectors are 1, in all trials or in each of them."""
+        """Take one step. indices: where the input vectors are 1, in all trials or in each of them."""
         trials = np.arange(len(self.kernel))[:, np.newaxis]
         x: Float64[np.ndarray, "*T K gates"] | float = 0.0
         for feature in range(indices.shape[-1]):
@@ -94,7 +97,7 @@ class _State:
         self.h, self.c = self.equations(self.weights, x, self.h, self.c)
 
     def read_out(self) -> Float64[np.ndarray, "T K symbols"]:
-        """The output layer's activations."""
+        """Return the activations of the output layer."""
         return self.squash(product(self.h, self.output_kernel) + self.output_bias)
 
 

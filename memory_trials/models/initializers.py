@@ -122,13 +122,14 @@ def set_forget_bias(
 
 
 def integers(seed: int, count: int) -> list[int]:
-    """What initializers receive in turn after set_random_seed(seed): see keras.random.make_default_seed."""
+    """Return the seeds of initializers in their order after set_random_seed(seed); see
+    keras.random.make_default_seed."""
     generator = random.Random(seed)
     return [generator.randint(1, 10**9) for _ in range(count)]
 
 
 def draw(initializer: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> Float32[np.ndarray, "T ..."]:
-    """[T, *shape]: what one of `NAMES` draws from each of T seeds, which are integers of 31 bits."""
+    """Return [T, *shape], drawn by one of `NAMES` from each of T seeds, which are integers of 31 bits."""
     name = NAMES[initializer]
     if name in ("zeros", "ones"):
         return np.full((len(seeds), *shape), name == "ones", np.float32)
@@ -162,7 +163,7 @@ def _spread(name: str, shape: tuple[int, ...], seeds: Int[np.ndarray, " T"]) -> 
 def uniform(
     width: float | np.float32, size: int, seeds: Int[np.ndarray, " T"], number: int = 0
 ) -> Float32[np.ndarray, "T {size}"]:
-    """Numbers within +-width, from each of T seeds: of all such draws from its stream, one after another, this one."""
+    """Return numbers within +-width from each of T seeds: draw `number` of the seed's stream of such draws."""
     width = np.float32(width)
     return _uniform(_words(seeds, size, number)) * (width + width) - width
 

@@ -1,4 +1,4 @@
-"""What tries to remember: a recurrent cell under a Dense output layer, and the weights a seed gives them.
+"""A model in Keras: a recurrent cell under a Dense output layer, and the initial weights for a seed.
 
 A model here is a pair of Keras layers for *one* trial; `trainer` and `predictions` map it over many.
 Any Keras cell serves: a layer with `state_size` and `call(inputs, states) -> (output, new_states)` (`layers`).
@@ -54,11 +54,11 @@ class Model:
         return layers.weight_names(self.cell, "cell") + layers.weight_names(self.dense, "output")
 
     def begin(self, *shape: int) -> list[np.ndarray]:
-        """The initial states of so many trials and sequences: [*shape, *state] each."""
+        """Return the initial states of so many trials and sequences: [*shape, *state] each."""
         return [np.broadcast_to(state, (*shape, *state.shape)) for state in self.initial]
 
     def step(self, weights: list, x: tf.Tensor, states: list, training: bool = False) -> tuple[tf.Tensor, list]:
-        """One time step of one trial: x [B, inputs], states [B, *state] each -> output [B, width], new states."""
+        """Take one time step of one trial: x [B, inputs], states [B, *state] each -> output [B, width], new states."""
         count = len(self.cell.trainable_variables)
         # constants, not variables: a compiled program locks the variables it reads, and shards would run in turn
         unused = [tf.constant(value) for value in self.unused]
@@ -69,11 +69,11 @@ class Model:
         return output, keras.tree.flatten(states)
 
     def readout(self, weights: list, output: tf.Tensor) -> tf.Tensor:
-        """The cell's output [B, width] -> the output layer's activations [B, symbols]."""
+        """Return the output layer's activations [B, symbols] for the cell's output [B, width]."""
         return self.dense.stateless_call(weights[len(self.cell.trainable_variables) :], [], output)[0]
 
     def loss(self, y: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
-        """Keras's own cross-entropy: y, prediction [B, symbols] -> [B]."""
+        """Return Keras's own cross-entropy: y, prediction [B, symbols] -> [B]."""
         crossentropy = keras.losses.categorical_crossentropy if self.softmax else keras.losses.binary_crossentropy
         return crossentropy(y, prediction)
 
@@ -126,13 +126,13 @@ def _make_layers(settings: ModelSettings, symbols: int):
 def initial_weights(
     settings: ModelSettings, inputs: int, symbols: int, seeds: Int[np.ndarray, " T"]
 ) -> list[Float32[np.ndarray, "T ..."]]:
-    """The weights that Keras draws after `keras.utils.set_random_seed(seed)`.
+    """Return the weights that Keras draws after `keras.utils.set_random_seed(seed)`, for each seed.
 
-    `initializers` does the same without Keras, for what it supports. Building the layers anew for every seed takes
-    Keras some 20 ms each. But all that a seed changes is the integer that each initializer received when it was
-    constructed, so the draws are traced once for a model, as a function of these integers, and run as a graph. The last
-    seed is also drawn in the plain way; if it differs (a cell that uses randomness in a way of its own), all are drawn
-    in the plain way.
+    `initializers` does the same without Keras, for the initializers that it supports. Keras takes some 20 ms to build
+    the layers for one seed. But a seed changes only the integer that each initializer receives when it is constructed,
+    so the draws are traced once for a model, as a function of these integers, and run as a graph. The last seed is also
+    drawn without tracing. If it differs, because the cell draws random numbers in a way of its own, all seeds are drawn
+    so.
     """
     last = _plain_weights(settings, inputs, symbols, int(seeds[-1]))
     weights = _traced_weights(settings, inputs, symbols, seeds)
@@ -155,7 +155,7 @@ def _plain_weights(settings: ModelSettings, inputs: int, symbols: int, seed: int
 
 
 class _TracedSeed(keras.random.SeedGenerator):
-    """Stands where an initializer keeps its integer seed; the integer comes from a tensor."""
+    """Replaces the integer seed of an initializer by one that comes from a tensor."""
 
     def __init__(self, seed):
         self.seed = seed
@@ -213,10 +213,12 @@ def _traced(settings: str, inputs: int, symbols: int, template: int) -> Callable
 
 
 def predict(model: Model, weights: list, x: Int[np.ndarray, "K L F"], inputs: int) -> tf.Tensor:
-    """Activations [T, K, L, symbols] of T trials for K sequences, each from the initial state.
+    """Return activations [T, K, L, symbols] of T trials for K sequences, each from the initial state.
 
-    weights: the stacked variables of the model, each [T, ...]. x: where the input vector,
-    of length inputs, is 1.
+    Args:
+        weights: The stacked variables of the model, each [T, ...].
+        x: Where the input vector is 1.
+        inputs: The length of the input vector.
     """
     if weights[0].shape[0] == 1:  # tf.vectorized_map loses the shape of a single trial
         return predict(model, [np.repeat(array, 2, axis=0) for array in weights], x, inputs)[:1]

@@ -47,7 +47,7 @@ def constructed(cell_class: type, units: int, options: dict[str, Any]) -> keras.
 
 
 def built_in(name: str) -> type:
-    """The class in Keras of a cell that the registry has."""
+    """Return Keras's class of a cell in the registry."""
     cell = registry.find(name)
     if cell is None or cell.keras is None:
         raise Refusal("it has no form in Keras")
@@ -62,7 +62,7 @@ def _cell_class(name: str) -> type:
 
 
 def imported(name: str) -> Any:
-    """What a dotted path leads to."""
+    """Return the object at a dotted path."""
     module_name, _, class_name = name.rpartition(".")
     try:
         with during("import"):
@@ -106,7 +106,7 @@ class Step(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict) -> Step:
-        """As a .keras file describes it: the settings of the model section that make the cell."""
+        """Construct the cell from a .keras file: config holds the settings of the model section."""
         return cls(make_cell(ModelSettings(**config)))
 
 
@@ -115,10 +115,11 @@ def _kind(result: Any) -> str:
 
 
 def initial_states(cell: keras.layers.Layer, batch: int) -> list:
-    """The states that a sequence begins with, nested as `call` takes them: [batch, ...] float32 each.
+    """Return the states with which a sequence begins, nested as `call` takes them: [batch, ...] float32 each.
 
-    What the cell's `get_initial_state` returns; without this method zeros, in the shapes that its `state_size` names:
-    a number of units, a shape (a tuple in a list, or a TensorShape), or a list of such for a cell in the cell.
+    They are what the cell's `get_initial_state` returns. A cell without this method begins with zeros, in the shapes
+    that its `state_size` names: a number of units, a shape (a tuple in a list, or a TensorShape), or a list of such for
+    nested cells.
     """
     own = getattr(cell, "get_initial_state", None)
     if own is None:
@@ -167,7 +168,7 @@ def built(cell: keras.layers.Layer, inputs: int) -> tuple[Any, list]:
 
 
 def weight_names(layer: keras.layers.Layer, name: str) -> list[str]:
-    """Of its trainable variables, such as cell/kernel, or cell/gate/kernel for a layer in self.gate.
+    """Return names of a layer's trainable variables, such as cell/kernel, or cell/gate/kernel for a layer in self.gate.
 
     They are the same in every process, unlike Keras's numbered names, and no two are equal.
     """

@@ -20,7 +20,7 @@ UNSEEDED = "you should only use seeded random ops"  # Keras's words for a draw w
 
 
 def seed_generators(cell: keras.layers.Layer) -> list[Any]:
-    """What the cell and the layers in it draw random numbers from while it is called."""
+    """Return the generators from which the cell and the layers in it draw random numbers when it is called."""
     found = {id(each): each for layer in cell._flatten_layers() for each in layer._seed_generators}
     return list(found.values())
 
@@ -41,15 +41,15 @@ def seeded_draws() -> Iterator[None]:
 
 
 def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int) -> None:
-    """See that a call depends on inputs, states and weights alone, row by row.
+    """Check that a call depends on inputs, states and weights alone, row by row.
 
     Args:
-        cell: built; the values of its weights do not matter.
-        other: the same cell, made after another seed.
-        inputs: length of the input vector.
+        cell: A built cell; the values of its weights do not matter.
+        other: The same cell, made after another seed.
+        inputs: The length of the input vector.
 
     Raises:
-        Refusal: what else it depends on.
+        Refusal: It depends on something else; the message says on what.
     """
     if len(cell.weights) != len(other.weights):
         raise Refusal("it has other weights each time it is made")

@@ -1,7 +1,7 @@
-"""What must not be in a cell, since many trials share one, and train as nothing but inputs, states and weights say.
+"""Refuses cells that depend on anything but inputs, states and weights, since many trials share one cell.
 
-All of it is looked for before anything is trained, so that nothing is ignored in silence. A cell is tried on a few
-numbers: called twice, compiled, row by row, and made anew.
+This is checked before anything is trained, so that nothing is ignored silently. A cell is tried on a few numbers:
+called twice, compiled, row by row, and constructed again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 def check_options(cell: keras.layers.Layer) -> None:
-    """That what changes training in Keras, and would not here, is not asked for; `UserError` names it."""
+    """Check that nothing is asked for that changes training in Keras, and would not here.
+
+    Raises:
+        UserError: It is; the message names it.
+    """
     for layer in cell._flatten_layers():
         where = "" if layer is cell else f" (of its layer {type(layer).__name__})"
         for name, value in vars(layer).items():
@@ -52,7 +56,7 @@ def _draws_itself(layer: keras.layers.Layer) -> bool:
 
 
 def check_shapes(begun: list, output: tf.Tensor, states: list) -> None:
-    """That a call returns one row of outputs, and states like those that it was given."""
+    """Check that a call returns one row of outputs, and states like those that it was given."""
     if len(output.shape) != 2 or output.shape[0] != 1:
         raise Refusal(f"it returns an output of shape {tuple(output.shape)} for one row, not (1, width)", "call")
     given, returned = ([tuple(state.shape) for state in keras.tree.flatten(each)] for each in (begun, states))
@@ -64,9 +68,13 @@ def check_shapes(begun: list, output: tf.Tensor, states: list) -> None:
 
 
 def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int) -> None:
-    """That a call depends on inputs, states and weights alone, row by row; `UserError` says what else it does.
+    """Check that a call depends on inputs, states and weights alone, row by row.
 
-    other: the same cell, made after another seed.
+    Args:
+        other: The same cell, made after another seed.
+
+    Raises:
+        UserError: It depends on something else; the message says on what.
     """
     if len(cell.weights) != len(other.weights):
         raise Refusal("it has other weights each time it is made")
@@ -120,7 +128,7 @@ def check_initial_states(cell: keras.layers.Layer, other: keras.layers.Layer) ->
 
 
 def _equal(some: list, others: list) -> bool:
-    """Whether states are the same, where one row stands for any number."""
+    """Return whether states are the same, where one row represents any number of them."""
     arrays = zip([np.asarray(state) for state in some], [np.asarray(state) for state in others])
     return all(np.array_equal(np.broadcast_to(one, other.shape), other, equal_nan=True) for one, other in arrays)
 

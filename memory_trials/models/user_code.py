@@ -63,7 +63,8 @@ def as_user_error(cell: str, method: str = "") -> Iterator[None]:
 
 
 def described(error: BaseException) -> str:
-    """Such as: AttributeError: module 'keras.ops' has no attribute 'tahn' (my_cells/typo.py, line 12)."""
+    """Return a description such as: AttributeError: module 'keras.ops' has no attribute 'tahn' (my_cells/typo.py,
+    line 12)."""
     said = _said(error)
     while not said and (error.__cause__ or error.__context__):
         error = error.__cause__ or error.__context__  # type: ignore[assignment]  # just found to be one
@@ -100,7 +101,7 @@ def _place(error: BaseException) -> str:
 
 
 def is_users(file: str) -> bool:
-    """Whether a file of code is neither Python's, nor an installed library's, nor this project's library's."""
+    """Return whether a file of code belongs neither to Python nor to an installed library nor to this library."""
     path = Path(file)
     if not path.is_file() or not _INSTALLED_IN.isdisjoint(path.parts):
         return False

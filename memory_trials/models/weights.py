@@ -38,8 +38,12 @@ def weight_count(model: ModelSettings, inputs: int, outputs: int) -> int:
 def guessed_weights(
     model: ModelSettings, shape: Shape, seeds: Int[np.ndarray, " T"], number: int
 ) -> list[Float32[np.ndarray, "T ..."]]:
-    """Each trial's guess of this number, from 0: all weights and biases uniform within +-100, whatever options say, and
-    none of them learned (Schmidhuber & Hochreiter 1996, "Guessing can outperform many long time lag algorithms")."""
+    """Return guess `number` of each trial, from 0: all weights and biases are uniform within +-100, and none is
+    learned.
+
+    Initializers and biases of the options are ignored (Schmidhuber & Hochreiter 1996, "Guessing can outperform many
+    long time lag algorithms").
+    """
     shapes = weight_shapes(model, shape.inputs, shape.outputs)
     return flat.parted(initializers.uniform(GUESSED, sum(map(prod, shapes.values())), seeds, number), shapes.values())
 

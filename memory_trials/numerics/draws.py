@@ -37,7 +37,7 @@ ATANH = [2 / 11, 2 / 9, 2 / 7, 2 / 5, 2 / 3, 2.0]  # of s^2 up to 0.0295: right 
 
 
 def words(seed: int, name: str, first: int, count: int, each: int) -> UInt32[np.ndarray, "{count} {each}"]:
-    """The words of `count` sequences from number `first` on, of the stream with this name that belongs to a seed."""
+    """Return the words of `count` sequences from number `first` on, of the stream of this name and seed."""
     blocks = -(-each // COUNTED)
     key = np.array([seed, _key(name)], np.uint64)
     generator = np.random.Philox(key=key, counter=np.array([first * blocks, 0, 0, 0], np.uint64))
@@ -51,14 +51,15 @@ def _key(name: str) -> int:
 
 
 def below(words: UInt32[np.ndarray, "*shape"], bound: int) -> Int32[np.ndarray, "*shape"]:
-    """Integers from 0 to bound - 1, by Lemire's multiply and shift: the probability of each is off by less than
-    2^-32, which is bound / 2^32 of itself."""
+    """Return integers from 0 to bound - 1, by Lemire's multiply and shift.
+
+    The probability of each is off by less than 2^-32, which is bound / 2^32 of itself.
+    """
     return (np.multiply(words, np.uint64(bound), dtype=np.uint64) >> np.uint64(32)).astype(np.int32)
 
 
 def distinct(words: UInt32[np.ndarray, "N k"], bound: int) -> Int32[np.ndarray, "N k"]:
-    """In each row k different integers from 0 to bound - 1, in random order: the first k of a shuffle by Fisher and
-    Yates."""
+    """Return in each row k different integers from 0 to bound - 1, in random order: Fisher and Yates's first k."""
     count, k = words.shape
     rows = np.arange(count)
     found = np.tile(np.arange(bound, dtype=np.int32), (count, 1))
@@ -69,7 +70,8 @@ def distinct(words: UInt32[np.ndarray, "N k"], bound: int) -> Int32[np.ndarray, 
 
 
 def unit(words: UInt32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """Uniform in (0, 1): the middles of 2^23 equal parts. Exact in single precision, and so is 2 u - 1."""
+    """Return numbers uniform in (0, 1): the middles of 2^23 equal parts. Exact in single precision, and so is 2 u -
+    1."""
     result = (words >> np.uint32(9)).view(np.int32).astype(np.float32)
     result *= np.float32(2**-23)
     result += np.float32(2**-24)
@@ -77,7 +79,7 @@ def unit(words: UInt32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
 
 
 def normal(words: UInt32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
-    """Of mean 0 and variance 1: the normal distribution's quantiles at the middles of 2^32 equal parts."""
+    """Return numbers of mean 0 and variance 1: the normal quantiles at the middles of 2^32 equal parts."""
     result = np.empty(len(words), np.float32)
     for first in range(0, len(words), BLOCK):
         result[first : first + BLOCK] = quantile(words[first : first + BLOCK] * 2.0**-32 + (2.0**-33 - 0.5))
@@ -85,7 +87,7 @@ def normal(words: UInt32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
 
 
 def quantile(q: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """The normal distribution's quantile at 1/2 + q, for q of at most 1/2 - 2^-33 either way."""
+    """Return the normal distribution's quantile at 1/2 + q, for |q| of at most 1/2 - 2^-33."""
     result = _ratio(CENTRAL, SPLIT * SPLIT - q * q)
     result *= q
     distance = np.abs(q)
@@ -112,5 +114,5 @@ def _ratio(of: tuple[list[float], list[float]], x: Float64[np.ndarray, " n"]) ->
 
 
 def above(words: UInt32[np.ndarray, "*shape"], bounds: UInt32[np.ndarray, " k"]) -> Int32[np.ndarray, "*shape"]:
-    """How many of the bounds, which ascend, are above the word: at least k with the probability bounds[-k] / 2^32."""
+    """Return how many of the ascending bounds are above each word: at least k with probability bounds[-k] / 2^32."""
     return (len(bounds) - np.searchsorted(bounds, words, side="right")).astype(np.int32)

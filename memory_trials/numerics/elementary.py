@@ -35,7 +35,7 @@ COS = [(-1) ** n / factorial(2 * n) for n in range(9, 0, -1)]
 
 
 def log(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Natural logarithm of positive, normal numbers, in double precision.
+    """Return the natural logarithm of positive, normal numbers, in double precision.
 
     x = 2^e m with m between sqrt(1/2) and sqrt(2); log m = 2 atanh((m - 1) / (m + 1)).
     """
@@ -51,7 +51,8 @@ def log(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
 
 
 def sin_cos(x: Float[np.ndarray, "*shape"]) -> tuple[Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"]]:
-    """Sine and cosine of numbers from 0 to 2 pi, in double precision: of what a multiple of pi/2 leaves."""
+    """Return sine and cosine of numbers from 0 to 2 pi, in double precision, from the remainder of a multiple of
+    pi/2."""
     x = np.asarray(x, np.float64)
     quarter = np.rint(x * (2 / np.pi))
     r = (x - quarter * HALF_PI[0]) - quarter * HALF_PI[1]
@@ -65,7 +66,7 @@ def sin_cos(x: Float[np.ndarray, "*shape"]) -> tuple[Float64[np.ndarray, "*shape
 
 
 def sigmoid(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """1 / (1 + exp(-x))."""
+    """Return 1 / (1 + exp(-x))."""
     return _in_blocks(_sigmoid, x)
 
 
@@ -77,7 +78,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def tanh(x: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """(1 - exp(-2x)) / (1 + exp(-2x)); right to 3e-16."""
+    """Return (1 - exp(-2x)) / (1 + exp(-2x)), right to 3e-16."""
     return _in_blocks(_tanh, x)
 
 
@@ -90,13 +91,13 @@ def _tanh(x: np.ndarray) -> np.ndarray:
 
 
 def softmax(x: Float[np.ndarray, "*shape n"]) -> Float64[np.ndarray, "*shape n"]:
-    """Over the last axis."""
+    """Return the softmax over the last axis."""
     powers = _in_blocks(lambda x: np.divide(*_exp_as_ratio(x)), x - x.max(axis=-1, keepdims=True))
     return powers / total(powers)
 
 
 def total(x: Float64[np.ndarray, "*shape n"]) -> Float64[np.ndarray, "*shape 1"]:
-    """The sum over the last axis, of which the second half is added to the first until one number is left."""
+    """Return the sum over the last axis: the second half is added to the first until one number is left."""
     size = x.shape[-1]
     while size > 1:
         half = size // 2
@@ -127,7 +128,7 @@ def sliced(matrix: Float[np.ndarray, "*shape n m"]) -> Sliced:
 
 
 def product(x: Float64[np.ndarray, "*shape k n"], matrix: Sliced) -> Float64[np.ndarray, "*shape k m"]:
-    """x @ matrix for x between -1 and 1, right to some 2^-46 of the matrix's largest number.
+    """Return x @ matrix for x between -1 and 1, right to some 2^-46 of the matrix's largest number.
 
     BLAS adds in an order of its own, which is why its last bits differ. Where it multiplies and adds integers, and all
     sums are below 2^53, nothing is rounded, so no order makes a difference (Ozaki et al. 2012, "Error-free
@@ -182,7 +183,7 @@ def _exp_as_ratio(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def polynomial(coefficients: list[float], x: np.ndarray) -> np.ndarray:
-    """By Horner's rule, the highest power first."""
+    """Evaluate a polynomial by Horner's rule, the highest power first."""
     result = coefficients[0] * x
     for coefficient in coefficients[1:-1]:
         result += coefficient

@@ -33,11 +33,12 @@ def summarize(
     outcomes: "list[Outcome]",
     until: Sequence[Mapping[str, np.ndarray]] = (),
 ) -> dict[str, Any]:
-    """The content of a study's summary: question, answer, and for each arm its changes, metrics and comparison.
+    """Return the content of a study's summary: question, answer, and each arm's changes, metrics and comparison.
 
-    Arms are compared with the first one on the seeds that both have. Where all arms are the same trials after more and
-    more epochs, over_epochs holds the curves of the longest; where the rule is luck, luck says how few seeds mislead;
-    where it is reference, until says of an arm after how many sequences each trial met each criterion (0: never).
+    Arms are compared with the first one on the seeds that both have. If all arms are the same trials after more and
+    more epochs, over_epochs holds the curves of the longest one. If the rule is luck, luck says how often few seeds
+    mislead. If it is reference, until says of each arm after how many sequences each trial met each criterion (0:
+    never).
     """
     confidence = arms[0].settings.evaluation.confidence
     rows: list[dict[str, Any]] = [
@@ -73,7 +74,11 @@ def summarize(
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """A study's summary; `UserError` where an earlier version of the code wrote it."""
+    """Read a study's summary.
+
+    Raises:
+        UserError: An earlier version of the code wrote it.
+    """
     summary = files.read_json(path)
     if summary.get("version") != VERSION:
         raise UserError(
@@ -84,13 +89,18 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def summaries(folder: Path, units: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The summaries of those of these studies, or separate arms, that have been run. folder: `Arm.results`."""
+    """Return the summaries of these studies, or separate arms, of those that have been run.
+
+    Args:
+        folder: An `Arm.results`.
+        units: The names.
+    """
     paths = {unit: folder / SUMMARIES / f"{unit}.json" for unit in units}
     return {unit: read_summary(path) for unit, path in paths.items() if path.exists()}
 
 
 def summary_text(summary: dict[str, Any]) -> str:
-    """The text of a summary's file. The times of a criterion share a line."""
+    """Return the text of a summary's file, in which the times of a criterion share a line."""
     lines = lambda times: re.sub(r"\s+", " ", times[0]).replace("[ ", "[").replace(" ]", "]")
     head, until, rest = files.json_text(summary).partition('"until": {')
     return head + until + re.sub(r"\[[\d\s,]*\]", lines, rest)
@@ -122,7 +132,7 @@ def _same_trials(longest: dict, epochs: int) -> str:
 
 
 def percent(rate: float) -> str:
-    """Without decimals, except where that would make 0 % or 100 % of a rate that is neither."""
+    """Return a rate in percent, without decimals unless it would be shown as 0 % or 100 % and is neither."""
     text = f"{100 * rate:.0f}"
     if text in ("0", "100") and 1e-6 < rate < 1 - 1e-6:
         text = f"{min(max(100 * rate, 0.1), 99.9):.1f}"
@@ -130,19 +140,18 @@ def percent(rate: float) -> str:
 
 
 def bits(memory: float | None, whole: float | None) -> str:
-    """Such as 0.01 of 1 bit; nothing where no step needs memory."""
+    """Return how much is remembered, such as 0.01 of 1 bit; an empty text if no step needs memory."""
     return "" if memory is None else f"{amount(memory)} of {whole:.2g} bit"
 
 
 def amount(memory: float) -> str:
-    """Two decimals; of what is less than a hundredth the first digit, down to a thousandth."""
+    """Return a number of bits with two decimals; below a hundredth its first digit, down to a thousandth."""
     text = f"{memory:.2f}" if abs(round(memory, 3)) >= 0.01 else f"{memory:.3f}"
     return "0" if float(text) == 0 else text
 
 
 def how_often_and_how_much(numbers: dict) -> str:
-    """An arm's answer, from its metrics: how many trials learned; how much all remember, and how much those that
-    learned."""
+    """Return an arm's answer: how many trials learned, and how much all trials, and those that learned, remember."""
     learned, trials, whole = numbers["successes"], numbers["trials"], numbers["memory_whole"]
     rate, low, high = (percent(numbers[key]) for key in ("success_rate", "success_rate_low", "success_rate_high"))
     interval = f"{100 * numbers['confidence']:g} % interval {low} to {high}"
@@ -161,7 +170,7 @@ def how_often_and_how_much(numbers: dict) -> str:
 
 
 def required_margin(numbers: dict) -> float:
-    """The lead that every right output needed for a trial to have learned; 0 where there is none to be required."""
+    """Return the lead that every right output needed for a trial to have learned; 0 if none was required."""
     return numbers.get("margin_required") or 0.0
 
 
@@ -211,7 +220,7 @@ def compared(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 
 def kinds(rows: list[dict], confidence: float) -> dict[str, list[dict]]:
-    """The arms after the first by how the test compares them with it, as far as there are any of a kind."""
+    """Return the arms after the first, grouped by how the test compares them with it."""
     first, others = rows[0], rows[1:]
     rate = first["metrics"]["success_rate"]
     differs = lambda row: row["p"] is not None and row["p"] < 1 - confidence
@@ -228,8 +237,10 @@ def _reliable(row: dict, rule: AnswerRule) -> bool:
 
 
 def ranks(rows: list[dict], key: str) -> dict[str, int]:
-    """Of each arm, by its name: the index of its value of the key among all values, ascending; where they cannot be
-    compared, such as 1 and sequence, as the study lists them."""
+    """Return, for each arm's name, the index of its value of the key among all values, ascending.
+
+    Values that cannot be compared, such as 1 and sequence, are in the study's order.
+    """
     values = {row["name"]: json.dumps(row["changes"][key]) for row in rows}
     distinct = list(dict.fromkeys(values.values()))
     with contextlib.suppress(TypeError):
@@ -238,8 +249,10 @@ def ranks(rows: list[dict], key: str) -> dict[str, int]:
 
 
 def groups(rows: list[dict], key: str) -> dict[str, list[dict]]:
-    """Arms that differ in the key alone, and in what the study's grid sets together with it, by the name they share;
-    ascending along the key."""
+    """Return arms that differ only in the key, and in what the grid sets together with it, by their common name.
+
+    They ascend along the key.
+    """
     rank = ranks(rows, key)
     found: dict[str, list[dict]] = {}
     for row in rows:
@@ -257,7 +270,7 @@ def _shared_name(group: list[dict], key: str) -> str:
 
 
 def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """For which values of the key, in each group of arms, at least `level` of the trials learn."""
+    """Say for which values of the key, in each group of arms, at least `level` of the trials learn."""
     assert rule.key is not None  # `AnswerRule` asks for it
     name = rule.key.split(".")[-1]
     sentences: dict[str, list[str]] = {}
@@ -285,7 +298,8 @@ def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 
 def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """For each value of `per` (and `rows`), the largest value of the key that at least `level` of trials learn."""
+    """Say, for each value of `per` (and `rows`), the largest value of the key at which at least `level` of trials
+    learn."""
     assert rule.key is not None  # `AnswerRule` asks for it
     name, rank = rule.key.split(".")[-1], ranks(rows, rule.key)
     by: dict[tuple, list[dict]] = {}
@@ -319,13 +333,14 @@ def _short(row: dict) -> str:
 
 
 def shortened(name: str, row: dict, keys: list[str | None]) -> str:
-    """A name without the values of these keys, which the sentence or the panel around it says already."""
+    """Return a name without the values of these keys, which are in the sentence or the panel around it."""
     said = {f"{key.split('.')[-1]}={word(row['changes'][key])}" for key in keys if key}
     return " ".join(word for word in name.split() if word not in said).rstrip(",")
 
 
 def front(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """The ends of the Pareto front of model size against updates, among arms that learn reliably on fresh seeds."""
+    """Say which arms are the ends of the Pareto front of model size against updates, among those that learn
+    reliably."""
     reliable = [row for row in rows if _reliable(row, rule)]
     if not reliable:
         return f"No setting that was found learns in at least {percent(rule.level)} of trials on fresh seeds."
@@ -338,7 +353,7 @@ def front(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 
 def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """What happens when each prediction is fed back, for trials that learned and for those that did not."""
+    """Say what happens when each prediction is fed back, for trials that learned and for those that did not."""
     sentences: dict[str, list[str]] = {}
     for row in rows:
         numbers = row["metrics"]
@@ -358,7 +373,8 @@ def free_run(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 
 def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """What of each arm's rate is chance, how often a few seeds rank two arms wrongly, and how many seeds are enough."""
+    """Say how much of each arm's rate is chance, how often a few seeds rank two arms wrongly, and how many are
+    enough."""
     by_chance = [f"{_named(row)}, and {percent(row['metrics']['chance_rate'])}" for row in rows]
     text = "How many learn, and how many would if the signal of each trial met the bias of another one: "
     text += f"{'; '.join(by_chance)}."
@@ -377,7 +393,7 @@ def luck(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
 
 
 def beside_references(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
-    """How often each arm learns; PAPER.md has what was published of it."""
+    """Say how often each arm learns; PAPER.md has what was published about it."""
     shown = [how_often_and_how_much(row["metrics"]) for row in rows]
     return shown[0] if len(rows) == 1 else "; ".join(f"{row['name']}: {text}" for row, text in zip(rows, shown))
 

@@ -50,7 +50,7 @@ PRINTED = ("memory_trials.report.wording", "memory_trials.serving.predictor")  #
 
 
 def code_of(stage: str) -> Path:
-    """The file on which a stage of the tutorial's pipeline depends."""
+    """Return the file on which a stage of the tutorial's pipeline depends."""
     return PIPELINE_FOLDER / "code" / f"{stage}.json"
 
 

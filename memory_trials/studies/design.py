@@ -89,27 +89,30 @@ def pipeline_files(folder: Path = PIPELINE_FOLDER) -> ArmFiles:
 
 
 def pipeline_arm() -> Arm:
-    """The one arm of params.yaml."""
+    """Return the one arm of params.yaml."""
     return Arm(PIPELINE, "", load_settings(), {}, pipeline_files())
 
 
 def experiments(paths: Iterable[Path] = ()) -> Iterator[tuple[Path, Experiments]]:
-    """Each file of experiments that is here, and its content; `UserError` for the first mistake."""
+    """Yield each file of experiments that exists, and its content.
+
+    Raises:
+        UserError: The first mistake in them.
+    """
     for path in paths or (FILE, PAPER):
         if path.exists():
             yield path, schema.load(path)
 
 
 def units() -> Iterator[tuple[Study, list[Arm]]]:
-    """Each study with its arms, and each arm that is trained by itself, with its study."""
+    """Yield each study with its arms, and each arm that is trained by itself, with its study."""
     for path, content in experiments():
         for name in content.units:
             yield _unit(name, content, path)
 
 
 def units_of(name: str) -> list[str]:
-    """What one stage of DVC trains each, of this name: a study, or an arm that is trained by itself; or each such arm
-    of a study."""
+    """Return the names of what one stage of DVC trains each: a study, an arm, or each separate arm of a study."""
     for _, content in experiments():
         if separate := [arm for arm, block in content.arms.items() if block.study == name]:
             return separate
@@ -117,8 +120,13 @@ def units_of(name: str) -> list[str]:
 
 
 def find(unit: str, *paths: Path) -> tuple[Study, list[Arm]]:
-    """A study and its arms (where they are to be searched for, the one that the search starts from); or an arm that is
-    trained by itself, and its study. `UserError` where there is none of this name, or an arm is not valid."""
+    """Return a study and its arms, or an arm that is trained by itself and its study.
+
+    If the study searches for its arms, return the arm from which the search starts.
+
+    Raises:
+        UserError: There is none of this name, or an arm is not valid.
+    """
     names: list[str] = []
     for path, content in experiments(paths):
         if unit in content.units:
@@ -135,13 +143,17 @@ def _unit(name: str, content: Experiments, path: Path) -> tuple[Study, list[Arm]
 
 
 def peers(arm: Arm) -> list[Arm]:
-    """All arms of the study of an arm that is trained by itself."""
+    """Return all arms of the study of an arm that is trained by itself."""
     content = schema.load(PAPER)
     return [separate_arm(name, content) for name, other in content.arms.items() if other.study == arm.study]
 
 
 def separate_arm(name: str, content: Experiments, path: Path = PAPER) -> Arm:
-    """An arm that is trained by itself; `UserError` where it is not valid."""
+    """Return an arm that is trained by itself.
+
+    Raises:
+        UserError: It is not valid.
+    """
     block, place = content.arms[name], f"{path}: arms.{name}"
     changes = content.bases.get(block.like or "", {}) | block.set
     of_study = content.studies[block.study].set
@@ -152,7 +164,11 @@ def separate_arm(name: str, content: Experiments, path: Path = PAPER) -> Arm:
 
 
 def make_arms(name: str, study: Study, defaults: dict, path: Path = FILE) -> list[Arm]:
-    """Every arm of a study's grid or list; `UserError` where one is not valid, or is listed twice."""
+    """Return every arm of a study's grid or list.
+
+    Raises:
+        UserError: An arm is not valid, or is listed twice.
+    """
     searched = ArmGroup(name="searched")  # where a search starts from: its problem
     groups = study.arms or [searched if study.search else ArmGroup(grid=study.grid)]
     count = sum(group.size for group in groups)
@@ -191,8 +207,10 @@ def _files(folder: Path, name: str) -> ArmFiles:
 
 
 def keep_only(paths: list[Path]) -> None:
-    """Remove what an earlier version of a study left beside these, which stand in a folder of their own. The files of
-    an arm by itself, such as the pipeline's, stand together, and nothing is removed."""
+    """Remove the outputs of an earlier version of a study that are beside these, in the folder of its arms.
+
+    An arm by itself, such as the pipeline's, has no such folder, and nothing is removed.
+    """
     folder, names = paths[0].parent, {path.name for path in paths}
     if FOLDER in folder.parents:
         for path in folder.iterdir():
@@ -201,14 +219,18 @@ def keep_only(paths: list[Path]) -> None:
 
 
 def where(arm: Arm) -> str:
-    """How a mistake's sentence names the arm."""
+    """Return how an error message names the arm."""
     if arm.key:
         return f"{PAPER}: arms.{arm.key}"
     return f"{FILE}: studies.{arm.study}, arm {brief(arm.name)}" if arm.compared else "params.yaml"
 
 
 def task_of(arm: Arm, made: Problem | Stream) -> Task:
-    """What the arm's trials are trained on; `UserError` names the arm."""
+    """Return the task that the arm's trials are trained on.
+
+    Raises:
+        UserError: The settings do not fit the sequences; the message names the arm.
+    """
     try:
         return making.task_of(made, arm.settings)
     except UserError as error:
@@ -216,36 +238,36 @@ def task_of(arm: Arm, made: Problem | Stream) -> Task:
 
 
 def digests_of(arm: Arm) -> Path:
-    """The file that keeps the digests of all trials of its unit."""
+    """Return the file that keeps the digests of all trials of an arm's unit."""
     return arm.results / DIGESTS / f"{arm.unit}.json" if arm.compared else PIPELINE_DIGESTS
 
 
 def study_of(arm: Arm) -> Study | None:
-    """The study that compares an arm; None of the pipeline's."""
+    """Return the study that compares an arm; None for the pipeline's."""
     found = (content.studies.get(arm.study) for _, content in (experiments() if arm.compared else ()))
     return next(filter(None, found), None)
 
 
 def search_of(arm: Arm) -> Study | None:
-    """The arm's study, where its arms are to be searched for."""
+    """Return the arm's study if it searches for its arms."""
     study = study_of(arm)
     return study if study and study.search else None
 
 
 def found_arms(arms: list[Arm]) -> list[Arm]:
-    """These arms; of a study that searches, those that the search has found."""
+    """Return these arms; for a study that searches, those that the search has found."""
     study = search_of(arms[0])
     return found_by_search(study, arms[0]) if study else arms
 
 
 def found_by_search(study: Study, start: Arm) -> list[Arm]:
-    """The arms that a search has left in trained/arms.json."""
+    """Return the arms that a search has written to trained/arms.json."""
     found = files.read_json(start.files.trained.parent / ARMS)
     return [found_arm(study, start, label, changes) for label, changes in found.items()]
 
 
 def found_arm(study: Study, start: Arm, label: str, changes: dict[str, Any]) -> Arm:
-    """An arm with these changes, trained anew on fresh seeds; all of a search share the problem it started from."""
+    """Return an arm with these changes, trained on fresh seeds. All arms of a search share the problem of its start."""
     assert study.search is not None  # as `search_of` has found it
     settings = searched_settings(start, changes | {"training.first_seed": study.search.confirm_from_seed})
     arm = make_arm(start.study, label, settings, changes)
@@ -258,7 +280,7 @@ def searched_settings(start: Arm, changes: dict[str, Any]) -> Settings:
 
 
 def training_inputs(settings: Settings) -> dict:
-    """What a trained arm depends on, as its artifact says it."""
+    """Return the settings on which training depends, as they are written beside its result."""
     sections: dict[str, bool | set[str]] = {
         "problem": True,
         "encoding": True,
@@ -295,12 +317,12 @@ def _keys(names: str) -> list[str]:
 
 
 def word(value: Any) -> str:
-    """How a value is written in names and sentences: as in YAML."""
+    """Return a value as names and sentences show it: as in YAML."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def changed(defaults: dict, changes: dict[str, Any], where: str) -> dict:
-    """Nested settings with dotted keys changed. Naming one source of sequences drops the default one."""
+    """Return nested settings with dotted keys changed. A named source of sequences replaces the default one."""
     result = json.loads(json.dumps(defaults))
     if any(key.split(".")[:2] == ["problem", source] for key in changes for source in SOURCES):
         for source in (*SOURCES, "csv"):
@@ -317,8 +339,11 @@ def changed(defaults: dict, changes: dict[str, Any], where: str) -> dict:
 
 
 def described(study: Study, arms: list[Arm]) -> str:
-    """A study, or an arm that is trained by itself, in one line; `UserError` where an arm cannot be encoded, so that it
-    is known before half of the studies have run."""
+    """Return a line about a study, or about an arm that is trained by itself.
+
+    Raises:
+        UserError: An arm cannot be encoded; this way it is known before half of the studies have run.
+    """
     for arm in arms:
         task_of(arm, making.make(arm.settings.problem, where(arm)))
     if arms[0].key:

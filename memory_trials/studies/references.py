@@ -16,10 +16,10 @@ def agreement(reference: Reference, found: dict[str, Any]) -> dict[str, Any]:
 
     success: Fisher's exact test of the two counts of successes does not reject (p at least 0.05). after: the published
     mean lies where 95 % of the means of as many trials as the reference's would, given ours: between the 2.5 % and the
-    97.5 % quantile of the means of so many of our times, drawn with replacement, around our mean, which is drawn anew
-    each time, too (bootstrap, 10,000 times, by a seed of its own). Where fewer than 90 % learned, the others count with
+    97.5 % quantile of the means of so many of our times, drawn with replacement, around our mean, which is
+    resampled too (bootstrap, 10,000 times, by a seed of its own). Where fewer than 90 % learned, the others count with
     all their sequences: our mean is then a lower bound (at_least), and only a smaller published mean disagrees with it;
-    nothing agrees. None where there is nothing to compare, or it cannot be told.
+    nothing agrees. None if there is nothing to compare, or no answer.
     """
     until = np.array(next(iter(found["until"].values())))
     successes = round(reference.successful * reference.trials / 100)

@@ -19,10 +19,10 @@ from memory_trials.training.trained import Trained, write_trained
 
 
 def search(study: Study, start: design.Arm, store: cache.TrialCache) -> None:
-    """Search, then train the settings of the Pareto front anew on fresh seeds, since the best of many are lucky too.
+    """Search, then train the settings of the Pareto front on fresh seeds, since the best of many are also lucky.
 
-    Leaves trained/*.npz and trained/arms.json, which lists the arms. Each proposal's sampler is seeded by its number,
-    so that a search that was killed and begins again proposes the same, whose trials the store has kept.
+    Writes trained/*.npz and trained/arms.json, which lists the arms. Each proposal's sampler is seeded by its number,
+    so that a search that was killed proposes the same settings again, whose trials are in the cache.
     """
     import optuna
 

@@ -46,7 +46,7 @@ SECTIONS = {
 
 
 def shown(key: str) -> str:
-    """How MLflow shows a number of metrics.json; two keys have two names."""
+    """Return the name by which MLflow shows a number of metrics.json; different keys have different names."""
     begins = next((begins for begins in SECTIONS if key.startswith(begins)), "")
     section, slash, symbol = (METRICS.get(key) or SECTIONS.get(begins, "") + key.removeprefix(begins)).partition("/")
     if not slash:
@@ -56,8 +56,11 @@ def shown(key: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A part of a name: letters, digits and what else MLflow takes. The rest is written as UTF-8 in hexadecimal after
-    colons, as in a web address after percent signs; and so are dots alone, which MLflow would read as folders."""
+    """Return a part of a name with characters that MLflow accepts: letters, digits, - _ . and spaces.
+
+    The others are written as UTF-8 in hexadecimal after colons, as in a web address after percent signs; and so are
+    dots alone, which MLflow would read as folders.
+    """
     escaped = lambda text: "".join(f":{byte:02X}" for byte in text.encode()) or ":"
     plain = re.sub(r"[^\w\-. ]", lambda found: escaped(found[0]), text) if text.strip(".") else escaped(text)
     if len(plain) <= LONGEST:

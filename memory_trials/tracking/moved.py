@@ -17,12 +17,12 @@ WAIT = 20  # seconds for which somebody else may write, as MLflow has it
 
 
 def location(database: Path) -> str:
-    """Where the artifacts of a database belong, as MLflow keeps it."""
+    """Return where the artifacts of a database belong, as MLflow writes it."""
     return (database.parent / ARTIFACTS).as_uri()
 
 
 def elsewhere(connection: sqlite3.Connection, database: Path) -> list[str]:
-    """Folders of artifacts that the database names, and that are not its own."""
+    """Return the folders of artifacts that the database names, and that do not belong to it."""
     found = connection.execute("SELECT DISTINCT artifact_location FROM experiments")
     here = location(database)
     file = lambda root: root.startswith("file:") and root.endswith(f"/{ARTIFACTS}")
@@ -30,7 +30,7 @@ def elsewhere(connection: sqlite3.Connection, database: Path) -> list[str]:
 
 
 def follow(database: Path) -> None:
-    """Let all that the database names in such folders be in its own, in one transaction."""
+    """Replace such folders by the database's own in all its rows, in one transaction."""
     with contextlib.closing(sqlite3.connect(database, timeout=WAIT)) as connection, connection:
         for root in elsewhere(connection, database):
             for table, column in LOCATIONS:

@@ -12,12 +12,12 @@ LONGEST = 40  # characters of a value
 
 
 def of_arm(arm: Arm) -> str:
-    """Such as `cells: cell=gru`, of an arm that a study compares."""
+    """Return the name of a study's arm, such as `cells: cell=gru`."""
     return f"{arm.study}: {arm.name}"
 
 
 def of_settings(settings: dict[str, dict[str, Any]]) -> str:
-    """Such as `lstm 20, softmax, margin 0.1`. settings: sections, as params.yaml has them."""
+    """Return a name such as `lstm 20, softmax, margin 0.1`. settings: sections, as params.yaml has them."""
     model = settings["model"]
     return ", ".join([f"{model['cell']} {model['units']}", *(list(_changes(settings)) or ["as in the tutorial"])])
 

@@ -43,7 +43,7 @@ LARGEST = sys.float_info.max  # what MLflow stores for infinity
 PATIENCE = 10  # seconds in which a server must answer that may be busy
 WAIT = 600  # seconds that another publisher may take
 ATTEMPTS = 5
-AT_ONCE = 100  # runs in one transaction
+RUNS_PER_TRANSACTION = 100
 THREADS = 4
 LOCKED = ("sqlite", "postgresql")
 LOCK = 0x6D656D6F7279  # a number for PostgreSQL to lock, which spells "memory"
@@ -51,7 +51,13 @@ LOCK = 0x6D656D6F7279  # a number for PostgreSQL to lock, which spells "memory"
 
 @dataclass(frozen=True)
 class MlflowStore:
-    """client: MLflow's. engine: of the database, where it can be reached, behind a server or without one."""
+    """An open store.
+
+    Args:
+        client: MLflow's client.
+        engine: Of the database, if it can be reached, behind a server or without one.
+        server: Whether an MLflow server answers there.
+    """
 
     client: "MlflowClient"
     engine: "sqlalchemy.Engine | None"
@@ -59,13 +65,17 @@ class MlflowStore:
 
     @property
     def alone(self) -> bool:
-        """Whether nobody else publishes there meanwhile."""
+        """Whether nobody else can publish there at the same time."""
         return not self.server and self.engine is not None and self.engine.dialect.name in LOCKED
 
 
 @contextlib.contextmanager
 def opened(settings: TrackingSettings) -> Iterator[MlflowStore]:
-    """The store of these settings. Whatever fails in it, or while it is open, is a `UserError` of one sentence."""
+    """Open the store of these settings.
+
+    Raises:
+        UserError: The store cannot be reached, or anything fails while it is open; one sentence without secrets.
+    """
     uri = tracker.uri_of(settings)
     if reason := tracker.unreachable_reason(uri, PATIENCE):
         raise UserError(f"MLflow cannot be reached at {tracker.redacted(uri)}: {reason}")
@@ -88,8 +98,10 @@ def opened(settings: TrackingSettings) -> Iterator[MlflowStore]:
 
 @contextlib.contextmanager
 def _alone(uri: str) -> Iterator["sqlalchemy.Engine"]:
-    """A database, and in SQLite and PostgreSQL the only publisher there, from before MLflow makes its tables. Whoever
-    is killed holds no lock any more."""
+    """Connect to a database, in SQLite and PostgreSQL as the only publisher, before MLflow makes its tables.
+
+    A publisher that is killed no longer holds the lock.
+    """
     import sqlalchemy
     from filelock import FileLock
 
@@ -111,17 +123,20 @@ def _alone(uri: str) -> Iterator["sqlalchemy.Engine"]:
 
 
 def _make_database(path: Path) -> None:
-    """MLflow's tables in a new SQLite file, which is there whole or not at all.
+    """Make MLflow's tables in a new SQLite file, which appears whole or not at all.
 
-    MLflow makes them in fifty steps, and where it was killed between two, or the disk was full, it can neither go on
-    nor begin again.
+    MLflow makes them in fifty steps. If it is killed between two of them, or the disk is full, it can neither continue
+    nor start again.
     """
     files.write_bytes(path, empty_database())
 
 
 def empty_database() -> bytes:
-    """What a SQLite file holds in which MLflow has made its tables. They take a second in memory (in a file, where a
-    disk is waited for after each step, three to five), so they are made once and kept with this MLflow."""
+    """Return the content of a SQLite file in which MLflow has made its tables.
+
+    They take a second in memory, and three to five in a file, where each step waits for the disk. So they are made once
+    and kept beside this MLflow.
+    """
     import mlflow
 
     kept = Path(mlflow.__file__).parent / "__pycache__" / f"empty-{mlflow.__version__}.db"
@@ -141,7 +156,7 @@ def empty_database() -> bytes:
 
 
 def repeated(publish: Callable[..., Any], *arguments: Any) -> Any:
-    """Do what may be done again, where a server refuses: another publisher came in between, as after a deletion."""
+    """Call a function again if a server refuses, as after another publisher's deletion."""
     from mlflow.exceptions import RestException
 
     for _ in range(ATTEMPTS - 1):
@@ -153,7 +168,7 @@ def repeated(publish: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def all_runs(client: "MlflowClient", experiment: str, wanted: str, deleted: bool = False) -> list["Run"]:
-    """Every run that the filter finds, the one that was begun first foremost."""
+    """Return every run that the filter finds, in the order in which they were started."""
     from mlflow.entities import ViewType
 
     view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
@@ -167,7 +182,7 @@ def all_runs(client: "MlflowClient", experiment: str, wanted: str, deleted: bool
 
 
 def children(store: MlflowStore, parent: "Run") -> list[tuple[str, str, str]]:
-    """Id, name and status of every run under a parent, the one that was begun first foremost."""
+    """Return id, name and status of every run under a parent, in the order in which they were started."""
     if store.engine is None:
         found = all_runs(store.client, parent.info.experiment_id, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
         return [(run.info.run_id, run.info.run_name, run.info.status) for run in found]
@@ -187,23 +202,24 @@ def children(store: MlflowStore, parent: "Run") -> list[tuple[str, str, str]]:
 
 
 def add_runs(store: MlflowStore, parent: "Run", trials: list[dict[str, Any]]) -> None:
-    """Finished runs under a parent, each whole or not finished.
+    """Add finished runs under a parent. A run that is interrupted stays unfinished.
 
-    trials: the name, tags, params and metrics [(key, value, step)] of each.
+    Args:
+        trials: The name, tags, params and metrics [(key, value, step)] of each run.
     """
     if (engine := store.engine) is None:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda trial: create_run(store.client, parent, trial), trials))
         return
-    batches = [trials[start : start + AT_ONCE] for start in range(0, len(trials), AT_ONCE)]
+    batches = [trials[start : start + RUNS_PER_TRANSACTION] for start in range(0, len(trials), RUNS_PER_TRANSACTION)]
     with ThreadPoolExecutor(1 if engine.dialect.name == "sqlite" else THREADS) as pool:
         list(pool.map(lambda some: _insert_runs(engine, parent, some), batches))
 
 
 def create_run(client: "MlflowClient", parent: "Run", trial: dict[str, Any]) -> None:
-    """One run by the REST API, which is all a server offers, in as few requests as it takes.
+    """Create one run by the REST API, which is all a server offers, in as few requests as possible.
 
-    The client's own objects would cost as much again as the server does.
+    The objects of MLflow's client would take as long again as the server does.
     """
     from mlflow.utils.rest_utils import http_request, verify_rest_response
 
@@ -232,15 +248,15 @@ def create_run(client: "MlflowClient", parent: "Run", trial: dict[str, Any]) -> 
 
 
 def _not_finite(value: float) -> str:
-    """What is no number in JSON, as MLflow's messages have it."""
+    """Return the text that MLflow's messages use for a value that JSON does not have."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _insert_runs(engine: "sqlalchemy.Engine", parent: "Run", trials: list[dict[str, Any]]) -> None:
-    """Finished runs, all or none, by MLflow's own tables where the store is a database.
+    """Insert finished runs, all or none, into MLflow's tables.
 
-    Through the API a run with 250 points costs 60 to 120 ms here, in one object for each point; the rows
-    that it would write are written at once instead, some 4 ms a run. The tests read them back by the API.
+    Through the API a run with 250 points takes 60 to 120 ms here, with an object for each point; inserting the same
+    rows takes some 4 ms a run. The tests read them back by the API.
     """
     from mlflow.store.tracking.dbmodels import models
     from sqlalchemy import select

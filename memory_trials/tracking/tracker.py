@@ -32,26 +32,28 @@ SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASS
 
 
 def uri_of(settings: TrackingSettings) -> str:
-    """MLFLOW_TRACKING_URI, else tracking.uri, else that of `default_database`."""
+    """Return MLFLOW_TRACKING_URI, else tracking.uri, else the URI of `default_database`."""
     return os.environ.get("MLFLOW_TRACKING_URI") or settings.uri or uri_of_file(default_database())
 
 
 def is_default(settings: TrackingSettings) -> bool:
-    """Whether runs go to `default_database`."""
+    """Return whether runs go to `default_database`."""
     return not (os.environ.get("MLFLOW_TRACKING_URI") or settings.uri)
 
 
 def default_database() -> Path:
-    """mlflow.db in the repository, by its absolute path: experiments that DVC runs in a temporary copy
-    (`dvc exp run --temp`, the queue) reach the repository's own."""
+    """Return the absolute path of mlflow.db in the repository.
+
+    Experiments that DVC runs in a temporary copy (`dvc exp run --temp`, the queue) use the repository's too.
+    """
     return files.repository() / "mlflow.db"
 
 
 def uri_of_file(path: Path) -> str:
-    """The URI of a SQLite file.
+    """Return the URI of a SQLite file.
 
-    A % or a ? would mean something else there, so they are quoted. MLflow makes the folder that sqlite:/// names, but
-    with a name that is still quoted; not so where the URI names the driver, too.
+    A % or a ? has a meaning in a URI, so they are quoted. MLflow makes the folder that sqlite:/// names, but with a
+    name that is still quoted; it does not if the URI names the driver.
     """
     plain = str(path)
     quoted = plain.replace("%", "%25").replace("?", "%3F")
@@ -59,7 +61,7 @@ def uri_of_file(path: Path) -> str:
 
 
 def is_database(uri: str) -> bool:
-    """Whether MLflow writes there itself, without a server."""
+    """Return whether MLflow writes there itself, without a server."""
     return _kind(uri) in ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -68,8 +70,18 @@ def _kind(uri: str) -> str:
 
 
 def unreachable_reason(uri: str, seconds: float = SECONDS) -> str | None:
-    """Why nothing answers at a server's or a database's URI, in a few words, after so many seconds at the latest; None
-    where something does, and where nothing needs to (a file). `UserError` when it is no URI."""
+    """Return why no server or database answers at a URI, in a few words.
+
+    Args:
+        uri: The tracking URI.
+        seconds: How long to wait at most.
+
+    Returns:
+        None if something answers, and for a file.
+
+    Raises:
+        UserError: It is not a URI.
+    """
     kind = _kind(uri)
     if is_database(uri) and "%" in (place := mlflows_folder()):
         return f"MLflow opens no database where it is installed in a folder with a % in its name, as {place} is"
@@ -97,7 +109,7 @@ def unreachable_reason(uri: str, seconds: float = SECONDS) -> str | None:
 
 
 def mlflows_folder() -> str:
-    """Where MLflow is installed."""
+    """Return where MLflow is installed."""
     spec = importlib.util.find_spec("mlflow")
     return spec.origin or "" if spec else ""
 
@@ -139,13 +151,13 @@ def _split(uri: str) -> SplitResult:
 
 
 def redacted(uri: str) -> str:
-    """The URI as it may be shown: without user, password and query."""
+    """Return a URI as it may be printed: without user, password and query."""
     shown = re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL)
     return re.sub(r"[?#].*", "?***", shown, flags=re.DOTALL)
 
 
 def without_secrets(text: str, uri: str) -> str:
-    """A library's words about this URI without what is secret in it, or in the environment, however it is written."""
+    """Return a library's message about a URI without what is secret in the URI or in the environment."""
     secrets = [os.environ.get(name, "") for name in SECRET_VARIABLES]
     for secret in (uri, os.environ.get(BACKEND, ""), os.environ.get("MLFLOW_REGISTRY_URI", "")):
         text = text.replace(secret, redacted(secret)) if secret else text
@@ -162,7 +174,7 @@ def without_secrets(text: str, uri: str) -> str:
 
 
 def _secrets(uri: str) -> list[str]:
-    """The password (where there is only a user, that: a token), and what is secret in the query."""
+    """Return the password (or a user without one: a token), and what is secret in the query."""
     address, _, query = uri.partition("?")
     found = [value for key, value in parse_qsl(query) if SECRET.search(key)]
     login = re.search(r"//(.*)@", address, flags=re.DOTALL)
@@ -173,7 +185,7 @@ def _secrets(uri: str) -> list[str]:
 
 
 def warn_if_unreachable(settings: TrackingSettings) -> None:
-    """A warning where runs are to be published and nothing answers."""
+    """Warn if runs are to be published and nothing answers."""
     uri = uri_of(settings)
     reason = unreachable_reason(uri) if settings.enabled else None
     if reason:

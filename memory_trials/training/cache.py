@@ -2,9 +2,8 @@
 
 A folder of files outside DVC's outputs, each written whole or not at all, checksummed, and named by a key: the hash of
 all that a trial's result depends on, but for its seed. So nothing in it can be out of date, a killed run goes on where
-its last checkpoint ended, and of an arm with more trials than before only the new ones are trained. A file that is
-damaged or gone is as one that never was, and a folder that cannot be written to costs a note: nothing here makes
-training fail.
+its last checkpoint ended, and of an arm with more trials than before only the new ones are trained. A damaged file
+counts as missing, and if the folder cannot be written to, a note says so: nothing here makes training fail.
 """
 
 import contextlib
@@ -82,9 +81,9 @@ _CODE = _read_code()  # at once: what is edited while this process runs is not w
 
 
 def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: str, task: str = "") -> str:
-    """Names a result by what it depends on: settings, arrays, the code, its libraries, a cell of the user's.
+    """Return a name for a result by what it depends on: settings, arrays, code, libraries, and a cell of the user's.
 
-    Of a cell of the user's all modules of its package count, and what those import.
+    Of a cell of the user's, all modules of its package count, and all that they import.
     """
     digest = hashlib.sha256(json.dumps([what, versions(engine)], sort_keys=True, default=repr).encode())
     digest.update(code(engine, cell, task))
@@ -95,13 +94,15 @@ def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: s
 
 
 def versions(engine: str) -> dict[str, str]:
-    """Of the libraries that training by this engine uses."""
+    """Return the versions of the libraries that training by this engine uses."""
     return {name: importlib.metadata.version(name) for name in VERSIONS[engine]}
 
 
 def code(engine: str, cell: str, task: str = "") -> bytes:
-    """Tells code apart: of training by this engine, of a cell of the user's, and of an endless task; that of a task of
-    the user's is in its identity."""
+    """Return what identifies the code of training by this engine, of a cell of the user's, and of an endless task.
+
+    The code of a task of the user's is in the identity of the task instead.
+    """
     of_cell = _CODE[cell] if registry.find(cell) else _package(cell.partition(".")[0])
     return _CODE[engine] + of_cell + _CODE.get(f"task {task}", b"")
 
@@ -115,7 +116,7 @@ def _package(name: str) -> bytes:
 
 
 def imported_by(cell: str) -> list[Path]:
-    """The files that a cell of the user's consists of, and imports, but for installed libraries."""
+    """Return the files of a cell of the user's and those that it imports, except installed libraries."""
     return _imported(cell.partition(".")[0])[0]
 
 
@@ -170,7 +171,7 @@ def take_trials(batch: TrialBatch, which: np.ndarray | slice) -> TrialBatch:
 
 
 def joined(batches: list[TrialBatch]) -> TrialBatch:
-    """The trials of all batches, in the order of their seeds."""
+    """Return the trials of all batches, in the order of their seeds."""
     order = np.argsort(np.concatenate([batch["seeds"] for batch in batches]))
     return {
         name: np.ascontiguousarray(np.concatenate([batch[name] for batch in batches])[order]) for name in batches[0]
@@ -178,15 +179,15 @@ def joined(batches: list[TrialBatch]) -> TrialBatch:
 
 
 def without(seeds: np.ndarray, batches: list[TrialBatch]) -> np.ndarray:
-    """The seeds that are in none of the batches."""
+    """Return the seeds that are in none of the batches."""
     return np.setdiff1d(seeds, np.concatenate([batch["seeds"] for batch in batches])) if batches else seeds
 
 
 class TrialCache:
-    """A folder of shards, at most `megabytes` large (0: nothing is kept); what was used longest ago goes first.
+    """A folder of shards, at most `megabytes` large (0: nothing is kept), which drops the least recently used ones.
 
-    Several threads and processes may use it at once. They write one after the other, since each must know how much
-    room is left; reading needs no lock, because a file is there whole or not at all.
+    Several threads and processes may use it at the same time. They write one after another, since each must know how
+    much space is left; reading needs no lock, because a file is there whole or not at all.
     """
 
     def __init__(self, folder: Path, megabytes: int):
@@ -194,7 +195,7 @@ class TrialCache:
         self.writes = self.limit > 0
 
     def read(self, kind: str, key: str) -> Iterator[tuple[Path, TrialBatch]]:
-        """The files of this kind and key. What is not what its name says is removed, with a note."""
+        """Yield the files of this kind and key; remove files whose content does not match their name."""
         try:
             names = sorted(os.listdir(self.folder)) if self.limit else []
         except OSError:
@@ -205,23 +206,23 @@ class TrialCache:
                 try:
                     settings, batch = files.read_arrays(path, _format(kind), ["seeds"])
                     if settings != {"key": key} or {len(array) for array in batch.values()} != {len(batch["seeds"])}:
-                        raise UserError("it is something else")
+                        raise UserError("it is of another kind")
                 except (UserError, OSError, TypeError):
-                    if path.exists():  # else another process has just made room
+                    if path.exists():  # else another process has just removed it
                         print(f"note: {self.folder.name}/{name} is damaged; what it held is trained anew", flush=True)
                         _remove(path)
                 else:
                     yield path, batch
 
     def write(self, kind: str, key: str, batch: TrialBatch) -> None:
-        """Keep a batch. Where it cannot be written, a note is all that comes of it, and of those after it."""
+        """Keep a batch. If it cannot be written, print a note, and keep no further ones."""
         if not self.writes:
             return
         size = sum(array.nbytes + 1024 for array in batch.values()) + BLOCK  # with the zip's own words, at most
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.folder / LOCK, timeout=10):  # each writer must know how much room is left
-                if not self._make_room(_on_disk(size)):
+            with filelock.FileLock(self.folder / LOCK, timeout=10):  # each writer must know how much space is left
+                if not self._make_space(_on_disk(size)):
                     raise UserError(f"{size // 10**6 + 1} MB do not fit into compute.cache_megabytes")
                 files.write_arrays(self.path(kind, key, batch["seeds"]), _format(kind), batch, {"key": key})
         except (UserError, OSError) as error:  # a lock that cannot be had is an OSError, too
@@ -231,8 +232,8 @@ class TrialCache:
     def path(self, kind: str, key: str, seeds: np.ndarray) -> Path:
         return self.folder / f"{key}.{hashlib.sha256(seeds.astype('<i8').tobytes()).hexdigest()[:16]}.{kind}.npz"
 
-    def _make_room(self, size: int) -> bool:
-        """For a file of this size; false where all the room there is would not do."""
+    def _make_space(self, size: int) -> bool:
+        """Remove old files for one of this size; return False if it is larger than the cache."""
         if size > self.limit:
             return False
         entries = []
@@ -244,13 +245,13 @@ class TrialCache:
             with contextlib.suppress(FileNotFoundError):  # others remove what they are done with
                 found = os.stat(entry)
                 entries.append((found.st_mtime_ns, _on_disk(found.st_size), entry.path))
-        room = self.limit - size - sum(size for _, size, _ in entries)
+        free = self.limit - size - sum(size for _, size, _ in entries)
         for _, freed, path in sorted(entries):
-            if room >= 0:
+            if free >= 0:
                 break
             _remove(path)
-            room += freed
-        return room >= 0
+            free += freed
+        return free >= 0
 
 
 class Entry:
@@ -262,11 +263,11 @@ class Entry:
         self._lock, self._written = threading.Lock(), time.monotonic()
 
     def finished(self, seeds: np.ndarray) -> list[TrialBatch]:
-        """What is kept of these trials; no trial is in two batches."""
+        """Return what is kept of these trials; no trial is in two batches."""
         return _of(self.store.read(TRIALS, self.key), seeds)
 
     def begun(self, seeds: np.ndarray) -> list[TrialBatch]:
-        """Likewise the checkpoints, of each trial the latest one."""
+        """Return the checkpoints of these trials, the latest one of each."""
         return _of(sorted(self.store.read(CHECKPOINT, self.key), key=lambda file: -file[1]["done"].mean()), seeds)
 
     def keep_checkpoint(self, batch: TrialBatch) -> None:
@@ -289,7 +290,7 @@ class Entry:
         self._forget(self.store.path(CHECKPOINT, self.key, batch["seeds"]) for batch in batches)
 
     def forget_checkpoints(self, seeds: np.ndarray) -> None:
-        """Those of which all trials are among these, which are finished."""
+        """Remove the checkpoints of which all trials are among these, which are finished."""
         checkpoints = self.store.read(CHECKPOINT, self.key)
         self._forget(path for path, batch in checkpoints if np.isin(batch["seeds"], seeds).all())
 

@@ -26,8 +26,8 @@ import numpy as np
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
 if not os.environ.get("RAY_ADDRESS"):
-    # Ray reads these when it is imported. As where it has no clusters, all of it listens on 127.0.0.1 only; and whoever
-    # lacks the token may not speak to it. Ray would write a token of its own into the user's home.
+    # Ray reads these when it is imported. It then listens on 127.0.0.1 only, and accepts only those who have the token;
+    # otherwise it would write a token of its own into the user's home.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -57,17 +57,21 @@ _programs: dict[str, Any] = {}
 
 
 class SentJob(NamedTuple):
-    """What all tasks of an arm share. content: on its way to every node once. tell: seconds between messages."""
+    """What all tasks of an arm share. content: on its way to every node once. interval: seconds between reports."""
 
     name: str
     content: list[ray.ObjectRef]
     task: Any
     compute: ComputeSettings
-    tell: float
+    interval: float
 
 
 def slots(compute: ComputeSettings) -> int:
-    """How many shards the cluster can train at the same time, as it is now; `UserError` where it can train none."""
+    """Return how many shards the cluster can train at the same time now.
+
+    Raises:
+        UserError: It can train none.
+    """
     _connect(compute)
     count = sum(_fitting(node["Resources"], compute) for node in ray.nodes() if node["Alive"])
     if not count:
@@ -91,20 +95,22 @@ def send(job: TrainingJob, engine: str, size: int, compute: ComputeSettings) -> 
 
 
 def run_shard(job: SentJob, batch: TrialBatch, keep: Callable[[TrialBatch], None], report: Progress) -> TrialBatch:
-    """`shards.run_shard`, somewhere on the cluster.
+    """Train a shard somewhere on the cluster, as `shards.run_shard` does here.
 
-    A shard whose worker or node is lost goes on from its last checkpoint; `UserError` where that comes to nothing
-    LOSSES times. A mistake in the task arrives as itself. `report` is called every few seconds, so that it can end
-    this.
+    A shard whose worker or node is lost continues from its last checkpoint. `report` is called every few seconds, so
+    that it can end the training. An error in the task is raised unchanged.
+
+    Raises:
+        UserError: The shard was lost `LOSSES` times.
     """
     report(*shards.so_far(batch), True)
     losses = 0
     while True:
         epochs = newly_learned = 0  # since the checkpoint
-        stream = job.task.remote(job.name, job.content, batch, cache.SECONDS, job.tell)
+        stream = job.task.remote(job.name, job.content, batch, cache.SECONDS, job.interval)
         try:
             while True:
-                chunk = _next(stream, report, job.tell)
+                chunk = _next(stream, report, job.interval)
                 report(chunk.epochs, chunk.newly_learned, False)
                 epochs, newly_learned = epochs + chunk.epochs, newly_learned + chunk.newly_learned
                 if chunk.batch is not None:
@@ -140,7 +146,7 @@ def _connect(compute: ComputeSettings) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
     environment: dict[str, dict[str, str] | str] = {
-        # shards may share a GPU; where they shall have none, TensorFlow must not find one
+        # shards may share a GPU; without GPUs for shards, TensorFlow must not find one
         "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
     }
     if not address:  # Ray starts its workers by a shell, and quotes all but this
@@ -183,7 +189,7 @@ def _fitting(resources: dict[str, float], compute: ComputeSettings) -> int:
 
 
 def _next(stream: "ray.ObjectRefGenerator", report: Progress, seconds: float) -> shards.ChunkProgress:
-    """What a task says next. It is taken into this process at once, so that it does not go with a node."""
+    """Return the next report of a task, copied into this process, since a node may be lost with what is on it."""
     while not ray.wait([stream], timeout=seconds)[0]:
         report(0, 0, False)
     chunk = ray.get(next(stream))
@@ -191,34 +197,38 @@ def _next(stream: "ray.ObjectRefGenerator", report: Progress, seconds: float) ->
 
 
 def _copied(batch: TrialBatch) -> TrialBatch:
-    """What Ray hands out lies in its object store, where it cannot be written to and takes room."""
+    """Copy arrays out of Ray's object store, where they are read-only and use memory."""
     return {name: np.array(array) for name, array in batch.items()}
 
 
 def _surroundings(engine: str, job: TrainingJob) -> dict[str, str]:
-    """What bits depend on, besides the job; with an engine in C not on the processor."""
+    """Return what bits depend on besides the job: the code, its versions and, except for C, the processor."""
     named = lambda content: hashlib.sha256(content).hexdigest()[:16]
     processor = {} if library(engine) else {"processor": named(compiler.processor().encode())}
     return {**processor, "code": named(cache.code(engine, job.model.cell, job.stream)), **cache.versions(engine)}
 
 
-def _train(name: str, content: list, batch: TrialBatch, seconds: float, tell: float):
-    """The task: chunks, those between checkpoints summed up over `tell` seconds."""
+def _train(name: str, content: list, batch: TrialBatch, seconds: float, interval: float):
+    """Yield the chunks of a task; those between checkpoints are summed up over `interval` seconds."""
     job, program = _program(name, content)
     epochs = newly_learned = 0
-    told = time.monotonic()
+    reported = time.monotonic()
     for chunk in shards.chunks(shards.resumed(job, program, _copied(batch)), seconds):
         if chunk.kept:
             continue  # who sent it knows
         epochs, newly_learned = epochs + chunk.epochs, newly_learned + chunk.newly_learned
         now = time.monotonic()
-        if chunk.batch is not None or now - told >= tell:
+        if chunk.batch is not None or now - reported >= interval:
             yield chunk._replace(epochs=epochs, newly_learned=newly_learned)
-            epochs, newly_learned, told = 0, 0, now
+            epochs, newly_learned, reported = 0, 0, now
 
 
 def _program(name: str, content: list):
-    """An arm's job and program, which each worker makes once. `UserError` where here it would train other bits."""
+    """Return an arm's job and program, which each worker makes once.
+
+    Raises:
+        UserError: This worker would train other bits.
+    """
     if name not in _programs:
         (job, engine, size), there, sent = ray.get(content[0])
         here = _surroundings(engine, job)

@@ -1,7 +1,7 @@
-"""The one loop in which a shard of trials is trained: it is begun, cut short and gone on with, to the same bytes.
+"""The one loop in which a shard of trials is trained. It can be interrupted and continued with the same bytes.
 
-A trial's result does not depend on the shard it is in, nor on how its way is cut into calls. What a call does is up to
-the kind of task: `table_shards` trains on a table of updates, `stream_shards` on streams.
+A trial's result depends neither on its shard nor on the calls into which training is divided. What a call does depends
+on the kind of task: `table_shards` trains on a table of updates, `stream_shards` on streams.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class StreamShard:
         return not len(self.active)
 
     def advance(self) -> tuple[int, int]:
-        """So many looks as fill a moment. Epochs that a trial does not need, because it has learned, count as done."""
+        """Train until the next report. Epochs that a trial does not need, because it has learned, count as done."""
         started, before = time.monotonic(), self._so_far()
         while True:
             self._to_the_next_look()

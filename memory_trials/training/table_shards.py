@@ -66,7 +66,7 @@ class TableShard:
         return self.done >= int(self.checks[-1])
 
     def advance(self) -> tuple[int, int]:
-        """One call of the program."""
+        """Call the program once."""
         checks, evaluated = next_call(self.checks, self.done, self.at_most, self.program.capacity)
         epochs = int(checks[-1])
         order = (

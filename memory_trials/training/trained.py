@@ -49,7 +49,7 @@ class Trained:
         return self.checks if count == len(self.checks) else np.arange(1, count + 1)
 
     def learned_by(self, margin: float) -> Bool[np.ndarray, "T C"]:
-        """Learned, and by at least this lead."""
+        """Return which trials learned, with at least this lead."""
         return self.learned & (self.margin >= margin)
 
 
@@ -64,7 +64,7 @@ def write_trained(path: Path, trained: Trained, settings: dict) -> None:
 
 
 def read_trained(path: Path) -> tuple[dict, Trained]:
-    """The settings (problem, encoding, model, training, evaluation.interval) and the result of training."""
+    """Read the settings (problem, encoding, model, training, evaluation.interval) and the result of training."""
     settings, arrays = files.read_arrays(path, FORMAT, HISTORY)
     weights, met = files.section(arrays, "weights/"), files.section(arrays, "until/")
     trained = Trained(weights=weights, met_criterion_at=met, **{name: arrays[name] for name in HISTORY})

@@ -26,7 +26,7 @@ from memory_trials.training.trained import FOUND, Trained
 
 NO_RESULT_DEPENDS_ON_THIS = "it divides work, and no trial depends on its shard or machine"
 
-NO_STORE = cache.TrialCache(Path(cache.FOLDER), megabytes=0)
+NO_CACHE = cache.TrialCache(Path(cache.FOLDER), megabytes=0)
 DRAWN_AT_ONCE = 1000  # trials whose initial weights are drawn together
 
 Item = TypeVar("Item")
@@ -38,7 +38,7 @@ def train(
     job: TrainingJob,
     compute: ComputeSettings,
     progress: Progress = lambda epochs, learned, kept: None,
-    store: cache.TrialCache = NO_STORE,
+    store: cache.TrialCache = NO_CACHE,
 ) -> Trained:
     """Train every trial of the job that the cache does not have.
 
@@ -67,8 +67,10 @@ def all_trials(
     train_missing: Callable[[np.ndarray], list[TrialBatch]],
     progress: Progress,
 ) -> TrialBatch:
-    """All trials of the settings in the order of their seeds: those that the cache has, and the others, which
-    `train_missing` trains, given their seeds."""
+    """Return all trials of the settings in the order of their seeds.
+
+    Those that the cache does not have are trained by `train_missing`, which is given their seeds.
+    """
     seeds = np.arange(settings.first_seed, settings.first_seed + settings.trials)
     finished = entry.finished(seeds)
     missing = cache.without(seeds, finished)
@@ -125,7 +127,7 @@ def _train_missing(
 
 
 def max_parallel_shards(compute: ComputeSettings) -> int:
-    """How many shards are trained at the same time."""
+    """Return how many shards are trained at the same time."""
     if compute.backend == "ray":
         from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
 
@@ -136,9 +138,9 @@ def max_parallel_shards(compute: ComputeSettings) -> int:
 def side_by_side(
     run: Callable[[Item, Progress], Result], items: Iterable[Item], threads: int, progress: Progress
 ) -> list[Result]:
-    """What `run` makes of each item, in threads, in any order. They are taken when there is somebody to run them soon.
+    """Yield what `run` returns for each item, in any order, from several threads. Items are taken only when needed.
 
-    Where one fails, or Ctrl-C comes, the others end when they report next; so `run` may itself run things side by side.
+    If one fails, or on Ctrl-C, the others end when they report next; so `run` may itself run things in parallel.
     """
     lock, over = threading.Lock(), threading.Event()
 

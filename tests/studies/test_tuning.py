@@ -98,10 +98,10 @@ def test_measuring_stops_where_the_interval_is_below_the_level(monkeypatch):
         update={"training": start.settings.training.model_copy(update={"trials": 100})}
     )
     rate = 5
-    assert tuning._measured(settings, None, 20, 0.95, trainer.NO_STORE) == (0.5, 20, 7) and asked == [(0, 20)]
+    assert tuning._measured(settings, None, 20, 0.95, trainer.NO_CACHE) == (0.5, 20, 7) and asked == [(0, 20)]
     asked.clear()
     rate = 9
-    assert tuning._measured(settings, None, 20, 0.95, trainer.NO_STORE) == (0.9, 100, 7) and asked == [
+    assert tuning._measured(settings, None, 20, 0.95, trainer.NO_CACHE) == (0.9, 100, 7) and asked == [
         (0, 20),
         (20, 80),
     ]

@@ -30,7 +30,7 @@ EPOCHS = 40
 
 
 def trained(
-    store=trainer.NO_STORE, model=None, eval_interval=10, sequences=((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), **settings
+    store=trainer.NO_CACHE, model=None, eval_interval=10, sequences=((3, 0, 1, 2, 3), (4, 0, 1, 2, 4)), **settings
 ):
     settings = TrainingSettings(**{"trials": 10, "epochs": EPOCHS} | settings)
     problem = make_problem(ProblemSettings(sequences=[list(sequence) for sequence in sequences]))
