@@ -204,6 +204,18 @@ def test_portions_and_other_trials_change_nothing(task):
 
 
 @pytest.mark.parametrize("task", SHAPES)
+def test_long_sequences_are_made_in_small_portions_and_are_the_same(task, monkeypatch):
+    stream = Stream(stream_settings(task=task))
+    whole = stream.draw(np.array([7]), "train", 0, 20)
+    sizes, make = [], stream.rule._make
+    monkeypatch.setattr(stream.rule, "_make", lambda *given: sizes.append(len(given[1].numbers)) or make(*given))
+    monkeypatch.setattr("memory_trials.tasks.endless.portions.CHUNK", 5 * stream.shape.longest)
+    parts = stream.draw(np.array([7]), "train", 0, 20)
+    assert sum(sizes) == 20 and max(sizes) <= 5
+    assert all(np.array_equal(array, getattr(parts, name)) for name, array in vars(whole).items() if array is not None)
+
+
+@pytest.mark.parametrize("task", SHAPES)
 def test_the_first_sequences_never_change(task):
     stream, digest = Stream(stream_settings(task=task)), hashlib.sha256()
     for purpose in ("train", "check", "test"):

@@ -43,7 +43,8 @@ def chance(stream: StreamSettings) -> float:
 
 
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
-    return drawn(stream, seed, purpose, first, count, _make, head=1, longest=0)
+    longest = shape(stream).longest
+    return drawn(stream, seed, purpose, first, count, _make, head=1, longest=longest, stepwise=False)
 
 
 def _make(stream: StreamSettings, portion: Portion) -> Drawn:

@@ -40,7 +40,8 @@ def chance(stream: StreamSettings) -> float:
 
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     head = 3 * settings_of(stream, AssociativeRecall).pairs
-    return drawn(stream, seed, purpose, first, count, _make, head=head, longest=0)
+    longest = shape(stream).longest
+    return drawn(stream, seed, purpose, first, count, _make, head=head, longest=longest, stepwise=False)
 
 
 def _make(stream: StreamSettings, portion: Portion) -> Drawn:

@@ -21,7 +21,7 @@ CHUNK = 64_000  # words that are worked on at a time: they, and what is made of 
 
 class Portion(NamedTuple):
     """N sequences to be made: their numbers in the stream, and words for each: H that decide about the sequence, and
-    one for each of its L steps, of which the longest has as many."""
+    one for each of its L steps, of which the longest has as many; L is 0 where the head is enough."""
 
     purpose: Purpose
     numbers: Int[np.ndarray, " N"]
@@ -38,6 +38,7 @@ def drawn(
     make: Callable[[StreamSettings, Portion], Drawn],
     head: int,
     longest: int,
+    stepwise: bool = True,
 ) -> Drawn:
     """Return sequences `first` to `first + count` of a trial's stream.
 
@@ -48,12 +49,13 @@ def drawn(
         first, count: numbers of sequences.
         make: makes the sequences of a portion.
         head: words that decide about a sequence as a whole.
-        longest: steps of the longest sequence, which take a word each; 0 where the words of the head are enough.
+        longest: steps of the longest sequence.
+        stepwise: whether each step takes a word; else the words of the head are all there are.
     """
     settings = stream.model_dump(exclude_none=True, exclude={"wrong"})
     name = json.dumps(settings | {"purpose": purpose}, sort_keys=True)
-    each = head + longest
-    size = max(1, CHUNK // each)
+    each = head + (longest if stepwise else 0)
+    size = max(1, CHUNK // (head + longest))
     parts = []
     for start in range(first, first + count, size):
         numbers = np.arange(start, min(start + size, first + count))

@@ -39,7 +39,8 @@ def chance(stream: StreamSettings) -> float:
 
 def draw(stream: StreamSettings, seed: int, purpose: Purpose, first: int, count: int) -> Drawn:
     head = 2 * settings_of(stream, SelectiveCopying).tokens
-    return drawn(stream, seed, purpose, first, count, _make, head=head, longest=0)
+    longest = shape(stream).longest
+    return drawn(stream, seed, purpose, first, count, _make, head=head, longest=longest, stepwise=False)
 
 
 def _make(stream: StreamSettings, portion: Portion) -> Drawn:
