@@ -50,6 +50,13 @@ def request(model: ModelSettings, inputs: int, symbols: int) -> Request:
     return Request(model.cell, model.units, options, model.output == "softmax", held, inputs, symbols)
 
 
+def read_anew() -> None:
+    """See to it that files of the user's count as they are now, after they were edited in the course of a notebook."""
+    if worker.running() and worker.call("memory_trials.models.user_code:edited"):
+        worker.end()
+        _file_calls_tensorflow.cache_clear()
+
+
 def pickled(name: str) -> bytes:
     """A cell by value, where its module is no file that a worker can import; else nothing."""
     kind = _in_no_file(name)
@@ -234,7 +241,9 @@ def _made_model(asked: Request) -> Any:
     from memory_trials.models import adapters, step_checks
 
     with user_code.as_user_error(asked.cell):
-        cell = adapters.adapted(kind_of(asked), asked.units, json.loads(asked.options), asked.inputs)
+        kind = kind_of(asked)
+        user_code.edited()  # of which files are noted as they are now
+        cell = adapters.adapted(kind, asked.units, json.loads(asked.options), asked.inputs)
         model = jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
         if not cell.checked:
             step_checks.check_step(cell, asked.inputs)

@@ -113,6 +113,17 @@ def started() -> _Process:
         return _current
 
 
+def running() -> bool:
+    """Return whether there is a worker."""
+    return _current is not None and _current.alive
+
+
+def end() -> None:
+    """End the worker, if there is one; the next call starts another."""
+    if _current is not None:
+        _current.end()
+
+
 def _send(stream: IO[bytes], message: Any) -> None:
     try:
         content = pickle.dumps(message, protocol=5)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from memory_trials.cells import registry
+from memory_trials.engines import own
 from memory_trials.errors import UserError, brief
 from memory_trials.models.protocol import FUNCTIONS
+from memory_trials.models.user_code import edited
 
 GIVEN = "given_cells"
 KERAS = {name: cell.keras for name, cell in registry.all_cells().items() if cell.keras}
@@ -32,8 +34,18 @@ def model_of(cell: Any) -> dict[str, Any]:
             such as my_cells/leaky.py:LeakyCell; a Keras cell's class; or an instance, whose arguments are kept.
 
     Raises:
-        UserError: it is none of these.
+        UserError: it is none of these, or calls TensorFlow and was edited since it was imported.
     """
+    model = _model_of(cell)
+    own.read_anew()
+    if not registry.find(model["cell"]) and own.calls_tensorflow(model["cell"]) and (files := edited()):
+        raise UserError(
+            f"{files[0]} was edited since this process imported it: restart Python, or the notebook's kernel"
+        )
+    return model
+
+
+def _model_of(cell: Any) -> dict[str, Any]:
     if isinstance(cell, str):
         return {"cell": _in_file(cell) if ".py:" in cell else cell}
     if isinstance(cell, type):

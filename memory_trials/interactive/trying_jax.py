@@ -30,8 +30,8 @@ class OnJax(Tried):
         super().__init__(asked.cell, asked.inputs, list(self._model.names[:-2]), steps)
         self._kind = own.kind_of(asked)
         self._options = json.loads(asked.options)
-        self._loss = jax.jit(lambda weights, x, c: (self._outputs(weights, x) * c).sum())
-        self._gradient = jax.jit(jax.grad(self._loss))
+        self._compiled = jax.jit(self._outputs)
+        self._gradient = jax.jit(jax.grad(lambda weights, x, c: (self._outputs(weights, x) * c).sum()))
 
     def weights(self, seed: int) -> list[Float32[np.ndarray, ...]]:
         """Of Keras's, as Keras on JAX builds the cell after this seed, so that what `build` does counts."""
@@ -50,22 +50,18 @@ class OnJax(Tried):
         return cell
 
     def outputs(self, weights: list, x: np.ndarray) -> Float32[np.ndarray, "steps rows width"]:
-        return np.asarray(self._outputs(weights, x))
+        return np.asarray(self._compiled(weights, x))
 
     def _outputs(self, weights, x):
-        cell = self._model.cell
-        params = self._params(weights)
-        state, outputs = cell.initial_state(params, x.shape[1]), []
-        for step in range(x.shape[0]):
-            state, y = cell.step(params, state, x[step], None)
-            outputs.append(y)
-        return jnp.stack(outputs)
+        cell, params = self._model.cell, self._params(weights)
+        step = lambda state, x: cell.step(params, state, x, None)
+        return jax.lax.scan(step, cell.initial_state(params, x.shape[1]), x)[1]
 
     def _params(self, weights: list) -> Any:
         return jax.tree.unflatten(self._model.structure, [jnp.asarray(weight) for weight in weights])
 
     def loss(self, weights: list, x: np.ndarray, coefficients: np.ndarray) -> float:
-        return float(self._loss(weights, x, coefficients))
+        return float((self.outputs(weights, x) * coefficients).sum(dtype=np.float64))
 
     def gradients(self, weights: list, x: np.ndarray, coefficients: np.ndarray) -> list[Float32[np.ndarray, ...]]:
         return [np.asarray(gradient) for gradient in self._gradient(weights, x, coefficients)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import site
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -106,6 +107,23 @@ def is_users(file: str) -> bool:
     if not path.is_file() or not _INSTALLED_IN.isdisjoint(path.parts):
         return False
     return not any(path.resolve().is_relative_to(folder) for folder in _LIBRARIES)
+
+
+_imported: dict[str, tuple[int, int]] = {}  # the user's files that this process has imported: time and size
+
+
+def edited() -> list[str]:
+    """Return the user's files that this process has imported and that have changed since this was first asked of
+    them."""
+    changed = []
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and is_users(file):
+            stat = Path(file).stat()
+            now = stat.st_mtime_ns, stat.st_size
+            if _imported.setdefault(file, now) != now:
+                changed.append(file)
+    return changed
 
 
 def _shown(file: str, line: int | None) -> str:

@@ -11,6 +11,7 @@ import memory_trials
 from memory_trials.cli import commands
 from memory_trials.errors import UserError
 from memory_trials.interactive import check as check_module
+from memory_trials.interactive import given
 from memory_trials.interactive.check import PROPERTIES, check
 from memory_trials.interactive.measure import measure
 from memory_trials.models.backend import keras
@@ -221,3 +222,28 @@ def test_the_command_prints_the_list_and_fails_where_one_fails(tmp_path, capsys,
     assert "FAILED" in capsys.readouterr().out
     with pytest.raises(UserError, match="--options is '{leak}': it must be JSON"):
         run("own_cell.py:Own", "--options", "{leak}")
+
+
+def test_a_file_that_was_edited_is_read_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(check_module, "PROPERTIES", {})
+    file, code = tmp_path / "edited_cell.py", "from helper_of_edited import Base\n\nclass Cell(Base):\n    size = 1\n"
+    helper = (
+        "import jax.numpy as jnp\n\nclass Base:\n    def __init__(self, units):\n        self.units = units\n"
+        "    def init(self, key, inputs):\n        return {'w': jnp.ones((inputs, self.size * self.units))}\n"
+        "    def initial_state(self, params, batch):\n        return jnp.zeros((batch, 2))\n"
+        "    def step(self, params, state, x):\n        return state, x @ params['w']\n"
+    )
+    (tmp_path / "helper_of_edited.py").write_text(helper)
+    file.write_text(code)
+    assert check("edited_cell.py:Cell", units=3).sizes == {"parameters": 15, "numbers of state": 2}
+    file.write_text(code.replace("size = 1", "size = 22"))
+    assert check("edited_cell.py:Cell", units=3).sizes["parameters"] == 330
+    (tmp_path / "helper_of_edited.py").write_text(helper.replace("(batch, 2)", "(batch, 2, 2)"))
+    assert check("edited_cell.py:Cell", units=3).sizes["numbers of state"] == 4
+
+
+def test_a_file_that_calls_tensorflow_and_was_edited_is_refused(monkeypatch):
+    monkeypatch.setattr(given, "edited", lambda: ["mine.py"])
+    with pytest.raises(UserError, match="^mine.py was edited since this process imported it: restart Python, or .*"):
+        check("tests.people.cells.nested_shapes.Cell", units=3)
