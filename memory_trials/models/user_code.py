@@ -6,6 +6,7 @@ Keras and TensorFlow wrap what code raises in messages of many lines, whose firs
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import site
 import sys
@@ -109,6 +110,7 @@ def is_users(file: str) -> bool:
     return not any(path.resolve().is_relative_to(folder) for folder in _LIBRARIES)
 
 
+_is_users = functools.cache(is_users)  # which takes tenths of a second for all modules of JAX and TensorFlow
 _imported: dict[str, tuple[int, int]] = {}  # the user's files that this process has imported: time and size
 
 
@@ -118,7 +120,7 @@ def edited() -> list[str]:
     changed = []
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and is_users(file):
+        if isinstance(file, str) and _is_users(file):
             stat = Path(file).stat()
             now = stat.st_mtime_ns, stat.st_size
             if _imported.setdefault(file, now) != now:
