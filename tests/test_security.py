@@ -82,12 +82,12 @@ def test_it_would_be_noticed(source):
 
 def test_modules_are_imported_by_name_where_the_name_is_ours_or_that_of_a_cell():
     """layers: the cell that params.yaml names (test_predictor: an artifact that names one does not have it imported).
-    registry: the modules of cells/. worker: the function that the process which started it asks for. backend:
+    registry: the modules of cells/. streams, task_figures: those of tasks/endless/. worker: the function that the process which started it asks for. backend:
     tensorflow."""
     by_name = [
         path.name for path in OURS if any(name == "import_module" for name, _ in calls(ast.parse(path.read_text())))
     ]
-    assert sorted(by_name) == ["backend.py", "layers.py", "registry.py", "worker.py"]
+    assert sorted(by_name) == ["backend.py", "layers.py", "registry.py", "streams.py", "task_figures.py", "worker.py"]
 
 
 def test_servers_are_for_this_machine_unless_told_otherwise():

@@ -1,6 +1,6 @@
 """That shapes and types are checked in tests at all: tests/shapes.py."""
 
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import random
@@ -17,6 +17,7 @@ from memory_trials.tasks.encoding import one_hot
 from memory_trials.training import trained
 from tests import shapes
 
+HAS_TORCH = importlib.util.find_spec("torch") is not None
 WRONG = {
     "a dimension too few": lambda: predictions.memory_bits(np.ones((2, 3)), np.zeros(3, int), np.ones(3)),
     "sizes that differ": lambda: predictions.memory_bits(np.ones((2, 3, 4)), np.zeros(2, int), np.ones(2)),
@@ -47,7 +48,8 @@ def annotated():
     """All functions and classes of the packages, with what they are defined in."""
     for package in map(importlib.import_module, shapes.PACKAGES):
         inside = pkgutil.iter_modules(package.__path__, f"{package.__name__}.") if hasattr(package, "__path__") else ()
-        for module in [importlib.import_module(found.name) for found in inside] or [package]:
+        names = [found.name for found in inside if HAS_TORCH or not found.name.endswith("torch_cells")]
+        for module in [importlib.import_module(name) for name in names] or [package]:
             for thing in vars(module).values():
                 if getattr(thing, "__module__", None) == module.__name__:
                     yield module, thing

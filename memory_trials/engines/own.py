@@ -60,11 +60,14 @@ def read_anew() -> None:
 def pickled(name: str) -> bytes:
     """A cell by value, where its module is no file that a worker can import; else nothing."""
     kind = _in_no_file(name)
-    if kind is None:
-        return b""
+    return b"" if kind is None else by_value(kind)
+
+
+def by_value(thing: Any) -> bytes:
+    """Return a class, a function or an object with its code."""
     import cloudpickle
 
-    return cloudpickle.dumps(kind)
+    return cloudpickle.dumps(thing)
 
 
 def _in_no_file(name: str) -> Any:

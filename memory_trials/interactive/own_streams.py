@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cloudpickle
 import numpy as np
 
+from memory_trials.engines import own
 from memory_trials.errors import UserError, brief
 from memory_trials.settings import ProblemSettings
 from memory_trials.stream_settings import StreamSettings
@@ -103,7 +103,7 @@ class OwnStream(Stream):
     def identity(self) -> tuple[dict, dict[str, Any]]:
         settings, arrays = super().identity()
         assert self.own is not None
-        return settings | {"code": hashlib.sha256(cloudpickle.dumps(self.own.task)).hexdigest()}, arrays
+        return settings | {"code": hashlib.sha256(own.by_value(self.own.task)).hexdigest()}, arrays
 
 
 def own_stream(task: Task, check: int = 100, wrong: int = 1) -> tuple[ProblemSettings, OwnStream]:

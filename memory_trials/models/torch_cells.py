@@ -72,7 +72,7 @@ def _made(kind: type, units: int, options: dict[str, Any], inputs: int, seed: in
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         with during(f"made with units {units} and cell_options {options}"):
-            return kind(inputs, units, **options).eval()
+            return kind(inputs, units, **options).train(False)
 
 
 def _check_weights(module: torch.nn.Module, again: torch.nn.Module, other: torch.nn.Module) -> None:
@@ -168,7 +168,7 @@ class _Traced:
                 ) from error
             raise
         finally:
-            module.eval()
+            module.train(False)
             changed = [name for name, value in _attributes(module).items() if before.get(name, before) != value]
             for name, buffer in module.named_buffers():
                 if not torch.equal(buffer, buffers[name]):
