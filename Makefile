@@ -41,14 +41,14 @@ report: setup
 predict: setup
 	@python -m memory_trials predict --steps "$$STEPS" -- "$$SEQ"
 
-# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (docs/reliability.md says what belongs before it)
+# `make serve PORT=5002` takes another port; BIND=0.0.0.0 lets other machines in (docs/reliability.md says what to put in front of it)
 serve: setup
 	@python -m memory_trials serve
 
 test: .venv/test-installed
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# everything that can go wrong, made to go wrong; `python -m tests.fault_battery kills disk` takes some parts
+# inject every fault that we could think of; `python -m tests.fault_battery kills disk` runs some parts
 faults: .venv/test-installed
 	@python -m tests.fault_battery
 
@@ -58,8 +58,8 @@ mutants: .venv/test-installed
 
 setup: .venv/installed
 
-# uv installs in half the time that pip takes, and tells how far it is; where only pip knows whence packages come
-# (pip.conf), pip does. Either way by hashes, and compiled to bytecode, which is what makes every later start quick.
+# uv installs in half the time that pip takes, and shows its progress; where only pip knows the registry (pip.conf), pip
+# does it. Both check hashes and compile to bytecode, which makes every later start quick.
 define install
 @$(BIN)/uv pip install $$([ -t 2 ] || echo --quiet) --python .venv --compile-bytecode --require-hashes -r $(1) || { \
 	echo "uv cannot install $(1), so pip does"; \
@@ -72,7 +72,7 @@ endef
 	@$(PYTHON) -m venv .venv
 	@awk '/^uv==/,/[^\\]$$/' requirements.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
 	$(call install,requirements.txt)
-# the command `memory-trials`, which runs what stands here
+# the command `memory-trials`, which runs the code in this folder
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e .
 # native.c for this processor, as training would do at its first start; where there is no compiler, training says so
 	@$(BIN)/python -m memory_trials.engines.native
@@ -82,13 +82,13 @@ endef
 	@$(BIN)/python -m memory_trials.report.plots
 	@touch $@
 
-# what compute.backend: ray needs besides
+# what compute.backend: ray needs in addition
 ray: .venv/ray-installed
 .venv/ray-installed: requirements-ray.txt .venv/installed
 	$(call install,requirements-ray.txt)
 	@touch $@
 
-# what tests and lint need besides
+# what tests and lint need in addition
 .venv/test-installed: requirements-test.txt .venv/installed
 	@echo "installing what tests and lint need (once, seconds) ..."
 	$(call install,requirements-test.txt)
@@ -127,7 +127,7 @@ track: setup
 check: setup
 	@python -m memory_trials compare $(if $(REV),"$(REV)")
 
-# recorded trials, trained anew and compared with their digests: for a minute, or `make verify SHARE=1`: all
+# train recorded trials again and compare them with their digests: for a minute, or all of them: `make verify SHARE=1`
 verify: setup
 	@python -m memory_trials verify
 
@@ -156,6 +156,6 @@ lock: setup
 clean:
 	rm -rf .venv .venv-bench dvc_plots .pytest_cache .ruff_cache .hypothesis
 
-# what was trained so far, so that it is trained anew
+# remove kept trials, so that they are trained again
 clean-cache:
 	rm -rf .shards

@@ -1,4 +1,4 @@
-"""A chart's specification as a picture: the same bytes on every machine (docs/reproducibility.md tells what it takes).
+"""A chart's specification as a picture with the same bytes on every machine (docs/reproducibility.md says how).
 
 Text is set in a font that the project brings along, under a name that no machine has. What differs in the last bits is
 rounded away. PNG is compressed by a library that is the same everywhere.
@@ -29,7 +29,7 @@ NAMES = frozenset(
 
 
 def svg(specification: dict) -> str:
-    """A Vega-Lite specification, drawn as SVG."""
+    """Draw a Vega-Lite specification as SVG."""
     _register_fonts()
     drawn = vl_convert.vegalite_to_svg(_drawable(specification))
     # Vega rounds the points of a path to thousandths, but not where the path stands
@@ -37,13 +37,13 @@ def svg(specification: dict) -> str:
 
 
 def png(drawn: str) -> bytes:
-    """What an SVG of `svg` shows, as PNG."""
+    """Convert an SVG of `svg` to PNG."""
     picture = Image.open(io.BytesIO(vl_convert.svg_to_png(drawn, scale=SCALE)))
     return encode_png(np.asarray(picture.convert("RGB")))
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Pixels [height, width, 3] of uint8 as a PNG file (ISO/IEC 15948).
+    """Encode pixels [height, width, 3] of uint8 as a PNG file (ISO/IEC 15948).
 
     Pillow would compress with whatever zlib the machine has, and vl-convert's own PNG is four times as large.
     """
@@ -66,12 +66,12 @@ def _register_fonts() -> None:
 
 
 def literal(text: str) -> str:
-    """A text that Vega takes for a text: one of `NAMES` looks the same with a space after it."""
+    """Return a text that Vega does not take for a name: one of `NAMES` gets a space after it, which does not show."""
     return f"{text} " if text in NAMES else text
 
 
 def with_literals(value: Any) -> Any:
-    """A value in a specification, whose texts, also in its data, Vega takes for texts wherever it is drawn."""
+    """Return a value of a specification in which Vega takes no text, also of its data, for a name."""
     if isinstance(value, str):
         return literal(value)
     if isinstance(value, list):
@@ -85,7 +85,7 @@ def with_literals(value: Any) -> Any:
 
 
 def _drawable(value: Any) -> Any:
-    """A value in a specification with six digits of each number, and text of characters that the font has.
+    """Return a value of a specification with six digits of each number and only characters that the font has.
 
     Others become their code point, U+65E5: each machine would take another font for them, or draw the same box for all.
     """

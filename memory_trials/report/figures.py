@@ -15,7 +15,7 @@ from memory_trials.studies import answers
 
 
 def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str, alt.LayerChart]:
-    """An arm's charts by name, from all that is known of it and its losses [T, E]."""
+    """Return an arm's charts by name. losses [T, E]: of its trials over epochs."""
     if outcome.of_stream:
         return stream_figures.of_stream(outcome, cell)
     metrics, rows = outcome.metrics, lambda table: getattr(outcome, table).to_dict("records")
@@ -41,7 +41,7 @@ def of_arm(outcome: results.Outcome, cell: str, losses: np.ndarray) -> dict[str,
 
 
 def overview(charts: dict[str, alt.LayerChart], answer: str) -> dict:
-    """An arm's first two charts as one picture, as wide as a README shows it, under its answer. The report has all."""
+    """Return an arm's first two charts as one picture, as wide as a README shows it, under its answer."""
     shown = list(charts.values())[:2]
     for chart in shown:
         chart.width, chart.height = 325, HEIGHT
@@ -52,7 +52,7 @@ def overview(charts: dict[str, alt.LayerChart], answer: str) -> dict:
 
 
 def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str) -> alt.LayerChart:
-    """How many trials know every step at each check. rows: learned.csv."""
+    """Return a chart of how many trials know every step at each check. rows: learned.csv."""
     marks = f"line: share of trials; band: its {100 * metrics['confidence']:g} % interval"
     question = "How often does it learn?"
     return curve(
@@ -61,7 +61,7 @@ def learned(rows: list[dict[str, float]], metrics: dict, cell: str, finding: str
 
 
 def remembered(rows: list[dict[str, float]], metrics: dict) -> alt.LayerChart:
-    """How much the trials remember at each check. rows: remembered.csv, with memory_ before its columns' names."""
+    """Return a chart of the trials' memory at each check. rows: remembered.csv, its columns with the prefix memory_."""
     whole = metrics["memory_whole"]
     points = [
         {"epoch": row["epoch"]} | {key: round(row[f"memory_{key}"], 6) for key in ("median", "p10", "p90")}
@@ -82,7 +82,7 @@ def remembered(rows: list[dict[str, float]], metrics: dict) -> alt.LayerChart:
 
 
 def margin(metrics: dict, cell: str) -> alt.LayerChart:
-    """How many trials learned, by how much of a lead is asked for."""
+    """Return a chart of how many trials learned, by the lead that is required."""
     rows = []
     required = answers.required_margin(metrics)
     by_lead = {required: metrics["successes"]} | {m: metrics[f"successes_margin_{m:g}"] for m in statistics.MARGINS}
@@ -119,7 +119,7 @@ def margin(metrics: dict, cell: str) -> alt.LayerChart:
 
 
 def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
-    """How much each trial remembers. rows: trials.csv."""
+    """Return a histogram of the trials' memory. rows: trials.csv."""
     whole = metrics["memory_whole"]
     values = [0.0 if math.isnan(row["memory"]) else row["memory"] for row in rows]
     step = whole / 40  # so that two bars meet at 0
@@ -160,7 +160,7 @@ def memory(rows: list[dict], metrics: dict, cell: str) -> alt.LayerChart:
 
 
 def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt.LayerChart:
-    """How many have known everything at least once (Kaplan-Meier). rows: time_to_learn.csv."""
+    """Return the Kaplan-Meier curve of trials that have known every step once. rows: time_to_learn.csv."""
     median, forgot = metrics["median_epochs_to_learn"], metrics["forgotten"]
     finding = (
         f"{metrics['ever_learned']} of {metrics['trials']} trials have known every step at some check"
@@ -175,7 +175,14 @@ def time_to_learn(rows: list[dict[str, float]], metrics: dict, cell: str) -> alt
 
 
 def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool], cell: str) -> alt.LayerChart:
-    """All trials' loss over epochs, and some single ones. rows: loss.csv; losses [T, E]; verdicts [T]."""
+    """Return a chart of the loss over epochs, of all trials and some single ones.
+
+    Args:
+        rows: loss.csv.
+        losses: [T, E] of each trial.
+        verdicts: [T] whether it learned.
+        cell: whose colour it has.
+    """
     colour = series_style(cell)[0]
     last = losses[:, -1].astype(np.float64)
     of = lambda wanted: f"{np.median(last[np.array(verdicts) == wanted]):.3g}"
@@ -219,7 +226,7 @@ def loss(rows: list[dict[str, float]], losses: np.ndarray, verdicts: list[bool],
 
 
 def confusion(rows: list[dict[str, str]], cell: str, most: int = 16) -> alt.LayerChart:
-    """What was predicted where memory is needed, over all trials. rows: confusion.csv."""
+    """Return a confusion matrix of the predictions that need memory, over all trials. rows: confusion.csv."""
     inputs = list(dict.fromkeys(row["input"] for row in rows))
     named = lambda row: row["target"] if len(inputs) == 1 else f"{row['target']} after {row['input']}"
     counts = Counter((named(row), row["target"], row["predicted"]) for row in rows)

@@ -20,7 +20,7 @@ COMPUTED = ("lstm", "gru", "simple_rnn", "mlp")  # cells whose arithmetic is in 
 
 
 def specimens(arm: design.Arm, largest: int = 2_000_000) -> dict | None:
-    """An arm's problem, model and trials, ready for JSON; None where the page could not compute them.
+    """Return an arm's problem, model and trials, ready for JSON; None where the page could not compute them.
 
     That is where the equations are not those of `forward.supports`, where history is shown as further steps, and where
     not one trial fits into `largest` characters of weights. Where not all fit, the best trial comes first (learned, of

@@ -31,7 +31,7 @@ CURVES = 7  # a study's time-to-learn curves are drawn together while there are 
 
 
 def page() -> str:
-    """The page's HTML, from the artifacts of params.yaml's arm and of whatever studies there are."""
+    """Return the page's HTML, from the artifacts of params.yaml's arm and of the studies that have been run."""
     # a second of work, beside what follows; its stub asks for a snippet
     vega = ThreadPoolExecutor(1).submit(vl_convert.javascript_bundle)  # type: ignore[call-arg]
     arm = design.pipeline_arm()
@@ -140,12 +140,12 @@ def _outputs() -> list[dict]:
 
 
 def _inlined(content: object) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot end the script element around it."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def write() -> str:
-    """Write the page; a sentence that says where it is."""
+    """Write the page, and return a sentence that says where it is."""
     files.check_recorded()
     text = page()
     files.write_text(FILE, text)

@@ -53,12 +53,12 @@ ENOUGH = 2  # times the paper's mean: with fewer sequences, a trial that has not
 
 
 def measured(summaries: dict[str, dict]) -> dict[str, dict]:
-    """What was measured of each arm, from its summary."""
+    """Return what was measured of each arm, from its summary."""
     return {name: summary["arms"][0] for name, summary in summaries.items()}
 
 
 def page(experiments: Experiments, found: dict[str, dict]) -> str:
-    """PAPER.md. found: what was `measured` of the arms that were run, by name."""
+    """Return PAPER.md. found: what was `measured` of the arms that were run, by name."""
     rows, agreed = experiments.arms, verdicts(experiments.arms, found)
     lines = [HEAD, _summary(rows, agreed), "![The paper's means and ours](experiments/pictures/paper.png)", "", COLUMNS]
     for study in experiments.studies:
@@ -81,13 +81,13 @@ def _markdown(table: list[list[str]]) -> list[str]:
 
 
 def verdicts(rows: dict[str, SeparateArm], found: dict[str, dict]) -> dict[str, str]:
-    """Of the rows that the paper has, of their other readings, and that were run: yes, or what does not agree."""
+    """Return `agreement` for each row of the paper and each other reading that was run, by name."""
     said = {name: rows[str(row.of)].reference if row.kind == "reading" else row.reference for name, row in rows.items()}
     return {name: agreement(reference, found[name]) for name, reference in said.items() if reference and name in found}
 
 
 def agreement(said: Reference, found: dict) -> str:
-    """yes, or what does not agree."""
+    """Return whether a measured arm agrees with the paper: yes, or what does not."""
     if said.after is not None and found["metrics"]["epochs_budget"] < ENOUGH * said.after:
         return TOO_FEW
     compared = references.agreement(said, found)
@@ -137,7 +137,7 @@ def _summary(rows: dict[str, SeparateArm], verdicts: dict[str, str]) -> str:
 
 
 def tables(experiments: Experiments, found: dict[str, dict], verdicts: dict[str, str]) -> dict[str, list[list[str]]]:
-    """Each study's arms as a table of words by its name, the head first."""
+    """Return, for each study by its name, its arms as a table of words, the head first."""
     of_studies = {study: _of(study, experiments.arms) for study in experiments.studies}
     return {study: _table(rows, found, verdicts) for study, rows in of_studies.items() if rows}
 
@@ -228,13 +228,13 @@ def _number(value: float | None) -> str:
 
 
 def named(row: SeparateArm) -> str:
-    """The name of an arm in the picture, with the number of its experiment."""
+    """Return the name of an arm in the picture, with the number of its experiment."""
     return f"{row.study.removeprefix('paper_')}: {row.label}"
 
 
 def picture(experiments: Experiments, found: dict[str, dict]) -> alt.LayerChart:
-    """One line a row of the paper that says after how many sequences: its mean, ours with the interval, and those of
-    other readings."""
+    """Return a chart with a line for each row of the paper that has a time: its mean, ours with the interval, and the
+    means of other readings."""
     rows, shown, otherwise = experiments.arms, [], []
     for name, row in rows.items():
         numbers = found[name]["metrics"] if name in found else {}

@@ -11,12 +11,12 @@ X_TITLE = "training sequences"
 
 
 def of_stream(outcome: Outcome, cell: str) -> dict[str, alt.LayerChart]:
-    """The charts by name, from all that is known of the arm."""
+    """Return the arm's charts by name."""
     return {"time_to_learn": time_to_learn(outcome, cell), "error": error(outcome, cell)}
 
 
 def time_to_learn(outcome: Outcome, cell: str) -> alt.LayerChart:
-    """The share of trials that have learned, over sequences (Kaplan-Meier)."""
+    """Return the Kaplan-Meier curve of the trials that have learned, over sequences."""
     metrics, colour = outcome.metrics, series_style(cell)[0]
     rows = [
         {"sequences": row.epoch, "share": 100 * row.share_ever_learned, "low": 100 * row.low, "high": 100 * row.high}
@@ -41,7 +41,7 @@ def time_to_learn(outcome: Outcome, cell: str) -> alt.LayerChart:
 
 
 def error(outcome: Outcome, cell: str) -> alt.LayerChart:
-    """The mean absolute error in training, over sequences: median, 10 % and 90 % of the trials."""
+    """Return a chart of the mean absolute error in training: median, 10 % and 90 % quantile of the trials."""
     colour = series_style(cell)[0]
     rows = outcome.loss.rename(columns={"epoch": "sequences"}).to_dict("records")
     base = alt.Chart(inline(rows)).encode(x=_x())

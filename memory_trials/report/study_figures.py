@@ -29,7 +29,7 @@ WORDS = {
 
 
 def of_study(summary: dict) -> dict[str, alt.TopLevelMixin]:
-    """A study's charts by name, from its summary."""
+    """Return a study's charts by name, from its summary."""
     columns = forest_figures.columns(summary) if summary["rule"]["rule"] not in ("front", "along", "reach") else {}
     rows = {name: forest_figures.alone(column, summary) for name, column in columns.items()}
     return rows | _others(summary)
@@ -58,8 +58,8 @@ def _others(summary: dict) -> dict[str, alt.TopLevelMixin]:
 
 
 def study(summary: dict) -> dict:
-    """A study's charts as one picture under its question, as wide as a README shows it: each arm in a row, all that is
-    measured of it side by side, then the other charts."""
+    """Return a study's charts as one picture under its question, as wide as a README shows it: a row for each arm, with
+    its numbers side by side, then the other charts."""
     rule, others = summary["rule"]["rule"], list(_others(summary).values())
     if rule in ("front", "along", "reach"):
         parts = [specification(chart) for chart in others]
@@ -83,7 +83,7 @@ def study(summary: dict) -> dict:
 
 
 def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
-    """How often a demonstration ranks two arms wrongly, by how many seeds of each it shows."""
+    """Return a chart of how often a demonstration ranks two arms wrongly, by the number of seeds that it shows."""
     rates = {arm["name"]: arm["metrics"]["success_rate"] for arm in summary["arms"]}
     rows: list[dict] = []
     pairs = [f"{pair['better']} before {pair['worse']}" for pair in summary["luck"]["pairs"]]
@@ -113,7 +113,7 @@ def wrongly_ranked(summary: dict, most: int = 50) -> alt.LayerChart:
 
 
 def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
-    """The Kaplan-Meier curves of a study's arms, each from its time_to_learn.csv."""
+    """Return the Kaplan-Meier curves of a study's arms, each from the time_to_learn.csv in its folder."""
     arms = [rated(arm) for arm in summary["arms"]]
     by_cell = len({arm["cell"] for arm in arms}) == len(arms)
     styles = {arm["arm"]: series_style(arm["cell"] if by_cell else "", i) for i, arm in enumerate(arms)}
@@ -151,7 +151,7 @@ def times_to_learn(summary: dict, folders: dict[str, Path]) -> alt.LayerChart:
 
 
 def over_axis(summary: dict) -> alt.TopLevelMixin:
-    """Success rate over the values of a key, a line for each group of arms that differ in it alone.
+    """Return the success rate over the values of a key, a line for each group of arms that differ in it alone.
 
     Where the answer is for each value of two keys, a panel for each: a column for `per`, a row for `rows`.
     """
@@ -170,7 +170,7 @@ def over_axis(summary: dict) -> alt.TopLevelMixin:
 
 
 def best_over_axis(summary: dict) -> alt.TopLevelMixin:
-    """For each value of `per`, the highest success rate that any recipe reaches at each value of the key."""
+    """Return, for each value of `per`, the highest success rate that any recipe reaches at each value of the key."""
     rule = summary["rule"]
     panels, rank = {"column": rule["rows"]}, answers.ranks(summary["arms"], rule["key"])
     best: dict[tuple, dict] = {}
@@ -205,7 +205,7 @@ def _panel(arm: dict, panels: dict[str, str | None]) -> dict[str, str]:
 def _lines(
     rows: list[dict], styles: dict[str, tuple], summary: dict, question: str, text: list[str]
 ) -> alt.TopLevelMixin:
-    """rows: from _rated, with x and line, and column and row where there is a panel for each.
+    """rows: from `rated`, with x and line, and column and row where there is a panel for each.
 
     x that are no numbers, such as sequence, stand side by side in their order.
     """
@@ -259,7 +259,7 @@ def _lines(
 
 
 def front(summary: dict) -> alt.LayerChart:
-    """Parameters against updates of the settings that were found, with their rate on fresh seeds."""
+    """Return parameters against updates of the settings that were found, with their rate on fresh seeds."""
     level = summary["rule"]["level"]
     sizes = ("parameters", "updates")
     arms = sorted(summary["arms"], key=lambda arm: arm["metrics"]["parameters"])

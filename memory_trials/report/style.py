@@ -45,7 +45,7 @@ schemapi.disable_debug_mode()
 
 
 def write(specification: dict, *paths: Path) -> None:
-    """A PNG or an SVG, by each path's suffix; the same bytes for the same numbers."""
+    """Draw to files, as PNG or SVG by each path's suffix. The same numbers give the same bytes."""
     drawn = drawing.svg(specification)
     for path in paths:
         if path.suffix == ".svg":
@@ -55,7 +55,7 @@ def write(specification: dict, *paths: Path) -> None:
 
 
 def specification(chart: alt.TopLevelMixin) -> dict:
-    """The chart as Vega-Lite, in the project's style."""
+    """Return the chart as Vega-Lite, in the project's style."""
     with alt.data_transformers.enable(max_rows=None, consolidate_datasets=False):
         drawn = chart.to_dict(validate=False)  # validating takes seconds; `configure` would copy all of the chart
     of_altair = drawn.pop("config")
@@ -63,8 +63,15 @@ def specification(chart: alt.TopLevelMixin) -> dict:
 
 
 def together(charts: Iterable[alt.TopLevelMixin], how: str, **properties: Any) -> dict:
-    """Charts as one picture, in the project's style; how: Vega-Lite's concat, hconcat or vconcat, which `properties`
-    belong to. Altair's own would copy all that is in them."""
+    """Return charts as one picture, in the project's style.
+
+    Altair's own functions would copy all data.
+
+    Args:
+        charts: the charts, in order.
+        how: Vega-Lite's concat, hconcat or vconcat.
+        properties: of that composition.
+    """
     parts, shared = [specification(chart) for chart in charts], {}
     for part in parts:
         shared = {name: part.pop(name) for name in ("$schema", "config")}
@@ -80,8 +87,17 @@ def titled(
     sized: bool = True,
     text_width: int = 0,
 ) -> SomeChart:
-    """The chart, which has just been made, under its question, the finding, and what the marks mean; not sized: panels,
-    which have their own size. `properties` would copy it, and all that is in it three times."""
+    """Put a chart that has just been made under its title, and return it. (Altair's `properties` would copy its data.)
+
+    Args:
+        chart: the chart.
+        question: the title.
+        subtitle: the finding, then what the marks mean, a sentence each.
+        width: of the plot, in pixels.
+        height: of the plot, in pixels.
+        sized: False for panels, which have their own size.
+        text_width: pixels that the title may take (default: a little more than the plot).
+    """
     text, room = [subtitle] if isinstance(subtitle, str) else subtitle, text_width or width + 50
     lines = [line for part in text for line in textwrap.wrap(sentence(part), room // 6)]
     chart.title = alt.TitleParams(textwrap.wrap(question, room // 8), **({"subtitle": lines} if lines else {}))
@@ -91,12 +107,12 @@ def titled(
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter and a full stop."""
+    """Return the text with a capital letter and a full stop."""
     return f"{text[0].upper()}{text[1:]}."
 
 
 def inline(rows: list[dict]) -> alt.InlineData:
-    """Rows as a text, which Altair copies for free; rows as objects it copies again for every layer."""
+    """Return rows as JSON text, which Altair copies for free; it would copy objects again for every layer."""
     return alt.InlineData(values=json.dumps(rows, ensure_ascii=False), format=alt.JsonDataFormat(type="json"))
 
 
@@ -106,7 +122,7 @@ def percent(rows: list[dict[str, float]], key: str) -> list[dict[str, float]]:
 
 
 def curve(rows: list[dict], y: str, question: str, subtitle: list[str], cell: str, interpolate: str) -> alt.LayerChart:
-    """Percentages over epochs with a band, the last one named: rows with epoch, share, low, high."""
+    """Return percentages over epochs with a band, the last one labelled. rows: with epoch, share, low and high."""
     colour = series_style(cell)[0]
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, domainMin=0)),

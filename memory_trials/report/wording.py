@@ -1,6 +1,6 @@
 """The result in words: the answer, the tutorial's table for two trials, and where everything is.
 
-python -m memory_trials answer [data/tutorial] [--answer: the first line only]
+memory-trials answer [FOLDER]
 """
 
 import math
@@ -13,8 +13,13 @@ from memory_trials.studies.answers import amount, bits, how_often_and_how_much, 
 
 
 def table(predictions: pd.DataFrame, seed: int, margin: float) -> str:
-    """The tutorial's X / y / yhat lines for one trial, each with the lead of the right output. Steps that are wrong, or
-    lead by less than the required margin, are marked. predictions: as in `results.TABLES`."""
+    """Return the tutorial's X / y / yhat lines for one trial, each with the lead of the right output.
+
+    Args:
+        predictions: as in `results.TABLES`.
+        seed: of the trial.
+        margin: steps with a smaller lead are marked, as are wrong ones.
+    """
     rows = predictions[predictions["seed"] == seed].to_dict("records")
     widths = {key: max(len(row[key]) for row in rows) for key in ("input", "target", "predicted")}
     lines = []
@@ -37,7 +42,7 @@ def _mark(row: dict, margin: float) -> str:
 
 
 def report(outcome: results.Outcome, folder: Path) -> str:
-    """The whole report of an arm whose files are in this folder."""
+    """Return the report of an arm in words. folder: where its files are."""
     lines = ["", how_often_and_how_much(outcome.metrics), ""]
     if outcome.of_stream:
         numbers = outcome.metrics
@@ -59,8 +64,7 @@ def report(outcome: results.Outcome, folder: Path) -> str:
 
 
 def examples(outcome: results.Outcome) -> list[tuple[str, int]]:
-    """The seeds of the first trial that learned and of the first that did not, as far as there are such; none of a
-    stream."""
+    """Return the first trial that learned and the first that did not, as words and a seed; none for a stream."""
     if outcome.of_stream:
         return []
     verdicts = outcome.verdicts()
@@ -94,7 +98,7 @@ A column in which no arm has anything is left out.
 
 
 def results_page(summaries: list[dict], pictures: Path) -> str:
-    """RESULTS.md: each study's question, answer and arms, from its summary."""
+    """Return RESULTS.md: each study's question, answer and arms, from its summary."""
     listed = [f"- [{summary['study']}](#{summary['study']}): {summary['question']}" for summary in summaries]
     lines = [HEAD, *listed, COLUMNS.rstrip()]
     for summary in summaries:
@@ -118,7 +122,7 @@ def results_page(summaries: list[dict], pictures: Path) -> str:
 
 
 def folded(summary: str, lines: list[str]) -> list[str]:
-    """Markdown that a reader unfolds."""
+    """Return lines of Markdown as a part that a reader unfolds by its summary."""
     return ["<details markdown><summary>" + summary + "</summary>", "", *lines, "", "</details>"]
 
 
@@ -148,7 +152,7 @@ def _luck_tables(luck: dict, arms: list[dict]) -> list[str]:
 
 
 def study_table(summary: dict) -> list[list[str]]:
-    """A study's arms as a table of words, the head first. A column that would hold nothing is left out."""
+    """Return a study's arms as a table of words, the head first, without columns that would hold nothing."""
     arms = summary["arms"]
     others = [way for way in ("afresh", "stateful") if any(f"{way}_successes" in arm["metrics"] for arm in arms)]
     head = ["arm", "learned", f"rate ({100 * summary['confidence']:g} % interval)", "p", "memory, bits", "lead 0.1"]
@@ -166,7 +170,7 @@ def study_table(summary: dict) -> list[list[str]]:
 
 
 def without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
-    """A table, the head first, without the columns in which no row says anything."""
+    """Return a table, the head first, without the columns in which no row has anything."""
     body = list(zip(*rows[1:]))
     kept = [place for place, cells in enumerate(body) if place == 0 or not set(cells) <= NOTHING]
     return [[row[place] for place in kept] for row in rows]
