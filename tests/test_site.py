@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 needed = ("mkdocs", "material", "mkdocstrings", "axe_playwright_python")
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(missing), reason=f"no {', '.join(missing)} here: make site installs what it needs")
-PAGES = ("", "questions.html", "api/tasks.html", "source/params.yaml.html")
+PAGES = ("", "all-results.html", "questions.html", "api/tasks.html", "source/params.yaml.html")
 
 
 class Quiet(SimpleHTTPRequestHandler):
