@@ -292,7 +292,8 @@ def along(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
             words = f"at {name} {_listed([value for value, is_good in zip(values, good) if is_good])} only"
         sentences.setdefault(words, []).append(label)
     told = [
-        f"{_listed([*map(_quoted, labels)])}: {words}" if any(labels) else words for words, labels in sentences.items()
+        f"with {_listed([*map(_quoted, labels)])} {words}" if any(labels) else words
+        for words, labels in sentences.items()
     ]
     return f"At least {percent(rule.level)} of trials learn " + "; ".join(told) + "."
 
@@ -315,9 +316,11 @@ def reach(rows: list[dict], rule: AnswerRule, confidence: float) -> str:
             best = max((row for row in group if rank[row["name"]] == farthest), key=rate)
             words = f"{value} {word(best['changes'][rule.key])} ({_recipe(best, rule)})"
         sentences.setdefault(outer[0] if outer else None, []).append(words)
-    of = f"{rule.rows.split('.')[-1]} " if rule.rows else ""
-    shown = [f"{of}{outer}: {'; '.join(words)}" if outer else "; ".join(words) for outer, words in sentences.items()]
-    return f"The largest {name} that at least {percent(rule.level)} of trials learn: {'. '.join(shown)}."
+    asked = f"The largest {name} that at least {percent(rule.level)} of trials learn"
+    if rule.rows is None:
+        return f"{asked}: {'; '.join(sentences[None])}."
+    of = rule.rows.split(".")[-1].capitalize()
+    return f"{asked}. " + " ".join(f"{of} {outer}: {'; '.join(words)}." for outer, words in sentences.items())
 
 
 def _recipe(row: dict, rule: AnswerRule) -> str:

@@ -204,6 +204,10 @@ def test_a_studys_picture_can_be_read_where_a_readme_shows_it(name):
     assert min(texts_at(drawing.svg(study_figures.study(SUMMARIES[name])), style.PAGE)) >= 11
 
 
+def test_a_recorded_answer_is_short_enough_to_be_read():
+    assert {name: words for name, summary in SUMMARIES.items() if (words := len(summary["answer"].split())) > 90} == {}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments/pictures").glob("*.png")), ids=lambda path: path.stem)
 def test_recorded_pictures_are_no_wider_and_not_much_taller_than_a_page(path):
     with Image.open(path) as picture:

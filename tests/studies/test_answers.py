@@ -195,8 +195,8 @@ def test_along_tells_each_group():
     changes = {name: {"training.epochs": int(name[7:9]), "encoding.history": int(name[-1])} for name in rates}
     rows = arms_with(rates, changes=changes)
     assert answers.along(rows, ALONG, 0.95) == (
-        "At least 95 % of trials learn epochs=10: from history 2 on (at 1: 0 %, 0 to 4 %); "
-        "epochs=20: at every history from 1 to 2."
+        "At least 95 % of trials learn with epochs=10 from history 2 on (at 1: 0 %, 0 to 4 %); "
+        "with epochs=20 at every history from 1 to 2."
     )
 
 
