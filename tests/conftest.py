@@ -1,6 +1,7 @@
 """Shared by the tests: the tutorial's settings, small variations of them, and a copy of the repository to run in."""
 
 import gc
+import importlib
 import os
 import shutil
 import subprocess
@@ -69,6 +70,17 @@ class Files(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     return Files(config, log)
+
+
+@pytest.fixture
+def jax_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the process that trains with JAX is asked for is computed in this one: no cell of Keras's can be."""
+
+    def call(function: str, *arguments: object) -> object:
+        module, _, name = function.partition(":")
+        return getattr(importlib.import_module(module), name)(*arguments)
+
+    monkeypatch.setattr("memory_trials.engines.worker.call", call)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import Heads, check, glorot_uniform, of_heads, sizes
+from memory_trials.cells.projections import Heads, check, glorot, of_heads, sizes, uniform
 
 
 class Options(Heads):
@@ -41,7 +41,9 @@ def functions(units: int, options: Options) -> Functions:
     penalty = slopes.astype(np.float32)[:, np.newaxis] * distance
 
     def init(key, inputs):
-        return {"kernel": glorot_uniform(key, inputs, (keys, keys, units))}  # q, k, v
+        widths = (keys, keys, units)  # q, k, v
+        (drawn,) = uniform(key, (inputs, sum(widths)))
+        return {"kernel": glorot(drawn, widths)}
 
     def initial_state(params, batch):
         return jnp.zeros((batch, context, heads, key_size)), jnp.zeros((batch, context, units)), jnp.zeros((batch, 1))

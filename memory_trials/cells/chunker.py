@@ -20,4 +20,13 @@ def shapes(units: int, options: Options, inputs: int, outputs: int) -> Shapes:
     return of_cell | chunker | imitation | {name: shape for name, shape in net.items() if name not in of_cell}
 
 
-CELL = Cell(engines=("streaming",), predicts_its_input=True, layout=Layout(Options, shapes, fully_recurrent.setting))
+def state_size(units: int, options: Options) -> int:
+    """Of the hidden units of both networks, and the latest input of the second."""
+    return 2 * units + 1
+
+
+CELL = Cell(
+    engines=("streaming",),
+    predicts_its_input=True,
+    layout=Layout(Options, shapes, fully_recurrent.setting, state_size),
+)

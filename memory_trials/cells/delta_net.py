@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import Heads, check, glorot_uniform, of_heads, read, sizes
+from memory_trials.cells.projections import Heads, check, glorot, of_heads, read, sizes, uniform
 
 EPSILON = 1e-6  # under the root, so that an input of zeros has a gradient
 
@@ -38,7 +38,9 @@ def functions(units: int, options: Options) -> Functions:
     keys = heads * key_size
 
     def init(key, inputs):
-        return {"kernel": glorot_uniform(key, inputs, (keys, keys, units, heads))}  # q, k, v, beta
+        widths = (keys, keys, units, heads)  # q, k, v, beta
+        (drawn,) = uniform(key, (inputs, sum(widths)))
+        return {"kernel": glorot(drawn, widths)}
 
     def initial_state(params, batch):
         return jnp.zeros((batch, heads, key_size, value_size))

@@ -33,4 +33,4 @@ def setting(options: Options) -> dict[str, int | float]:
     return {"through": True, "recurrent": True, "cell_bias": options.bias, "output_bias": options.bias}
 
 
-CELL = Cell(engines=("streaming",), layout=Layout(Options, shapes, setting))
+CELL = Cell(engines=("streaming",), layout=Layout(Options, shapes, setting, lambda units, options: units))

@@ -39,6 +39,7 @@ class Layout:
 
     options: the model of `model.cell_options`; its field `weights` is the width of the uniform initial weights.
     shapes: units, options, inputs, outputs -> all weights, those of the output layer too; empty ones are dropped.
+    state_size: units, options -> numbers that the cell carries from step to step.
     setting: options -> the fields of engines/net.h's setting that follow from them.
     check: units, options -> raises `ValueError` for what does not fit together.
     set_biases: weights by name [T, ...], units, options -> puts in place the biases that options give.
@@ -47,6 +48,7 @@ class Layout:
     options: type[Section]
     shapes: Callable[[int, Any, int, int], Shapes]
     setting: Callable[[Any], dict[str, int | float]]
+    state_size: Callable[[int, Any], int]
     check: Callable[[int, Any], None] = lambda units, options: None
     set_biases: Callable[[dict[str, np.ndarray], int, Any], None] = lambda weights, units, options: None
 

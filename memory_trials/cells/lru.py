@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
+from memory_trials.cells.projections import normal, uniform
 from memory_trials.sections import Section
 
 
@@ -31,27 +32,23 @@ def check(units: int, options: Options) -> None:
 
 
 def functions(units: int, options: Options) -> Functions:
-    import jax
     import jax.numpy as jnp
 
     def init(key, inputs):
-        of_radius, of_angle, of_b, of_c, of_d = jax.random.split(key, 5)
-        # never 0, whose logarithm is infinite
-        u = jax.random.uniform(of_radius, (units,), minval=1e-6)
-        squared = u * (options.r_max**2 - options.r_min**2) + options.r_min**2
+        shapes = (units,), (units,), (inputs, 2 * units), (2 * units, units), (inputs, units)
+        of_radius, of_angle, of_b, of_c, of_d = uniform(key, *shapes)
+        squared = of_radius * (options.r_max**2 - options.r_min**2) + options.r_min**2
         nu = jnp.log(-0.5 * jnp.log(squared))
-        theta = jnp.log(2 * np.pi * jax.random.uniform(of_angle, (units,), minval=1e-6))
+        theta = jnp.log(2 * np.pi * of_angle)
         gamma = 0.5 * jnp.log(-jnp.expm1(-2 * jnp.exp(nu)))  # log sqrt(1 - |lambda|^2)
-        normal = lambda key, rows, columns, deviation: jax.random.normal(key, (rows, columns)) * np.float32(deviation)
+        scaled = lambda drawn, count: normal(drawn) * np.float32(count**-0.5)
         return {
             "nu": nu,
             "theta": theta,
             "gamma": gamma,
-            "input_kernel": normal(of_b, inputs, 2 * units, (2 * inputs) ** -0.5),  # B's real part, B's imaginary part
+            "input_kernel": scaled(of_b, 2 * inputs),  # B's real part, B's imaginary part
             # C's real part, minus C's imaginary part, D
-            "output_kernel": jnp.concatenate(
-                [normal(of_c, 2 * units, units, units**-0.5), normal(of_d, inputs, units, inputs**-0.5)]
-            ),
+            "output_kernel": jnp.concatenate([scaled(of_c, units), scaled(of_d, inputs)]),
         }
 
     def initial_state(params, batch):

@@ -55,11 +55,26 @@ def check(units: int, options: Options) -> None:
         raise ValueError("cell_options.output_gate_bias is set, and output_gate is false")
 
 
+def columns_of(units: int, options: Options) -> int:
+    """Return how many units a layer has: its gates and cells."""
+    return units + (1 + options.output_gate) * (units // options.block_size)
+
+
+def sources(units: int, options: Options) -> int:
+    """Return how many units of the step before cells and gates see."""
+    return {"F": columns_of(units, options), "C": units, "B": 0}[options.connected]
+
+
+def state_size(units: int, options: Options) -> int:
+    """Of the cells' own states, and the units of the step before that are seen."""
+    return units + sources(units, options)
+
+
 def shapes(units: int, options: Options, inputs: int, outputs: int) -> Shapes:
-    columns = units + (1 + options.output_gate) * (units // options.block_size)
+    columns = columns_of(units, options)
     return {
         "cell/kernel": (inputs, columns),
-        "cell/recurrent_kernel": ({"F": columns, "C": units, "B": 0}[options.connected], columns),
+        "cell/recurrent_kernel": (sources(units, options), columns),
         "cell/bias": (sum(size for size, _ in _biased(units, options)),),
         "output/kernel": (units, outputs),
         "output/input_kernel": (inputs if options.connected == "B" else 0, outputs),
@@ -107,5 +122,5 @@ def setting(options: Options) -> dict[str, int | float]:
 CELL = Cell(
     engines=("streaming",),
     outputs=(*OUTPUTS, "linear"),
-    layout=Layout(Options, shapes, setting, check, set_biases),
+    layout=Layout(Options, shapes, setting, state_size, check, set_biases),
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import glorot_uniform
+from memory_trials.cells.projections import glorot, uniform
 
 
 def functions(units: int, options: Any) -> Functions:
@@ -20,7 +20,9 @@ def functions(units: int, options: Any) -> Functions:
     import jax.numpy as jnp
 
     def init(key, inputs):
-        return {"kernel": glorot_uniform(key, inputs, (units, units))}  # z, h
+        widths = (units, units)  # z, h
+        (drawn,) = uniform(key, (inputs, sum(widths)))
+        return {"kernel": glorot(drawn, widths)}
 
     def initial_state(params, batch):
         return jnp.zeros((batch, units))

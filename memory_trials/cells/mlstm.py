@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import Heads, check, glorot_uniform, of_heads, read, sizes
+from memory_trials.cells.projections import Heads, check, glorot, normal, of_heads, read, sizes, uniform
 
 
 def functions(units: int, options: Heads) -> Functions:
@@ -30,15 +30,15 @@ def functions(units: int, options: Heads) -> Functions:
     scale = np.float32(key_size**-0.5)
 
     def init(key, inputs):
-        of_inputs, of_bias = jax.random.split(key)
-        drawn = glorot_uniform(of_inputs, inputs, (keys, keys, units, units))  # q, k, v, o
+        widths = (keys, keys, units, units)  # q, k, v, o
+        of_inputs, of_bias = uniform(key, (inputs, sum(widths)), (heads,))
         biases = [
             jnp.zeros(units),  # o, i, f
-            0.1 * jax.random.normal(of_bias, (heads,)),
+            0.1 * normal(of_bias),
             jnp.linspace(3.0, 6.0, heads, dtype=jnp.float32),
         ]
         return {
-            "kernel": jnp.concatenate([drawn, jnp.zeros((inputs, 2 * heads))], axis=1),  # and i, f
+            "kernel": jnp.concatenate([glorot(of_inputs, widths), jnp.zeros((inputs, 2 * heads))], axis=1),  # and i, f
             "bias": jnp.concatenate(biases),
         }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import glorot_uniform
+from memory_trials.cells.projections import glorot, uniform
 
 
 def functions(units: int, options: Any) -> Functions:
@@ -20,10 +20,10 @@ def functions(units: int, options: Any) -> Functions:
     import jax.numpy as jnp
 
     def init(key, inputs):
-        of_inputs, of_state = jax.random.split(key)
+        of_inputs, of_state = uniform(key, (inputs, 3 * units), (units, 2 * units))
         return {
-            "kernel": glorot_uniform(of_inputs, inputs, (units,) * 3),  # a, c, h
-            "recurrent_kernel": glorot_uniform(of_state, units, (units,) * 2),  # a, c
+            "kernel": glorot(of_inputs, (units,) * 3),  # a, c, h
+            "recurrent_kernel": glorot(of_state, (units,) * 2),  # a, c
             "bias": jnp.zeros(3 * units),
         }
 

@@ -1,9 +1,11 @@
-"""What the cells that are written in JAX share: projections of the input side by side in one kernel, and heads."""
+"""What the cells that are written in JAX share: initial weights of kernels side by side, and heads."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from memory_trials.sections import Section
@@ -29,14 +31,27 @@ def sizes(units: int, heads: int, key_size: int | None) -> tuple[int, int]:
     return key_size or value_size, value_size
 
 
-def glorot_uniform(key: Any, rows: int, widths: tuple[int, ...]) -> Any:
-    """Draw kernels side by side, each as by itself (Glorot & Bengio 2010, equation 16): float32 [rows, sum(widths)]."""
+def uniform(key: Any, *shapes: tuple[int, ...]) -> list[Any]:
+    """Draw independent numbers in (0, 1), float32 of each shape, in one call: each takes a while to compile."""
     import jax
     import jax.numpy as jnp
 
-    draw = jax.nn.initializers.glorot_uniform()
-    keys = jax.random.split(key, len(widths))
-    return jnp.concatenate([draw(each, (rows, width)) for each, width in zip(keys, widths)], axis=1)
+    counts = [math.prod(shape) for shape in shapes]
+    drawn = jnp.split(jax.random.uniform(key, (sum(counts),), minval=1e-7), np.cumsum(counts)[:-1])
+    return [numbers.reshape(shape) for numbers, shape in zip(drawn, shapes)]
+
+
+def normal(uniform: Any) -> Any:
+    """Numbers in (0, 1) -> normal ones, of mean 0 and variance 1."""
+    import jax
+
+    return np.float32(2**0.5) * jax.scipy.special.erfinv(2 * uniform - 1)
+
+
+def glorot(uniform: Any, widths: tuple[int, ...]) -> Any:
+    """Numbers in (0, 1) [rows, sum(widths)] -> kernels side by side, each as by itself (Glorot & Bengio 2010, (16))."""
+    limits = [(6 / (uniform.shape[0] + width)) ** 0.5 for width in widths]
+    return (2 * uniform - 1) * np.repeat(np.array(limits, np.float32), widths)
 
 
 def of_heads(array: Any, heads: int) -> Any:

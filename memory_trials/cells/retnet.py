@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import glorot_uniform, of_heads, read, sizes
+from memory_trials.cells.projections import glorot, of_heads, read, sizes, uniform
 from memory_trials.sections import Section
 
 
@@ -48,7 +48,9 @@ def functions(units: int, options: Options) -> Functions:
     gamma = gamma.astype(np.float32)[:, np.newaxis, np.newaxis]
 
     def init(key, inputs):
-        return {"kernel": glorot_uniform(key, inputs, (keys, keys, units))}  # q, k, v
+        widths = (keys, keys, units)  # q, k, v
+        (drawn,) = uniform(key, (inputs, sum(widths)))
+        return {"kernel": glorot(drawn, widths)}
 
     def initial_state(params, batch):
         return jnp.zeros((batch, heads, key_size, value_size))

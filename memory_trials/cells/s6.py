@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import glorot_uniform
+from memory_trials.cells.projections import glorot, uniform
 from memory_trials.sections import Section
 
 SLOWEST, FASTEST = 0.001, 0.1  # Delta at first
@@ -39,12 +39,14 @@ def functions(units: int, options: Options) -> Functions:
     size, rank = options.state_size, options.rank or -(-units // 16)
 
     def init(key, inputs):
-        of_inputs, of_selection, of_rate, of_bias = jax.random.split(key, 4)
-        rate = jnp.exp(jax.random.uniform(of_bias, (units,), minval=np.log(SLOWEST), maxval=np.log(FASTEST)))
+        widths = (rank, size, size)  # R, B, C
+        shapes = (inputs, units), (units, sum(widths)), (rank, units), (units,)
+        of_inputs, of_selection, of_rate, of_bias = uniform(key, *shapes)
+        rate = SLOWEST * (FASTEST / SLOWEST) ** of_bias
         return {
-            "input_kernel": glorot_uniform(of_inputs, inputs, (units,)),
-            "selection_kernel": glorot_uniform(of_selection, units, (rank, size, size)),  # R, B, C
-            "rate_kernel": jax.random.uniform(of_rate, (rank, units), minval=-1, maxval=1) * np.float32(rank**-0.5),
+            "input_kernel": glorot(of_inputs, (units,)),
+            "selection_kernel": glorot(of_selection, widths),
+            "rate_kernel": (2 * of_rate - 1) * np.float32(rank**-0.5),
             "rate_bias": rate + jnp.log(-jnp.expm1(-rate)),  # whose softplus is rate
             "log_decay": jnp.log(jnp.tile(jnp.arange(1.0, size + 1), (units, 1))),
             "skip": jnp.ones(units),

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import glorot_uniform
+from memory_trials.cells.projections import glorot, uniform
 from memory_trials.sections import Section
 
 NEVER = -1e30  # the logarithm of what nothing is left of
@@ -34,13 +34,13 @@ def functions(units: int, options: Options) -> Functions:
     import jax.numpy as jnp
 
     def init(key, inputs):
-        of_inputs, of_state = jax.random.split(key)
-        width = units**-0.5 if options.recurrent == "uniform" else 0.0
+        of_inputs, of_state = uniform(key, (inputs, 4 * units), (units, 4 * units))
+        width = np.float32(units**-0.5 if options.recurrent == "uniform" else 0)
         bias = np.zeros((4, units), np.float32)  # i, f, z, o
         bias[1] = 5 - 12 * (np.arange(units) / max(1, units - 1)) ** 0.3
         return {
-            "kernel": glorot_uniform(of_inputs, inputs, (units,) * 4),
-            "recurrent_kernel": jax.random.uniform(of_state, (units, 4 * units), minval=-1, maxval=1) * width,
+            "kernel": glorot(of_inputs, (units,) * 4),
+            "recurrent_kernel": (2 * of_state - 1) * width,
             "bias": jnp.asarray(bias.ravel()),
         }
 

@@ -102,7 +102,7 @@ def predict(model: Model, weights: list[np.ndarray], x: Int[np.ndarray, "K L F"]
 
 @partial(jax.jit, static_argnums=0)
 def _predict(model: Model, arrays, x):
-    steps = np.arange(x.shape[1])
+    steps = tuple(range(x.shape[1]))
     logits = jax.vmap(lambda arrays: _evaluated(model, model.weights(arrays), x, steps))(arrays)
     return model.activation(logits).transpose(0, 2, 1, 3)
 
@@ -327,7 +327,7 @@ def _evaluated(model: Model, weights, x, steps):
     params, kernel, bias = weights
     step = lambda state, x: model.cell.step(params, state, _vectors(x, model.inputs), None)
     _, ys = jax.lax.scan(step, model.cell.initial_state(params, x.shape[0]), x.transpose(1, 0, 2))
-    return ys[_taken(tuple(steps), x.shape[1])] @ kernel + bias
+    return ys[_taken(steps, x.shape[1])] @ kernel + bias
 
 
 def _judged(model: Model, plan: _Plan, weights, table) -> dict[str, Any]:

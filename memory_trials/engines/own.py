@@ -13,6 +13,7 @@ import pickle
 import sys
 import threading
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,10 +21,12 @@ import numpy as np
 
 from memory_trials import meaning
 from memory_trials.cells import registry
+from memory_trials.cells.interface import Jax
 from memory_trials.engines import worker
 from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
-from memory_trials.models import initializers, user_code
+from memory_trials.models import forward, initializers, user_code
+from memory_trials.models.weights import weight_shapes
 from memory_trials.sections import validated
 from memory_trials.settings import ModelSettings, TrainingSettings
 from memory_trials.tasks.encoding import UpdateTable
@@ -77,6 +80,12 @@ def _in_no_file(name: str) -> Any:
     if module is None or (getattr(module, "__file__", None) and module_name != "__main__"):
         return None
     return getattr(module, attribute, None)
+
+
+def written_in_jax(cell: str) -> Jax | None:
+    """Return the form in JAX of a cell of the library that has no other."""
+    found = registry.find(cell)
+    return found.jax if found else None
 
 
 def calls_tensorflow(cell: str) -> bool:
@@ -149,6 +158,43 @@ def of_keras(model: ModelSettings) -> bool:
 def weight_names(model: ModelSettings, inputs: int, symbols: int) -> list[str]:
     """The names of all weights in their order, after all that is wrong with the cell was looked for."""
     return worker.call(f"{__name__}:_weight_names", request(model, inputs, symbols))
+
+
+class Sizes(NamedTuple):
+    """Of a model. cell, total: weights of its cell, and those of the output layer too. state: numbers that the cell
+    carries from step to step."""
+
+    cell: int
+    total: int
+    state: int
+
+
+def sizes(model: ModelSettings, inputs: int, symbols: int) -> Sizes:
+    """Return the sizes of a model with any cell, for input vectors of this length and so many outputs.
+
+    Raises:
+        UserError: the cell cannot be made.
+    """
+    cell = registry.find(model.cell)
+    if cell and (cell.layout or forward.supports(model)):
+        shapes = weight_shapes(model, inputs, symbols)
+        state = cell.layout.state_size(model.units, model.options) if cell.layout else cell.states * model.units
+    elif calls_tensorflow(model.cell):
+        from memory_trials.models import keras_model
+
+        made = keras_model.make_model(model, inputs, symbols)
+        shapes = {name: tuple(variable.shape) for name, variable in zip(made.names, made.variables)}
+        state = sum(each.size for each in made.initial)
+    else:
+        shapes, state = shapes_in_jax(model, inputs, symbols)
+    counts = {name: prod(shape) for name, shape in shapes.items()}
+    total = sum(counts.values())
+    return Sizes(total - sum(n for name, n in counts.items() if name.startswith("output/")), total, state)
+
+
+def shapes_in_jax(model: ModelSettings, inputs: int, symbols: int) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Return the shapes of all weights of a model that JAX computes, by name, and how many numbers its state has."""
+    return worker.call(f"{__name__}:_shapes", request(model, inputs, symbols))
 
 
 @dataclass
@@ -243,6 +289,9 @@ def _made_model(asked: Request) -> Any:
     from memory_trials.engines import jax_engine
     from memory_trials.models import adapters, step_checks
 
+    if written_in_jax(asked.cell):  # tests have looked for all that trials cannot share
+        cell = adapters.adapted(kind_of(asked), asked.units, {}, asked.inputs)
+        return jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
     with user_code.as_user_error(asked.cell):
         kind = kind_of(asked)
         user_code.edited()  # of which files are noted as they are now
@@ -255,8 +304,8 @@ def _made_model(asked: Request) -> Any:
 
 def kind_of(asked: Request) -> Any:
     """Return the class or object that is asked for; `user_code.Refusal` where it cannot be had."""
-    if (cell := registry.find(asked.cell)) and cell.jax:
-        return cell.jax.functions(asked.units, validated(cell.jax.options, json.loads(asked.options), "cell_options"))
+    if form := written_in_jax(asked.cell):
+        return form.functions(asked.units, validated(form.options, json.loads(asked.options), "cell_options"))
     from memory_trials.models import layers  # which imports Keras
 
     if asked.pickled:
@@ -275,6 +324,16 @@ def _weight_names(asked: Request) -> list[str]:
     return list(_model(asked).names)
 
 
+def _shapes(asked: Request) -> tuple[dict[str, tuple[int, ...]], int]:
+    import jax
+
+    model = _model(asked)
+    params = jax.eval_shape(lambda: model.cell.init(jax.random.key(0), asked.inputs))
+    state = jax.eval_shape(lambda params: model.cell.initial_state(params, 1), params)
+    shapes = [*(leaf.shape for leaf in jax.tree.leaves(params)), (model.width, asked.symbols), (asked.symbols,)]
+    return dict(zip(model.names, shapes)), sum(leaf.size for leaf in jax.tree.leaves(state))
+
+
 def _initial_weights(asked: Request, seeds: np.ndarray) -> list[np.ndarray]:
     import jax
 
@@ -285,7 +344,8 @@ def _initial_weights(asked: Request, seeds: np.ndarray) -> list[np.ndarray]:
             weights = cell.draw(seeds.tolist())
     else:
         keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
-        weights = [np.asarray(a) for a in jax.tree.leaves(jax.vmap(lambda key: cell.init(key, asked.inputs))(keys))]
+        drawn = jax.jit(jax.vmap(lambda key: cell.init(key, asked.inputs)))(keys)
+        weights = [np.asarray(array) for array in jax.tree.leaves(drawn)]
     received = np.array([initializers.integers(int(seed), cell.drawn_before + 1)[-1] for seed in seeds])
     weights.append(initializers.draw("glorot_uniform", (model.width, asked.symbols), received))
     weights.append(np.zeros((len(seeds), asked.symbols), np.float32))

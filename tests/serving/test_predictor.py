@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from memory_trials.settings import EncodingSettings, ModelSettings, ProblemSetti
 from memory_trials.tasks import encoding
 from memory_trials.tasks.problems import make_problem
 from memory_trials.training.trained import Trained
+from tests.cells import equations
 from tests.conftest import ROOT
 
 SEQUENCES = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -124,6 +126,31 @@ def test_running_freely_is_asking_again_with_what_was_said(history, history_as):
         assert again == symbol and how_sure == pytest.approx(probability, abs=1e-6)
         given.append(symbol)
     assert len({symbol for symbol, _ in said}) > 1
+
+
+def test_a_cell_that_is_written_in_jax_says_what_its_equations_say(jax_here, tmp_path):
+    random, units, size = np.random.default_rng(2), 4, 5
+    shapes = {"cell/kernel": (2 * size, 2 * units), "output/kernel": (units, size), "output/bias": (size,)}
+    weights = {name: 2 * random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    model = ModelSettings(cell="min_gru", units=units, output="softmax")
+    best = predictor.Predictor((0, 1, 2, 3, 4), EncodingSettings(history=2), model, weights, 7, True, 0.1)
+    predictor.write(tmp_path, best)
+    assert (tmp_path / predictor.KERAS_MODEL).read_text().startswith("no Keras model: the cell is none of Keras")
+    read = predictor.read(tmp_path / predictor.MEMORY)
+    predictor.check_weights(read)
+    given = [3, 0, 1]
+    for symbol, probability in predictor.predict(read, given, 6):
+        x = encoding.one_hot(np.array(given)[:, np.newaxis], size)
+        x = np.concatenate([x, np.vstack([np.zeros(size), x[:-1]])], axis=1)  # each symbol, and the one before it
+        h = equations.min_gru({"kernel": weights["cell/kernel"]}, x, units, None)[-1]
+        activations = np.exp(h @ weights["output/kernel"] + weights["output/bias"])
+        activations /= activations.sum()
+        assert symbol == activations.argmax() and probability == pytest.approx(activations.max(), rel=1e-4)
+        given.append(symbol)
+    assert len(set(given[3:])) > 1
+    fewer = {**weights, "cell/kernel": weights["cell/kernel"][:, :6]}
+    with pytest.raises(UserError, match=r"the weight cell/kernel has the shape \(10, 6\) in this memory and \(10, 8\)"):
+        predictor.check_weights(replace(read, weights=fewer))
 
 
 def test_softmax_shares_one_probability_among_the_symbols():
