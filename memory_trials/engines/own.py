@@ -6,6 +6,7 @@ In the worker, a cell's model and its programs are kept, by all that they depend
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -289,10 +290,8 @@ def _made_model(asked: Request) -> Any:
     from memory_trials.engines import jax_engine
     from memory_trials.models import adapters, step_checks
 
-    if written_in_jax(asked.cell):  # tests have looked for all that trials cannot share
-        cell = adapters.adapted(kind_of(asked), asked.units, {}, asked.inputs)
-        return jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
-    with user_code.as_user_error(asked.cell):
+    # as_user_error imports Keras
+    with contextlib.nullcontext() if written_in_jax(asked.cell) else user_code.as_user_error(asked.cell):
         kind = kind_of(asked)
         user_code.edited()  # of which files are noted as they are now
         cell = adapters.adapted(kind, asked.units, json.loads(asked.options), asked.inputs)
