@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from memory_trials.engines import native
+from memory_trials.errors import UserError
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
+from memory_trials.stream_settings import stream_settings
 from memory_trials.tasks.encoding import make_table
 from memory_trials.tasks.problems import make_problem
+from memory_trials.tasks.streams import Stream
 from memory_trials.training import job as jobs
+from memory_trials.training import trainer
 from memory_trials.training.job import TrainingJob
 
 TUTORIAL = [[3, 0, 1, 2, 3], [4, 0, 1, 2, 4]]
@@ -108,3 +112,95 @@ def test_a_key_names_what_a_result_depends_on_and_nothing_else():
     alike = job_of(sequences=[[0, 1], [1, 0]], window=1)
     assert all(np.array_equal(vars(apart.task)[name], vars(alike.task)[name]) for name in vars(apart.task))
     assert key(apart) == key(alike)
+
+
+class Recorder:
+    """Takes the place of functions and classes, writes down what it is given, and returns what it was made with."""
+
+    def __init__(self, monkeypatch, *places, result=None):
+        self.given, self.result = [], result
+        for module, name in places:
+            monkeypatch.setattr(module, name, self)
+
+    def __call__(self, *arguments):
+        self.given.append(arguments)
+        return self.result
+
+
+class Program:
+    """What an engine's program has at least."""
+
+    names = ["w"]  # noqa: RUF012  # never changed
+
+    def start(self, weights): ...
+    def resume(self, arrays): ...
+    def weights(self, state): ...
+
+
+PROGRAM, WEIGHTS = Program(), [np.zeros((2, 1), np.float32)]
+
+
+def test_each_engine_is_given_the_model_how_to_train_it_and_what_on(monkeypatch):
+    job = job_of(model={"units": 6}, eval_interval=7)
+    table, training, model = job.task, job.training, job.model
+    recorder = Recorder(
+        monkeypatch, (jobs.own, "Program"), (jobs.own, "StreamProgram"), (native, "Program"), result=PROGRAM
+    )
+    assert all(jobs.make_program(job, engine, 5) is PROGRAM for engine in ("jax", "native"))
+    of_model = ("lstm", 6, "sigmoid")
+    assert recorder.given == [(model, training, table, 7), (*of_model, "adam", training.learning_rate, table)]
+    stream = Stream(stream_settings(task="keys", length=5))
+    jobs.make_program(dataclasses.replace(job, task=stream), "jax", 5)
+    assert recorder.given[2:] == [(model, training, stream.shape)]
+
+
+def test_tensorflow_is_given_them_too(monkeypatch):
+    pytest.importorskip("tensorflow")
+    from memory_trials.engines import xla
+    from memory_trials.models import keras_model
+
+    job = job_of(eval_interval=7)
+    made, program = (
+        Recorder(monkeypatch, (keras_model, "make_model")),
+        Recorder(monkeypatch, (xla, "Program"), result=PROGRAM),
+    )
+    assert jobs.make_program(job, "xla", 5) is PROGRAM
+    assert made.given == [(job.model, job.task.inputs, job.task.symbols)]
+    assert program.given == [(None, job.training, job.task, 5, 7)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "engine", "module", "name"),
+    [
+        ("lstm", "native", trainer.initializers, "initial_weights"),
+        ("my_cells.leaky.LeakyCell", "jax", trainer.own, "initial_weights"),
+    ],
+)
+def test_initial_weights_are_drawn_for_the_seeds_by_whoever_knows_the_cell(cell, engine, module, name, monkeypatch):
+    job = job_of(model={"cell": cell})
+    recorder = Recorder(monkeypatch, (module, name), result=WEIGHTS)
+    seeds = np.array([3, 4])
+    assert trainer._initial_weights(job, engine, seeds) is WEIGHTS
+    ((model, inputs, outputs, drawn),) = recorder.given
+    assert model is job.model and (inputs, outputs) == (job.task.inputs, job.task.outputs) and drawn is seeds
+
+
+def test_initial_weights_of_streams_are_those_of_their_engine(monkeypatch):
+    stream = Stream(stream_settings(task="keys", length=5))
+    job = dataclasses.replace(job_of(), task=stream)
+    recorder = Recorder(monkeypatch, (trainer.weights, "initial_weights"), result=WEIGHTS)
+    seeds = np.array([3, 4])
+    assert trainer._initial_weights(job, "streaming", seeds) is WEIGHTS
+    assert recorder.given == [(job.model, stream.inputs, stream.outputs, seeds)]
+
+
+def test_a_cell_that_calls_tensorflow_is_refused_on_streams():
+    cell = "tests.people.cells.numpy_function.Cell"
+    job = dataclasses.replace(job_of(model={"cell": cell}), task=Stream(stream_settings(task="keys", length=5)))
+    with pytest.raises(UserError, match=f"^model.cell {cell} calls TensorFlow, .*: use keras.ops$"):
+        jobs.engine_of(job)
+
+
+def test_each_engine_in_c_has_a_library_and_others_have_none():
+    assert jobs.library("native") is native.LIBRARY and jobs.library("jax") is jobs.library("xla") is None
+    assert jobs.library("streaming") is not native.LIBRARY
