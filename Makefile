@@ -21,7 +21,7 @@ SHARE ?=
 SEED ?=
 export SHARE SEED
 
-.PHONY: setup repro studies study paper report predict serve test faults mutants ray remotes lint reference site ui track check verify bench lock clean clean-cache
+.PHONY: setup repro studies study paper probe report predict serve test faults mutants ray remotes lint reference site ui track check verify bench lock clean clean-cache
 
 repro: setup
 	@python -m memory_trials repro
@@ -34,6 +34,9 @@ study: setup
 
 paper: setup
 	@python -m memory_trials paper "$(ROW)"
+
+probe: setup
+	@python -m memory_trials probe
 
 report: setup
 	@python -m memory_trials report

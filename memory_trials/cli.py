@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from memory_trials.commands import checks, completion, experiments, pipeline, results, servers
+from memory_trials.commands import checks, completion, experiments, pipeline, probe, results, servers
 from memory_trials.errors import DEBUG, UserError, exit_on_user_error
 
 gc.set_threshold(100_000)  # a tenth of what imports take is Python's search for cycles in what they leave
@@ -42,7 +42,7 @@ def commands(debug: bool) -> None:
         os.environ[DEBUG] = "1"
 
 
-for module in (pipeline, experiments, results, servers, checks, completion):
+for module in (pipeline, experiments, results, probe, servers, checks, completion):
     for command in vars(module).values():
         if isinstance(command, click.Command):
             commands.add_command(command)

@@ -76,6 +76,11 @@ def create(folder: Path) -> list[str]:
     return list(content)
 
 
+def shared(path: Path) -> Path:
+    """Return where a file of the repository is: in this checkout, or where the wheel has installed it."""
+    return _folder() / path
+
+
 def _folder() -> Path:
     """The checkout that this code is in, or where the wheel has installed the files."""
     if (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "params.yaml").is_file():

@@ -70,14 +70,18 @@ def _place(location: tuple[int | str, ...], model: type[Section]) -> tuple[tuple
     """Return the keys and indices that lead to a mistake, and the section it is in; without members of unions."""
     place: list[str] = []
     section, inner, labelled = model, [model], False
+    annotation: Any = None
     for step in location:
         if isinstance(step, int):
             place.append(f"[{step}]")
         elif labelled:
             inner, labelled = [each for each in inner if step in _labels(each)], False
         elif inner:
-            section = inner[0]
-            annotation = section.model_fields[step].annotation if step in section.model_fields else None
+            if get_origin(annotation) is dict:  # a name that a person has chosen
+                annotation = get_args(annotation)[1]
+            else:
+                section = inner[0]
+                annotation = section.model_fields[step].annotation if step in section.model_fields else None
             inner, labelled = _sections(annotation), _is_union(annotation)
             place.append(step if step.isprintable() and len(step) < 60 else brief(step))
     return tuple(place), section

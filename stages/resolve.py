@@ -1,7 +1,9 @@
-"""DVC stage resolve: studies.yaml, paper.yaml and the code -> what each experiment's stages depend on."""
+"""DVC stage resolve: studies.yaml, paper.yaml, probe.yaml and the code -> what each experiment's stages depend on."""
 
 from memory_trials import files
 from memory_trials.errors import exit_on_user_error
+from memory_trials.probe import dependencies as of_probe
+from memory_trials.probe import plan as plans
 from memory_trials.studies import dependencies, design
 
 
@@ -15,6 +17,10 @@ def main() -> None:
         name = f"{arms[0].unit}.json"
         contents[f"train/{name}"] = dependencies.of_training(arms, study.search)
         contents[f"evaluate/{name}"] = dependencies.of_evaluation(arms, study)
+    plan = plans.load(plans.FILE)
+    for name in plan.cells:
+        contents[f"probe/{name}.json"] = of_probe.of_cell(plan, name)
+    contents["probe.json"] = of_probe.of_page(plan)
     for name, content in contents.items():
         files.write_json(dependencies.FOLDER / name, content)
     for path in dependencies.FOLDER.rglob("*.json"):

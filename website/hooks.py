@@ -15,14 +15,15 @@ OUTSIDE = {
     "README.md": "index.md",
     "RESULTS.md": "all-results.md",
     "PAPER.md": "paper-measured.md",
+    "PROBE.md": "probe-measured.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
 NAV: dict[str, list[str]] = {
     "": ["index.md"],
     "Tutorial": ["first_steps.md", "tutorial.md"],
-    "Results": ["all-results.md", "paper-measured.md", "gallery.md", "results.md"],
-    "How to": ["questions.md", "your_cell.md", "ranking.md", "deployment.md", "cluster.md"],
+    "Results": ["all-results.md", "paper-measured.md", "probe-measured.md", "gallery.md", "results.md"],
+    "How to": ["questions.md", "your_cell.md", "probe.md", "ranking.md", "deployment.md", "cluster.md"],
     "Explanation": [
         "architecture.md",
         "engine.md",
@@ -36,6 +37,7 @@ NAV: dict[str, list[str]] = {
 }
 TITLES = {
     "index.md": "Memory trials", "all-results.md": "All studies", "paper-measured.md": "The paper, measured anew",
+    "probe-measured.md": "The probe, measured", "probe.md": "Probe a cell",
     "gallery.md": "Gallery", "results.md": "What the numbers mean", "report.html": "The report, with the microscope",
 }  # fmt: skip
 REPORT = ROOT / "report.html"

@@ -143,7 +143,10 @@ def rank(
 @click.option(
     "--seed", type=click.IntRange(0), envvar="SEED", help="Draw the trials by this seed.  [default: a random one]"
 )
-def verify(share: float | None, seed: int | None) -> None:
+@click.option(
+    "--probe", type=click.IntRange(1), help="Verify so many arms of the probe instead; a minute or more each."
+)
+def verify(share: float | None, seed: int | None, probe: int | None) -> None:
     """Train recorded trials again, and compare.
 
     Fails if a trial differs from its digest in git. By default it trains for a minute: every arm gets a short turn, the
@@ -153,7 +156,19 @@ def verify(share: float | None, seed: int | None) -> None:
     \b
     memory-trials verify               # as many as fit into a minute
     memory-trials verify --share 0.1   # a tenth of all, each as likely as any other
+    memory-trials verify --probe 2     # two arms of the probe, 16 trials of each
     """
+    if probe:
+        if share is not None:
+            raise UserError("--share and --probe exclude each other: give one of them")
+        from memory_trials.probe import plan, verifying
+        from memory_trials.settings import ComputeSettings
+
+        found = verifying.verify(plan.load(), probe, seed, ComputeSettings())
+        print(verifying.text(found))
+        if not all(row.agrees for row in found):
+            raise UserError("recorded trials of the probe have other results here")
+        return
     from memory_trials.integrity import verify
 
     verify.check_against_digests(share, seed)

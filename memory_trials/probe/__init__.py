@@ -1,0 +1,1 @@
+"""The probe: any cell on many memory tasks, by one fair rule, beside cells whose trials are recorded."""

@@ -1,0 +1,29 @@
+"""What a recorded cell's trials, and the page of the probe, depend on besides files: code and settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memory_trials import meaning
+from memory_trials.cells import registry
+from memory_trials.probe.plan import Plan
+from memory_trials.training import cache
+
+TRAINED = ("memory_trials.probe.running", "memory_trials.probe.trials", *cache.ROOTS["jax"])
+SHOWN = ("memory_trials.probe.findings", "memory_trials.report.probe", "memory_trials.report.probe_figures")
+
+
+def of_cell(plan: Plan, name: str) -> dict[str, Any]:
+    """Return what the trials of a recorded cell depend on."""
+    cell = plan.cells[name]
+    modules = [registry.module_of(cell.cell)] if registry.find(cell.cell) else []
+    return {
+        "code": meaning.digests([*TRAINED, *modules]),
+        "plan": plan.model_dump(exclude={"cells"}, mode="json"),
+        "cell": cell.model_dump(),
+    }
+
+
+def of_page(plan: Plan) -> dict[str, Any]:
+    """Return what the page of the probe depends on besides trials."""
+    return {"code": meaning.digests(SHOWN), "plan": plan.model_dump(mode="json")}

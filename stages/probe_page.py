@@ -1,0 +1,25 @@
+"""DVC stage probe_page: the trials of all recorded cells -> PROBE.md, and its picture."""
+
+from memory_trials import files
+from memory_trials.errors import UserError, exit_on_user_error
+from memory_trials.probe import findings, trials
+from memory_trials.probe import plan as plans
+from memory_trials.report import probe, probe_figures, style
+from memory_trials.studies import design
+
+PICTURE = design.PICTURES / "probe.png"
+
+
+def main() -> None:
+    plan = plans.load(plans.FILE)
+    found = trials.recorded(plan.lengths, plan.cells)
+    found = found[found["size"] == "parameters"]
+    if found.empty:
+        raise UserError(f"{trials.RECORDED} has no trial of a cell of {plans.FILE}: run memory-trials probe")
+    summary = findings.summarize(plan, found)
+    files.write_text("PROBE.md", probe.page(summary, "The probe", PICTURE.as_posix()))
+    style.write(probe_figures.picture(summary), PICTURE)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
