@@ -191,7 +191,7 @@ def _check(model: ModelSettings, training: TrainingSettings, shape: Shape) -> No
     if not cell.layout and not supports(model):
         raise UserError(
             f"of the cell {model.cell} in a stream, cell_options may be unit_forget_bias, seed, and initializers by "
-            "their names"
+            "their names: for others set training.engine: jax"
         )
 
 
