@@ -261,7 +261,7 @@ def test_initial_weights_fit(cell):
 @pytest.mark.parametrize(("arguments", "sentence"), [
     ({"optimizer": "adam"}, "training.optimizer: adam takes the gradient of a whole sequence: set training.update: sequence, or training.optimizer: sgd"),
     ({"cell": "chunker", "shape": NUMBERS}, "the cell chunker predicts its next input: it is for the tasks reber and keys"),
-    ({"cell": "lstm", "update": "sequence", "activation": "relu"}, "of the cell lstm in a stream, cell_options may be unit_forget_bias, seed, and initializers by their names"),
+    ({"cell": "lstm", "update": "sequence", "activation": "relu"}, "of the cell lstm in a stream, cell_options may be unit_forget_bias, seed, and initializers by their names: for others set training.engine: jax"),
 ])  # fmt: skip
 def test_what_is_not_trained_is_said(arguments, sentence):
     with pytest.raises(UserError) as error:
