@@ -102,6 +102,7 @@ def test_make_and_the_pipelines_call_commands_that_there_are():
         "studies",
         "study",
         "paper",
+        "probe",
         "report",
         "predict",
         "serve",

@@ -31,6 +31,7 @@ OTHERWISE = {
     "memory-trials studies": "minutes to a night; tests/studies/test_design.py runs a small study",
     "memory-trials study": "minutes; tests/studies/test_design.py runs a small study",
     "memory-trials paper": "minutes to a night; tests/test_stream_pipeline.py runs a small arm",
+    "memory-trials probe": "minutes; tests/probe/test_probe.py runs a small one",
     "memory-trials report": "tests/report/test_page.py",
     "memory-trials serve": "ends when it is stopped; tests/serving",
     "memory-trials ui": "ends when it is stopped; tests/tracking",

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memory_trials import files
 from memory_trials.commands import dvc
 from memory_trials.commands.parts import AS_JSON, EXPERIMENTS, check_folder, print_json
 
@@ -56,6 +55,7 @@ def probe(
         dvc.run("--cd", EXPERIMENTS, "repro", "probe_page")
         print(f"every cell: PROBE.md; the picture: {EXPERIMENTS}/pictures/probe.png")
         return
+    from memory_trials import files
     from memory_trials.interactive import given
     from memory_trials.probe import findings, one
     from memory_trials.probe import plan as plans
