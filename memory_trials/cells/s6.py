@@ -63,7 +63,7 @@ def functions(units: int, options: Options) -> Functions:
         if options.eigenvalues == "signed":
             kept = 2 * kept - 1
         h = kept * h + (delta * u)[..., None] * b[:, None, :]
-        return h, (h * c[:, None, :]).sum(axis=-1) + params["skip"] * u
+        return h, (h @ c[:, :, None])[..., 0] + params["skip"] * u
 
     return Functions(init, initial_state, step)
 
