@@ -20,13 +20,13 @@ from tests.conftest import ROOT, change_params, run
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-def test_the_first_lines_of_a_room_are_nothing_but_words():
+def test_the_init_file_of_a_package_holds_a_docstring_only():
     for path in (ROOT / "memory_trials").glob("*/__init__.py"):
         assert [type(statement) for statement in ast.parse(path.read_text()).body] == [ast.Expr], path
 
 
 @pytest.mark.parametrize("module", ["stages.generate_data", "memory_trials.tracking.tracker", "memory_trials.settings"])
-def test_a_python_without_the_libraries_is_told_in_one_sentence(module):
+def test_a_python_without_the_libraries_is_one_sentence(module):
     done = subprocess.run(
         [sys.executable, "-S", "-m", module], cwd=ROOT, capture_output=True, text=True
     )  # -S: has none
@@ -190,7 +190,7 @@ def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(reproduced, o
 
 
 @pytest.mark.parametrize("how", ["cut short", "another version"])
-def test_a_damaged_artifact_is_told_by_the_stage_that_reads_it(reproduced, how):
+def test_a_damaged_artifact_is_refused_by_the_stage_that_reads_it(reproduced, how):
     path = reproduced / "data/tutorial/trained.npz"
     whole = path.read_bytes()
     before = contents(reproduced)

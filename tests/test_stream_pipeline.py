@@ -1,10 +1,15 @@
 """Streams as a user meets them: through the four stages, and as a row of the paper."""
 
 import json
+import re
+import shutil
 
 import pandas as pd
 import pytest
 
+from memory_trials.cli import commands
+from memory_trials.errors import UserError
+from memory_trials.report import page
 from tests.conftest import change_params, run
 
 STREAM = {
@@ -20,7 +25,7 @@ STREAM = {
 }
 
 
-def test_trials_that_learn_from_streams_go_through_the_pipeline(repository):
+def test_trials_that_learn_from_streams_go_through_the_pipeline(repository, monkeypatch):
     for old, new in STREAM.items():
         change_params(repository, old, new)
     said = run(repository, "dvc", "repro")
@@ -32,17 +37,18 @@ def test_trials_that_learn_from_streams_go_through_the_pipeline(repository):
     assert metrics["mean_epochs_to_learn"] == pytest.approx(learned.mean()) and (learned % 50 == 0).all()
     assert metrics["memory_whole"] is None and metrics["test_wrong"] == 0  # of the task's only two sequences
     before = (repository / "dvc.lock").read_text()
-    run(repository, "make", "clean-cache")
+    shutil.rmtree(repository / ".shards")
     change_params(repository, "enabled: true", "enabled: false")
-    run(repository, "dvc", "repro", "--force", "--no-run-cache")
+    run(repository, "dvc", "repro", "--single-item", "--force", "--no-run-cache", "train", "evaluate")
     assert (repository / "dvc.lock").read_text() == before
-    run(repository, "python", "-m", "memory_trials", "report")
+    monkeypatch.chdir(repository)
+    page.write()
     assert "sequences of an endless stream of the task" in (repository / "report.html").read_text()
-    refused = run(repository, "python", "-m", "memory_trials", "predict", "3 0 1 2", fails=True)
-    assert "a stream's trials, whose weights stand in trained.npz, predict no symbols" in refused
+    with pytest.raises(UserError, match=r"a stream's trials, .* predict no symbols"):
+        commands.main(["predict", "3 0 1 2"], standalone_mode=False)
 
 
-def test_a_row_of_the_paper_is_measured_and_told(repository):
+def test_an_arm_of_the_paper_is_measured_and_shown(repository, monkeypatch):
     path = repository / "experiments/paper.yaml"
     row = """  tiny:
     study: counting_middle
@@ -57,7 +63,9 @@ def test_a_row_of_the_paper_is_measured_and_told(repository):
     measured = json.loads((repository / "experiments/data/paper/summaries/tiny.json").read_text())["arms"][0]
     learned = sum(until > 0 for until in measured["until"]["success"])
     assert len(measured["until"]["success"]) == 6
-    assert f"| an arm of one's own |  |  |  | {learned} of 6 (" in (repository / "PAPER.md").read_text()
+    row = rf"\| an arm of one's own \|[ |]* {learned} of 6 \("  # columns of references may be absent or empty
+    assert re.search(row, (repository / "PAPER.md").read_text())
     assert (repository / "experiments/pictures/paper.png").read_bytes().startswith(b"\x89PNG")
-    refused = run(repository, "python", "-m", "memory_trials", "paper", "tyni", fails=True)
-    assert "experiments has no study or arm 'tyni'; among its 3 are" in refused
+    monkeypatch.chdir(repository)
+    with pytest.raises(UserError, match="experiments has no study or arm 'tyni'; among its 3 are"):
+        commands.main(["paper", "tyni"], standalone_mode=False)
