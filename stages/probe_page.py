@@ -1,11 +1,15 @@
 """DVC stage probe_page: the trials of all recorded cells -> PROBE.md, and its picture."""
 
+import sys
+
 from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.probe import findings, trials
 from memory_trials.probe import plan as plans
 from memory_trials.report import probe, probe_figures, style
+from memory_trials.settings import load_settings
 from memory_trials.studies import design
+from memory_trials.tracking import probe as publisher
 
 PICTURE = design.PICTURES / "probe.png"
 
@@ -19,6 +23,12 @@ def main() -> None:
     summary = findings.summarize(plan, found)
     files.write_text("PROBE.md", probe.page(summary, "The probe", PICTURE.as_posix()))
     style.write(probe_figures.picture(summary), PICTURE)
+    settings = load_settings().tracking
+    if settings.enabled:
+        try:
+            publisher.publish(summary, found, settings)
+        except UserError as error:  # the result is what counts, and it is complete
+            print(f"warning: {error}; make probe publishes it later", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def _square(plan: Plan, cell: str, task: str, rows: pd.DataFrame) -> dict[str, A
     return {
         "cell": cell,
         "task": task,
+        "size": rows["size"].iloc[0],
         "trials": count,
         "learning_rate": float(rows["rate"].iloc[0]),
         "units": int(rows["units"].iloc[0]),

@@ -68,7 +68,7 @@ def publish(arms: list[design.Arm], settings: TrackingSettings) -> None:
 def _publish(opened: store.MlflowStore, arms: list[design.Arm], name: str) -> tuple[bool, str]:
     """Publish arms; return whether all was there already, and what was published, in words."""
     client = opened.client
-    experiment = _experiment(client, name, local=not opened.server)
+    experiment = experiment_id(client, name, local=not opened.server)
     was_there, published, names = True, {}, {}
     for payload in counted(payloads.of_arms(arms), len(arms), "arms published"):
         was_there &= _publish_arm(opened, experiment, payload)
@@ -97,8 +97,18 @@ def _made_by() -> dict[str, str]:
     return {"mlflow.source.git.commit": found[0], "git.dirty": "yes" if found[1] else "no"} if found else {}
 
 
-def _experiment(client, name: str, local: bool) -> str:
-    """Return the id of an experiment, which is made if it is missing; local: in this machine's default database."""
+def experiment_id(client, name: str, local: bool, about: str = ABOUT) -> str:
+    """Return the id of an experiment, which is made if it is missing.
+
+    Args:
+        client: MLflow's.
+        name: The name of the experiment.
+        local: Whether it is in this machine's default database.
+        about: Its description, if it has none; {link} stands for the link to the view of all arms.
+
+    Raises:
+        UserError: The experiment was deleted.
+    """
     import mlflow.exceptions
 
     found = client.get_experiment_by_name(name)
@@ -117,8 +127,8 @@ def _experiment(client, name: str, local: bool) -> str:
             f"the MLflow experiment {name!r} was deleted: restore it, or set tracking.experiment to another name"
         )
     if NOTE not in found.tags:
-        about = ABOUT.format(link=views.link(found.experiment_id, views.ALL_ARMS))
-        client.set_experiment_tag(found.experiment_id, NOTE, about)
+        described = about.format(link=views.link(found.experiment_id, views.ALL_ARMS))
+        client.set_experiment_tag(found.experiment_id, NOTE, described)
     return found.experiment_id
 
 
