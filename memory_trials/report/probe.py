@@ -57,18 +57,18 @@ def _all(summary: Summary) -> str:
     far = summary["lengths"][-1]
     holds = sum(row["holds"][far]["rate"] >= 0.5 for row in squares)
     return (
-        f"{len(summary['cells'])} cells on {len(summary['tasks'])} tasks, {squares[0]['trials']} trials each. In "
-        f"{always} of {len(squares)} squares every trial learns, in {never} none does; in {holds} at least half of the "
-        f"trials still answer right at {far} times the length."
+        f"{_count(len(summary['cells']), 'cell')} on {_count(len(summary['tasks']), 'task')}, {squares[0]['trials']} "
+        f"trials each. In {always} of {len(squares)} squares every trial learns, in {never} none does; in {holds} at "
+        f"least half of the trials still answer right at {far} times the length."
     )
 
 
 def _one(summary: Summary) -> str:
     mine = [row for row in summary["squares"] if row["cell"] == summary["first"]]
     others = len(summary["cells"]) - 1
-    beside = f", beside {others} recorded cells" if others else ""
+    beside = f", beside {_count(others, 'recorded cell')}" if others else ""
     return (
-        f"{summary['first']}: {len(mine)} tasks, {mine[0]['trials']} trials each{beside}. It learns "
+        f"{summary['first']}: {_count(len(mine), 'task')}, {mine[0]['trials']} trials each{beside}. It learns "
         f"{_percent(sum(row['learned']['rate'] for row in mine) / len(mine))} of its trials, in the mean over tasks."
     )
 
@@ -129,7 +129,7 @@ def page(summary: Summary, title: str, picture: str) -> str:
     lines += _table(summary, lambda row, tied: _rate(row["holds"][far]))
     lines += ["", "## Mean score where it was trained, and at each longer length", ""]
     lines += ["0: as good as the best guess from the present symbol; 1: always right.", ""]
-    lines += _table(summary, lambda row, tied: " · ".join(f"{score:.2f}" for score in row["scores"].values()))
+    lines += _table(summary, lambda row, tied: " · ".join(map(_score, row["scores"].values())))
     lines += ["", *_claims(summary), "## Sizes and learning rates", ""]
     lines += _table(
         summary, lambda row, tied: f"{row['units']} units, {row['parameters']:,} weights, state {row['state']:,}, "
@@ -174,6 +174,14 @@ def _table(summary: Summary, say: Any, marks: bool = False) -> list[str]:
 
 def _rate(share: dict[str, float]) -> str:
     return f"{100 * share['rate']:.0f} ({100 * share['low']:.0f}-{100 * share['high']:.0f})"
+
+
+def _score(score: float) -> str:
+    return f"{score + 0:.2f}" if score >= -1 else "below -1"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _percent(share: float) -> str:
