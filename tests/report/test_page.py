@@ -142,6 +142,7 @@ def test_charts_have_names_and_numbers_for_those_who_do_not_see_them(browser, re
     assert menus and all(name.startswith("Save the chart: ") for name in menus)
     numbers = visit.page.locator("#answer .numbers").first
     numbers.locator("summary").click()
+    numbers.locator("tbody tr").last.wait_for()  # it is filled when it is opened
     assert numbers.locator("thead th").all_inner_texts()[0] == "epoch" and numbers.locator("tbody tr").count() > 3
     assert visit.page.locator("th").evaluate_all("all => all.every(one => one.textContent.trim())")
     wide = "[...document.querySelectorAll('.scroll, pre')].filter(one => one.scrollWidth > one.clientWidth)"
