@@ -32,7 +32,7 @@ NAV: dict[str, list[str]] = {
         "reproducibility.md",
         "reliability.md",
     ],
-    "Reference": ["faq.md", "tasks.md", "commands.md", "settings.md"],
+    "Reference": ["faq.md", "cells.md", "tasks.md", "commands.md", "settings.md"],
     "Project": ["contributing.md", "changelog.md"],
 }
 TITLES = {

@@ -1,5 +1,5 @@
 """Reference pages that follow from the code: docs/commands.md from the command, docs/settings.md from the settings,
-docs/tasks.md and its picture from the endless tasks.
+docs/tasks.md and its picture from the endless tasks, docs/cells.md from the built-in cells.
 
 python -m website.reference     # writes them (`make reference`)
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from memory_trials.cells import registry
 from memory_trials.cli import commands
 from memory_trials.report import drawing, task_figures
 from memory_trials.settings import Section, Settings
@@ -31,6 +32,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/commands.md": commands_page(),
         ROOT / "docs/settings.md": settings_page(),
         ROOT / "docs/tasks.md": tasks_page(),
+        ROOT / "docs/cells.md": cells_page(),
     }
 
 
@@ -143,11 +145,33 @@ def tasks_page() -> str:
             f"{share(rule.chance(stream.settings))} | {share(rule.guessing(stream.settings))} |"
         )
     for task in TAKES:
-        about = inspect.cleandoc(importlib.import_module(module_of(task)).__doc__ or "")
-        lines += ["", f"## {task}", ""]
-        for number, paragraph in enumerate(about.split("\n\n")):
-            lines += [*([""] if number else []), *wrapped(" ".join(paragraph.split()), "")]
+        lines += ["", f"## {task}", "", *described(module_of(task))]
     return NOTE + "\n".join(lines) + "\n"
+
+
+def cells_page() -> str:
+    """Return the list of all built-in cells as Markdown, from their modules and options."""
+    lines = ["# Cells", "", *wrapped(
+        "The built-in cells, as `model.cell` names them. `model.cell_options` sets their options; those of lstm, gru, "
+        "simple_rnn and mlp are the arguments of Keras's cell. Below, each cell's source, and what was chosen "
+        "where sources differ. [Your cell](your_cell.md) says how to bring one of "
+        "your own, [PROBE.md](../PROBE.md) what these cells learn.", "",
+    ), "", "| cell | options, and their defaults |", "|---|---|"]  # fmt: skip
+    for name, cell in registry.all_cells().items():
+        fields = cell.own_form.options.model_fields if cell.own_form else {}
+        takes = ", ".join(
+            f"`{key}: {shown(field.get_default(call_default_factory=True))}`" for key, field in fields.items()
+        )
+        lines.append(f"| [{name}](#{name}) | {takes or ('' if cell.own_form else 'arguments of Keras')} |")
+    for name in registry.all_cells():
+        lines += ["", f"## {name}", "", *described(registry.module_of(name))]
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def described(module: str) -> Iterator[str]:
+    """Yield the lines of a module's docstring as Markdown."""
+    for number, paragraph in enumerate(inspect.cleandoc(importlib.import_module(module).__doc__ or "").split("\n\n")):
+        yield from [*([""] if number else []), *wrapped(" ".join(paragraph.split()), "")]
 
 
 def share(value: float | None) -> str:

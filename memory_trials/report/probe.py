@@ -44,8 +44,9 @@ def sentences(summary: Summary) -> list[str]:
     decided = sum(row["decided"] for row in summary["compared"])
     if summary["compared"]:
         found.append(
-            f"Of {len(summary['compared'])} comparisons of two cells on a task, {decided} are decided (exact McNemar "
-            "tests on the same seeds, adjusted for their number by Holm, 5 % level)."
+            f"{decided} of {_count(len(summary['compared']), 'comparison')} of two cells on a task "
+            f"{'is' if decided == 1 else 'are'} decided (exact McNemar tests on the same seeds, adjusted for their "
+            "number by Holm, 5 % level)."
         )
     return found + _few_seeds(summary["misleading"])
 

@@ -92,7 +92,7 @@ def test_how_often_few_seeds_mislead_is_said_where_all_cells_have_the_same_seeds
 def test_the_page_says_what_was_found():
     page = words.page(findings.summarize(PLAN, TABLE), "The probe", "probe.png")
     assert "| a | 100 (84-100) | 15 (5-36) ≈ |" in page and "| b | 25 (11-47) | 20 (8-42) |" in page
-    assert "2 comparisons of two cells on a task, 1 are decided" in page
+    assert "1 of 2 comparisons of two cells on a task is decided" in page
     assert (
         "| parity | b | cannot learn it and hold it at 2 times the length (Somebody 1999) | 5 of 20 | **does not"
         in page
