@@ -178,7 +178,7 @@ def _rate(share: dict[str, float]) -> str:
 
 
 def _score(score: float) -> str:
-    return f"{score + 0:.2f}" if score >= -1 else "below -1"
+    return f"{round(score, 2) + 0:.2f}" if score >= -1 else "below -1"
 
 
 def _count(number: int, what: str) -> str:
