@@ -1,5 +1,7 @@
 """The command that measures a cell on all tasks of the probe."""
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,9 +73,11 @@ def probe(
     model = known.model_dump() if known else given.model_of(cell)
     name = cell if known else cell.rpartition(":")[2].rpartition(".")[2]
     compute = ComputeSettings(threads=threads)
-    mine = one.measure(asked, name, model["cell"], model.get("cell_options", {}), [size], named, compute, out)
+    with contextlib.redirect_stdout(sys.stderr):  # what is printed meanwhile is no result
+        mine = one.measure(asked, name, model["cell"], model.get("cell_options", {}), [size], named, compute, out)
+        whole = one.beside(asked, mine, name, size)
     tables.write(out / "trials.csv", mine)
-    summary = findings.summarize(asked, one.beside(asked, mine, name, size), name)
+    summary = findings.summarize(asked, whole, name)
     files.write_text(out / "probe.md", words.page(summary, f"{name} in the probe", "probe.png"))
     style.write(probe_figures.picture(summary), out / "probe.png")
     if as_json:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from memory_trials.errors import UserError, brief
+from memory_trials.probe import plan as plans
 from memory_trials.probe import running, trials
 from memory_trials.probe.plan import Plan, Size
 from memory_trials.progress import Tally
@@ -59,7 +60,15 @@ def measure(
 
 
 def beside(plan: Plan, mine: pd.DataFrame, name: str, size: Size) -> pd.DataFrame:
-    """Return a cell's trials, and those of the recorded cells on the same tasks, seeds and size."""
-    others = trials.recorded(plan.lengths, [other for other in plan.cells if other != name])
-    fits = others["task"].isin(set(mine["task"])) & others["seed"].isin(set(mine["seed"])) & (others["size"] == size)
-    return pd.concat([mine, others[fits]], ignore_index=True)
+    """Return a cell's trials, and those of the recorded cells on the same tasks, seeds and size. Where these were
+    measured by another rule they are left out, with a note."""
+    recorded_by = plans.load()
+    rule = lambda plan: plan.model_dump(exclude={"tasks", "trials", "first_seed", "cells", "expected"})
+    differs = [key for key, value in rule(plan).items() if rule(recorded_by)[key] != value]
+    if differs:
+        print(f"note: recorded cells are left out, since they were measured by another plan ({', '.join(differs)})")
+        return mine
+    tasks = {task for task, stream in plan.tasks.items() if recorded_by.tasks.get(task) == stream}
+    others = trials.recorded(plan.lengths, [other for other in recorded_by.cells if other != name])
+    fits = others["task"].isin(tasks & set(mine["task"])) & others["seed"].isin(set(mine["seed"]))
+    return pd.concat([mine, others[fits & (others["size"] == size)]], ignore_index=True)

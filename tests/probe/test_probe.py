@@ -56,8 +56,7 @@ def test_what_was_trained_is_kept_and_leads_to_the_same_bytes(folder, monkeypatc
     monkeypatch.setattr(trainer.shards, "run_shard", None)  # nothing is trained
     run(folder, CELL, "--json")
     assert (folder / "out/trials.csv").read_bytes() == before
-    printed = capsys.readouterr().out
-    assert json.loads(printed[printed.index("{") :])["first"] == "SimpleRNN"
+    assert json.loads(capsys.readouterr().out)["first"] == "SimpleRNN"
 
 
 def test_a_trial_does_not_depend_on_how_many_there_are(folder):
@@ -71,15 +70,20 @@ def test_a_trial_does_not_depend_on_how_many_there_are(folder):
     assert trials.read(folder / "alone.csv", [1, 2]).equals(whole[1:].reset_index(drop=True))
 
 
-def test_recorded_cells_stand_beside_it_on_the_same_seeds(folder, monkeypatch):
+def test_recorded_cells_stand_beside_it_on_the_same_seeds(folder, monkeypatch, capsys):
     plan = plans.load(folder / "plan.yaml")
     mine = trials.read(folder / "out/trials.csv", [1, 2])
     other = mine.assign(cell="gru", seed=mine["seed"] + 1)
     monkeypatch.setattr(trials, "RECORDED", folder)
     trials.write(folder / "gru.csv", other)
+    assert len(one.beside(plan, mine, "SimpleRNN", "parameters")) == 3  # they were recorded by another plan
+    assert "left out, since they were measured by another plan (lengths, test_sequences, " in capsys.readouterr().out
+    monkeypatch.setattr(plans, "FILE", folder / "plan.yaml")
     both = one.beside(plan, mine, "SimpleRNN", "parameters")
     assert list(zip(both["cell"], both["seed"]))[3:] == [("gru", 1), ("gru", 2)]
     assert len(one.beside(plan, mine, "SimpleRNN", "state")) == 3
+    longer = plan.model_copy(update={"tasks": {"parity": plan.stream("parity", 2).settings}})
+    assert len(one.beside(longer, mine, "SimpleRNN", "parameters")) == 3  # another task by the same name
     assert findings.summarize(plan, both, "SimpleRNN")["compared"][0]["cells"] == ["SimpleRNN", "gru"]
 
 
