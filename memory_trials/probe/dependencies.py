@@ -7,6 +7,8 @@ from typing import Any
 from memory_trials import meaning
 from memory_trials.cells import registry
 from memory_trials.probe.plan import Plan
+from memory_trials.studies import dependencies
+from memory_trials.tasks import streams
 from memory_trials.training import cache
 
 TRAINED = ("memory_trials.probe.running", "memory_trials.probe.trials", *cache.ROOTS["jax"])
@@ -17,13 +19,14 @@ def of_cell(plan: Plan, name: str) -> dict[str, Any]:
     """Return what the trials of a recorded cell depend on."""
     cell = plan.cells[name]
     modules = [registry.module_of(cell.cell)] if registry.find(cell.cell) else []
+    modules += sorted({streams.module_of(stream.task) for stream in plan.tasks.values()})
     return {
         "code": meaning.digests([*TRAINED, *modules]),
-        "plan": plan.model_dump(exclude={"cells"}, mode="json"),
+        "plan": plan.model_dump(exclude={"cells", "expected"}, mode="json"),
         "cell": cell.model_dump(),
     }
 
 
 def of_page(plan: Plan) -> dict[str, Any]:
     """Return what the page of the probe depends on besides trials."""
-    return {"code": meaning.digests(SHOWN), "plan": plan.model_dump(mode="json")}
+    return {"code": meaning.digests(SHOWN), "plan": plan.model_dump(mode="json"), "shown": dependencies.looks()}

@@ -62,7 +62,7 @@ def of_stage(stage: str) -> dict[str, Any]:
     code = meaning.digests(roots, without=PRINTED[:1])
     return {
         "code": code,
-        "shown": _looks() if stage == "evaluate" else {},
+        "shown": looks() if stage == "evaluate" else {},
         "defaults": defaults(Settings),
         "streams": TAKES,
     }
@@ -88,7 +88,7 @@ def of_evaluation(arms: list[Arm], study: Study) -> dict[str, Any]:
     roots += [*_modules(arm.settings.model.cell for arm in arms), *_tasks(arms)]
     code = meaning.digests(roots, [*PRINTED, *_unused(engines)])
     of_study, own = study.model_dump(), _own_cells(arms)
-    return {"code": code, "study": of_study, "settings": settings, "cells": own, "shown": _looks()}
+    return {"code": code, "study": of_study, "settings": settings, "cells": own, "shown": looks()}
 
 
 def of_page(module: str, shown: Any) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def _tasks(arms: list[Arm]) -> list[str]:
     return sorted({streams.module_of(arm.settings.problem.stream.task) for arm in arms if arm.settings.problem.stream})
 
 
-def _looks() -> dict[str, str]:
-    """How each cell looks in pictures."""
+def looks() -> dict[str, str]:
+    """Return how each cell looks in pictures."""
     return {name: repr(registry.shown(name)) for name in registry.all_cells()}
 
 
