@@ -270,7 +270,8 @@ class Settings(Section):
             streamed = ", ".join(registry.named(lambda cell: cell.takes_streams))
             raise ValueError(f"problem.stream is for the cells {streamed}, not {brief(model.cell)}")
         by_jax = not streamed_in_c(model, training, self.encoding.history, self.problem.stream)
-        if by_jax and training.update == "window":
+        whole = by_jax or (cell is not None and not cell.layout and training.optimizer != "guess")
+        if whole and training.update == "window":
             whose = f"the cell {model.cell}" if cell else "a cell of your own"
             raise ValueError(f"the gradient of {whose} needs whole sequences: set training.update: sequence")
         if by_jax and (training.optimizer == "guess" or model.output == "linear"):
@@ -299,10 +300,6 @@ class Settings(Section):
             raise ValueError("training.loss: cross_entropy takes outputs between 0 and 1: set model.output: sigmoid")
         if training.update == "epoch" or training.window not in (1, "sequence"):
             raise ValueError("on a stream, training.update must be window, with training.window: 1, or sequence")
-        if cell is not None and not cell.layout and training.update == "window" and training.optimizer != "guess":
-            raise ValueError(
-                f"the gradient of the cell {model.cell} needs whole sequences: set training.update: sequence"
-            )
         return self
 
 

@@ -1,19 +1,16 @@
 """Commands in README.md and docs/ run: those that take seconds here, in a small copy; for others, what else runs them."""
 
 import ast
-import os
 import re
 import shlex
-import shutil
-import sys
 
 import pytest
 from click.testing import CliRunner
 
 import memory_trials
 from memory_trials import cli, files
-from stages import encode, evaluate, generate_data, train
-from tests.conftest import ROOT, change_params
+from tests.conftest import ROOT
+from tests.small_results import small_result
 from website import links
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -89,19 +86,8 @@ def test_every_command_is_run_here_or_says_what_else_runs_it():
 def small(tmp_path_factory):
     """A folder with the result of four short trials."""
     folder = tmp_path_factory.mktemp("documents")
-    shutil.copy(ROOT / "params.yaml", folder)
-    for old, new in (("trials: 100", "trials: 4"), ("epochs: 250", "epochs: 40"), ("enabled: true", "enabled: false")):
-        change_params(folder, old, new)
-    before, arguments = os.getcwd(), sys.argv
-    os.chdir(folder)
-    sys.argv = ["-"]
-    try:
-        for stage in (generate_data, encode, train, evaluate):
-            stage.main()
-    finally:
-        os.chdir(before)
-        sys.argv = arguments
-    return folder
+    with small_result(folder):
+        return folder
 
 
 @pytest.mark.parametrize("command", sorted({command for _, command in shown() if quick(command)}))

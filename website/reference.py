@@ -145,7 +145,7 @@ def tasks_page() -> str:
             f"{share(rule.chance(stream.settings))} | {share(rule.guessing(stream.settings))} |"
         )
     for task in TAKES:
-        lines += ["", f"## {task}", "", *described(module_of(task))]
+        lines += ["", f"## {task}", "", *docstring_of(module_of(task))]
     return NOTE + "\n".join(lines) + "\n"
 
 
@@ -164,11 +164,11 @@ def cells_page() -> str:
         )
         lines.append(f"| [{name}](#{name}) | {takes or ('' if cell.own_form else 'arguments of Keras')} |")
     for name in registry.all_cells():
-        lines += ["", f"## {name}", "", *described(registry.module_of(name))]
+        lines += ["", f"## {name}", "", *docstring_of(registry.module_of(name))]
     return NOTE + "\n".join(lines) + "\n"
 
 
-def described(module: str) -> Iterator[str]:
+def docstring_of(module: str) -> Iterator[str]:
     """Yield the lines of a module's docstring as Markdown."""
     for number, paragraph in enumerate(inspect.cleandoc(importlib.import_module(module).__doc__ or "").split("\n\n")):
         yield from [*([""] if number else []), *wrapped(" ".join(paragraph.split()), "")]

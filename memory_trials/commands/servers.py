@@ -4,12 +4,14 @@ import click
 
 from memory_trials.commands.parts import InProject
 
-
-@click.command(cls=InProject)
-@click.option(
+HOST = click.option(
     "--host", envvar="BIND", default="127.0.0.1", show_default=True,
     help="The address to listen on. By default only this machine can reach it.",
 )  # fmt: skip
+
+
+@click.command(cls=InProject)
+@HOST
 @click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=5001, show_default=True)
 def serve(host: str, port: int) -> None:
     """Serve the best trial over HTTP, with MLflow.
@@ -26,10 +28,7 @@ def serve(host: str, port: int) -> None:
 
 
 @click.command(cls=InProject)
-@click.option(
-    "--host", envvar="BIND", default="127.0.0.1", show_default=True,
-    help="The address to listen on. By default only this machine can reach it.",
-)  # fmt: skip
+@HOST
 @click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=5000, show_default=True)
 def ui(host: str, port: int) -> None:
     """Show the runs in MLflow's page.

@@ -14,8 +14,8 @@ import pandas as pd
 
 from memory_trials.evaluation import ranking, statistics
 from memory_trials.probe.plan import Plan
+from memory_trials.tasks.interface import LEARNED
 
-WRONG = 1  # of the test sequences a trial may answer so many wrong, in a hundred, and still holds
 CONFIDENCE = 0.95
 
 
@@ -85,7 +85,8 @@ def _holds(plan: Plan, rows: pd.DataFrame, times: int) -> dict[str, float]:
 
 def holds_to(plan: Plan, rows: pd.DataFrame) -> np.ndarray:
     """Return up to how many times the length each trial holds what it has learned; 0: not even where it was trained."""
-    allowed = WRONG * plan.test_sequences // 100
+    (learned,) = LEARNED.values()  # what is asked of a trial that has learned is asked at longer lengths too
+    allowed = learned.wrong * plan.test_sequences // learned.sequences
     going = rows["learned_after"].notna().to_numpy(copy=True)
     found = np.zeros(len(rows), int)
     for times in plan.lengths:

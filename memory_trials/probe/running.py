@@ -126,18 +126,13 @@ def chosen_rate(plan: Plan, arm: Arm, compute: ComputeSettings, store: TrialCach
     if len(plan.rates) == 1:
         return plan.rates[0]
 
-    def tried(rate: float, report: Progress) -> tuple[int, float]:
+    def tried(rate: float, report: Progress) -> tuple[float, tuple[int, float]]:
         seeds = (plan.choosing.trials, plan.choosing.first_seed)
         trained = train(plan, arm, rate, *seeds, ONE_THREAD, store, report)
         _, accuracy, _ = asked(plan, arm, trained, 1, ONE_THREAD)
-        return int((learned_after(plan, arm, trained) > 0).sum()), float(accuracy.mean())
+        return rate, (int((learned_after(plan, arm, trained) > 0).sum()), float(accuracy.mean()))
 
-    found: dict[float, tuple[int, float]] = {}
-
-    def noted(rate: float, report: Progress) -> None:
-        found[rate] = tried(rate, report)
-
-    trainer.side_by_side(noted, plan.rates, trainer.max_parallel_shards(compute), progress)
+    found = dict(trainer.side_by_side(tried, plan.rates, trainer.max_parallel_shards(compute), progress))
     return max(plan.rates, key=lambda rate: found[rate])  # the first of equals
 
 

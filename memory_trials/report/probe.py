@@ -32,7 +32,7 @@ def leader(summary: Summary, task: str) -> str:
 
 
 def undecided(summary: Summary, cell: str, task: str) -> bool:
-    """Return whether it is open which of this cell and the leader learns the task more often."""
+    """Return whether it is open which of this cell and the leader, if that is another, learns the task more often."""
     pair = {cell, leader(summary, task)}
     found = (row for row in summary["compared"] if row["task"] == task and set(row["cells"]) == pair)
     return any(not row["decided"] for row in found)
@@ -167,7 +167,7 @@ def _table(summary: Summary, say: Any, marks: bool = False) -> list[str]:
         cells = []
         for task in tasks:
             row = square(summary, cell, task)
-            tied = marks and row is not None and cell != leader(summary, task) and undecided(summary, cell, task)
+            tied = marks and row is not None and undecided(summary, cell, task)
             cells.append("" if row is None else say(row, tied))
         lines.append(f"| {cell} | {' | '.join(cells)} |")
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 
 from memory_trials.report.palette import series_style
-from memory_trials.report.probe import TIE, Summary, leader, ordered, square, undecided
+from memory_trials.report.probe import TIE, Summary, ordered, square, undecided
 from memory_trials.report.style import inline, together
 
 CELL_WIDTH, CELL_HEIGHT = 84, 34
@@ -32,7 +32,7 @@ def _heat_map(summary: Summary, title: str, share, marks: bool = False) -> alt.L
             if found is None:
                 continue
             rate = share(found)
-            tied = marks and cell != leader(summary, task) and undecided(summary, cell, task)
+            tied = marks and undecided(summary, cell, task)
             rows.append({
                 "cell": cell, "task": task, "rate": 100 * rate["rate"],
                 "says": f"{100 * rate['rate']:.0f}{f' {TIE}' * tied}",

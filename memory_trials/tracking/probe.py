@@ -7,8 +7,7 @@ earlier run is kept, marked as such.
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from pathlib import Path
+import time
 from typing import Any
 
 import pandas as pd
@@ -71,17 +70,16 @@ def _publish(opened: store.MlflowStore, summary: dict[str, Any], trials: pd.Data
 
 
 def _log(client: Any, run_id: str, square: dict[str, Any], content: str) -> None:
-    for key in ("units", "parameters", "state", "learning_rate", "trials"):
-        client.log_param(run_id, key, square[key])
+    from mlflow.entities import Metric, Param
+
     numbers = {f"learned/{name}": value for name, value in square["learned"].items()}
     for times, held in square["holds"].items():
         numbers |= {f"holds_{times}/{name}": value for name, value in held.items()}
         numbers[f"score_{times}"] = square["scores"][times]
     if square["sequences_until_learned"] is not None:
         numbers["sequences_until_learned"] = square["sequences_until_learned"]
-    for name, value in numbers.items():
-        client.log_metric(run_id, name, value)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "trials.csv")
-        path.write_text(content, encoding="utf-8")
-        client.log_artifact(run_id, str(path))
+    now = int(1000 * time.time())
+    metrics = [Metric(name, value, now, 0) for name, value in numbers.items()]
+    params = [Param(key, str(square[key])) for key in ("units", "parameters", "state", "learning_rate", "trials")]
+    client.log_batch(run_id, metrics=metrics, params=params)
+    client.log_text(run_id, content, "trials.csv")

@@ -1,8 +1,6 @@
 """report.html in a real browser: alone, offline, by keyboard, on a phone."""
 
-import os
 import shutil
-import sys
 
 import pytest
 
@@ -11,33 +9,22 @@ from memory_trials.errors import UserError
 from memory_trials.evaluation import results
 from memory_trials.report import page
 from memory_trials.studies import design
-from stages import encode, evaluate, generate_data, train
-from tests.conftest import ROOT, change_params
+from tests.conftest import ROOT
+from tests.small_results import small_result
 
 HOSTILE = '</script><img src="https://example.org/x.png">'  # a symbol may be any text
 
 
 def reported(folder, *changes: tuple[str, str]):
     """report.html of four short trials, and of the studies' summaries, in a folder of its own."""
-    shutil.copy(ROOT / "params.yaml", folder)
-    for old, new in (("trials: 100", "trials: 4"), ("epochs: 250", "epochs: 40"), ("enabled: true", "enabled: false"), *changes):  # fmt: skip
-        change_params(folder, old, new)
     for name in (
         "experiments/studies.yaml",
         *(f"experiments/data/studies/summaries/{study}.json" for study in ("cells", "tuning")),
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    before, arguments = os.getcwd(), sys.argv
-    os.chdir(folder)
-    sys.argv = ["-"]
-    try:
-        for stage in (generate_data, encode, train, evaluate):
-            stage.main()
+    with small_result(folder, *changes):
         page.write()
-    finally:
-        os.chdir(before)
-        sys.argv = arguments
     return folder / page.FILE
 
 
