@@ -50,7 +50,7 @@ def test_one_more_file_is_a_cell_everywhere(half_rnn):
     assert list(registry.all_cells()) == sorted(registry.all_cells()) and registry.find("half_rnn")
     settings = Settings(problem=PROBLEM, model={"cell": "half_rnn", "units": 3})
     assert palette.series_style("half_rnn") == ("#123456", "cross", [1, 1])
-    assert "half_rnn" in dependencies._looks()
+    assert "half_rnn" in dependencies.looks()
     assert initializers.supports(half_rnn) and not initializers.supports(
         half_rnn.model_copy(update={"cell_options": {"bias_initializer": "ones"}})
     )
