@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import Heads, check, glorot, of_heads, sizes, uniform
+from memory_trials.cells.projections import Heads, check, glorot, look_up, of_heads, scores, sizes, uniform
 
 
 class Options(Heads):
@@ -60,7 +60,15 @@ def functions(units: int, options: Options) -> Functions:
         y = jnp.einsum("bhc,bchv->bhv", weights, all_values.reshape(-1, context, heads, value_size))
         return (all_keys, all_values, seen + 1), y.reshape(-1, units)
 
-    return Functions(init, initial_state, step)
+    def call_sequence(params, x):
+        q, k, v = jnp.split(x @ params["kernel"], (keys, 2 * keys), axis=-1)
+        ago = np.subtract.outer(*[np.arange(x.shape[1])] * 2)
+        fits = scores(of_heads(q, heads), of_heads(k, heads)) * np.float32(key_size**-0.5)
+        fits = fits - (slopes[:, np.newaxis, np.newaxis] * ago).astype(np.float32)
+        there = (ago >= 0) & (ago < context)
+        return look_up(jax.nn.softmax(jnp.where(there, fits, -jnp.inf), axis=-1), of_heads(v, heads))
+
+    return Functions(init, initial_state, step, call_sequence)
 
 
 CELL = Cell(jax=Jax(functions, Options, check))

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import Heads, check, glorot, of_heads, read, sizes, uniform
+from memory_trials.cells.projections import Heads, check, glorot, look_up, of_heads, read, scores, sizes, uniform
 
 EPSILON = 1e-6  # under the root, so that an input of zeros has a gradient
 
@@ -57,7 +57,19 @@ def functions(units: int, options: Options) -> Functions:
         y = read(memory, q) * np.float32(key_size**-0.5)
         return memory, y.reshape(-1, units)
 
-    return Functions(init, initial_state, step)
+    def call_sequence(params, x):
+        q, k, v, beta = jnp.split(x @ params["kernel"], np.cumsum([keys, keys, units]), axis=-1)
+        q, k, v = of_norm_1(of_heads(q, heads)), of_norm_1(of_heads(k, heads)), of_heads(v, heads)
+        beta = options.beta_to * jax.nn.sigmoid(beta).swapaxes(1, 2)[..., None]  # [batch, heads, steps, 1]
+        # a correction is beta (v - what the corrections of all steps before come to for its key)
+        before = np.tri(x.shape[1], k=-1, dtype=np.float32)
+        corrections = jax.scipy.linalg.solve_triangular(
+            beta * scores(k, k) * before, beta * v.swapaxes(1, 2), lower=True, unit_diagonal=True
+        )
+        so_far = np.tri(x.shape[1], dtype=np.float32) * np.float32(key_size**-0.5)
+        return look_up(scores(q, k) * so_far, corrections.swapaxes(1, 2))
+
+    return Functions(init, initial_state, step, call_sequence)
 
 
 CELL = Cell(jax=Jax(functions, Options, check))

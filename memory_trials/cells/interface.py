@@ -58,11 +58,14 @@ class Functions(NamedTuple):
 
     init: key, inputs -> params, one trial's weights. initial_state: params, batch -> state, arrays [batch, ...].
     step: params, state, x [batch, inputs] -> state, y [batch, width].
+    call_sequence: params, x [batch, steps, inputs] -> y [batch, steps, width], all steps from the initial state at
+    once, of a cell that is quicker so.
     """
 
     init: Callable[..., Any]
     initial_state: Callable[..., Any]
     step: Callable[..., Any]
+    call_sequence: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

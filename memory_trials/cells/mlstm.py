@@ -17,7 +17,18 @@ from __future__ import annotations
 import numpy as np
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import Heads, check, glorot, normal, of_heads, read, sizes, uniform
+from memory_trials.cells.projections import (
+    Heads,
+    check,
+    glorot,
+    look_up,
+    normal,
+    of_heads,
+    read,
+    scores,
+    sizes,
+    uniform,
+)
 
 
 def functions(units: int, options: Heads) -> Functions:
@@ -60,7 +71,19 @@ def functions(units: int, options: Heads) -> Functions:
         y = (read(memory, q) / norm[..., None]).reshape(-1, units)
         return (memory, n, m), jax.nn.sigmoid(o) * y
 
-    return Functions(init, initial_state, step)
+    def call_sequence(params, x):
+        q, k, v, gates = jnp.split(x @ params["kernel"], np.cumsum([keys, keys, units]), axis=-1)
+        q, k, v = of_heads(q, heads), of_heads(k, heads) * scale, of_heads(v, heads)
+        o, i, f = jnp.split(gates + params["bias"], (units, units + heads), axis=-1)
+        kept = jnp.cumsum(jax.nn.log_sigmoid(f), axis=1).swapaxes(1, 2)  # since the first step, [batch, heads, steps]
+        exponent = kept[..., None] - kept[..., None, :] + i.swapaxes(1, 2)[..., None, :]
+        exponent = jnp.where(np.tri(x.shape[1], dtype=bool), exponent, -jnp.inf)
+        m = jax.lax.stop_gradient(jnp.maximum(kept, exponent.max(axis=-1)))
+        weights = scores(q, k) * jnp.exp(exponent - m[..., None])
+        norm = jnp.maximum(jnp.abs(weights.sum(axis=-1)), jnp.exp(-m))
+        return jax.nn.sigmoid(o) * look_up(weights / norm[..., None], v)
+
+    return Functions(init, initial_state, step, call_sequence)
 
 
 CELL = Cell(jax=Jax(functions, Heads, check))

@@ -55,8 +55,25 @@ def glorot(uniform: Any, widths: tuple[int, ...]) -> Any:
 
 
 def of_heads(array: Any, heads: int) -> Any:
-    """[batch, heads * size] -> [batch, heads, size]."""
-    return array.reshape(array.shape[0], heads, -1)
+    """[..., heads * size] -> [..., heads, size]."""
+    return array.reshape(*array.shape[:-1], heads, -1)
+
+
+def scores(queries: Any, keys: Any) -> Any:
+    """Return how well each step's query fits the key of each step: [batch, steps, heads, d_k] twice ->
+    [batch, heads, steps, steps of keys]."""
+    import jax.numpy as jnp
+
+    return jnp.einsum("bshk,bthk->bhst", queries, keys)
+
+
+def look_up(weights: Any, values: Any) -> Any:
+    """Return the values of steps, weighted: weights [batch, heads, steps, steps of values],
+    values [batch, steps, heads, d_v] -> [batch, steps, heads * d_v]."""
+    import jax.numpy as jnp
+
+    found = jnp.einsum("bhst,bthv->bshv", weights, values)
+    return found.reshape(*found.shape[:2], -1)
 
 
 def read(memory: Any, key: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from memory_trials.cells.interface import Cell, Functions, Jax, Shown
-from memory_trials.cells.projections import glorot, of_heads, read, sizes, uniform
+from memory_trials.cells.projections import glorot, look_up, of_heads, read, scores, sizes, uniform
 from memory_trials.sections import Section
 
 
@@ -62,7 +62,14 @@ def functions(units: int, options: Options) -> Functions:
         y = read(memory, q) * np.float32(key_size**-0.5)
         return memory, y.reshape(-1, units)
 
-    return Functions(init, initial_state, step)
+    def call_sequence(params, x):
+        parts = jnp.split(x @ params["kernel"], (keys, 2 * keys), axis=-1)
+        q, k, v = (of_heads(part, heads) for part in parts)
+        ago = np.subtract.outer(*[np.arange(x.shape[1])] * 2)
+        decays = np.where(ago >= 0, np.float64(gamma) ** np.maximum(ago, 0), 0).astype(np.float32)
+        return look_up(scores(q, k) * (decays * np.float32(key_size**-0.5)), v)
+
+    return Functions(init, initial_state, step, call_sequence)
 
 
 CELL = Cell(jax=Jax(functions, Options, check))

@@ -11,6 +11,7 @@ State: d state_size numbers for d units. Parameters: d inputs + d (rank + 2 stat
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Literal
 
 import numpy as np
@@ -55,17 +56,33 @@ def functions(units: int, options: Options) -> Functions:
     def initial_state(params, batch):
         return jnp.zeros((batch, units, size))
 
-    def step(params, h, x):
+    def selected(params, x):
+        """What depends on the input alone: u, Delta, B and C."""
         u = x @ params["input_kernel"]
         low, b, c = jnp.split(u @ params["selection_kernel"], (rank, rank + size), axis=-1)
-        delta = jax.nn.softplus(low @ params["rate_kernel"] + params["rate_bias"])
-        kept = jnp.exp(delta[..., None] * -jnp.exp(params["log_decay"]))
+        return u, jax.nn.softplus(low @ params["rate_kernel"] + params["rate_bias"]), b, c
+
+    def moved(a, h, given):
+        u, delta, b, c = given
+        kept = jnp.exp(delta[..., None] * a)
         if options.eigenvalues == "signed":
             kept = 2 * kept - 1
         h = kept * h + (delta * u)[..., None] * b[:, None, :]
-        return h, (h @ c[:, :, None])[..., 0] + params["skip"] * u
+        return h, (h @ c[:, :, None])[..., 0]
 
-    return Functions(init, initial_state, step)
+    def step(params, h, x):
+        given = selected(params, x)
+        h, y = moved(-jnp.exp(params["log_decay"]), h, given)
+        return h, y + params["skip"] * given[0]
+
+    def call_sequence(params, x):
+        given = selected(params, x.swapaxes(0, 1))
+        _, ys = jax.lax.scan(
+            functools.partial(moved, -jnp.exp(params["log_decay"])), initial_state(params, len(x)), given
+        )
+        return (ys + params["skip"] * given[0]).swapaxes(0, 1)
+
+    return Functions(init, initial_state, step, call_sequence)
 
 
 CELL = Cell(jax=Jax(functions, Options))

@@ -23,7 +23,7 @@ from memory_trials.tasks.interface import Sequences, Shape
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
-LANES = 16  # trials side by side in a program
+TOGETHER = 4  # trials in a call of a program; with more, a step of each is not quicker
 LEAST_BITS = np.float32(-100)  # no output counts as less, so that sums are finite
 
 
@@ -34,11 +34,14 @@ class _Plan(NamedTuple):
     optimizer: str
     cross_entropy: bool
     last_step_only: bool
+    padded: bool
+    tolerance: float | None = None
 
 
 class Answers(NamedTuple):
     """Of each sequence: how many steps are scored, at how many of them the target (or all symbols that are possible)
-    was more active than every other output, and the sum over them of the target's logarithm of base 2."""
+    was more active than every other output, and the sum over them of the target's logarithm of base 2. Where targets
+    are numbers, at how many of them the output was close, and no bits (NaN)."""
 
     scored: Float32[np.ndarray, "T N"]
     right: Float32[np.ndarray, "T N"]
@@ -51,7 +54,7 @@ class Program:
     def __init__(self, model: Model, settings: TrainingSettings, shape: Shape):
         self.model, self.shape, self.names, self.batch = model, shape, list(model.names), settings.batch
         loss = settings.loss == "cross_entropy"
-        self._plan = _Plan(shape, settings.optimizer, loss, False)
+        self._plan = _Plan(shape, settings.optimizer, loss, False, not shape.equally_long)
         self._rate = np.float32(settings.learning_rate)  # an argument, so that one program serves all rates
 
     def start(self, weights: list[np.ndarray]) -> State:
@@ -70,32 +73,41 @@ class Program:
             # the last batch is filled with sequences of no step
             whole = np.pad(array, [(0, 0), (0, -count % self.batch)] + [(0, 0)] * (array.ndim - 2))
             rows[name] = whole.reshape(trials, -1, self.batch, *array.shape[2:])
-        held, errors = _train(self.model, self._plan, self._rate, _filled(state.held), _filled(rows))
-        state.held = {name: array[:trials] for name, array in held.items()}
-        return Errors(*(np.asarray(array)[:trials].reshape(trials, -1)[:, :count] for array in errors))
+        plan = self._plan._replace(padded=self._plan.padded or count % self.batch > 0)
+        by = partial(_train, self.model, plan, self._rate)
+        state.held, errors = _few_by_few(by, trials, state.held, rows)
+        return Errors(*(array.reshape(trials, -1)[:, :count] for array in errors))
 
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
-        return Errors(*self._found(_errors, state, sequences, last_step_only))
+        return Errors(*self._found(_errors, state, sequences, last_step_only=last_step_only))
 
-    def answer(self, state: State, sequences: Sequences) -> Answers:
-        """Return how each trial, with the weights it has now, answers at the scored steps of its sequences."""
-        return Answers(*self._found(_answers, state, sequences))
+    def answer(self, state: State, sequences: Sequences, tolerance: float | None = None) -> Answers:
+        """Return how each trial, with the weights it has now, answers at the scored steps of its sequences.
 
-    def _found(self, by: Callable, state: State, sequences: Sequences, last_step_only: bool = False) -> list:
-        weights = _filled({name: state.held[name] for name in map(str, range(len(self.names)))})
-        plan = self._plan._replace(last_step_only=last_step_only)
-        found = _test(by, self.model, plan, list(weights.values()), _filled(laid(sequences, self.shape)))
-        return [np.asarray(array)[: len(sequences.lengths)] for array in found]
+        Args:
+            state: the trials; nothing of it changes.
+            sequences: N for each trial.
+            tolerance: where targets are numbers, by how much less than this a right output is off.
+        """
+        return Answers(*self._found(_answers, state, sequences, tolerance=tolerance))
+
+    def _found(self, by: Callable, state: State, sequences: Sequences, **how: Any) -> Any:
+        weights = [state.held[str(index)] for index in range(len(self.names))]
+        plan = self._plan._replace(**how)
+        return _few_by_few(
+            partial(_test, by, self.model, plan), len(sequences.lengths), weights, laid(sequences, self.shape)
+        )
 
 
-def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Arrays of some trials, filled with copies of the last one up to a multiple of `LANES`: of another number of
-    trials XLA makes another program, whose last bits differ."""
-    trials = len(next(iter(arrays.values())))
-    if not trials % LANES:
-        return arrays
-    taken = np.minimum(np.arange(trials + -trials % LANES), trials - 1)
-    return {name: array[taken] for name, array in arrays.items()}
+def _few_by_few(program: Callable, trials: int, *given: Any) -> Any:
+    """What a program returns for so many trials, which it is always given `TOGETHER` at a time, the last ones with
+    copies of the last one: of another number of trials XLA makes another program, whose last bits differ."""
+    given = jax.tree.map(np.asarray, given)
+    found = []
+    for first in range(0, trials, TOGETHER):
+        taken = np.minimum(np.arange(first, first + TOGETHER), trials - 1)
+        found.append(program(*jax.tree.map(lambda array, taken=taken: array[taken], given)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:trials], *found)
 
 
 def laid(sequences: Sequences, shape: Shape) -> dict[str, np.ndarray]:
@@ -125,21 +137,25 @@ def laid(sequences: Sequences, shape: Shape) -> dict[str, np.ndarray]:
 
 
 def _vectors(shape: Shape, x: Any) -> Any:
-    """Input vectors [B, inputs] of one step."""
+    """Input vectors [..., inputs] of symbols [...], of which each may have a history."""
     if shape.real_input:
         return x
     hot = jax.nn.one_hot(x, shape.inputs // shape.history)
-    return hot.reshape(len(x), shape.inputs)
+    return hot.reshape(*x.shape[: x.ndim - (shape.history > 1)], shape.inputs)
 
 
 def _outputs(model: Model, plan: _Plan, arrays: list, rows: dict[str, Any], key: Any) -> Any:
     """Logits [B, S, outputs] of B sequences."""
     params, kernel, bias = model.weights(arrays)
     batch, count = rows["x"].shape[:2]
+    if model.cell.call_sequence is not None:  # what comes after a sequence's end has no part in what is scored
+        return model.cell.call_sequence(params, _vectors(plan.shape, rows["x"])) @ kernel + bias
 
     def step(state, of_step):
         x, number, drawn = of_step
         new, y = model.cell.step(params, state, _vectors(plan.shape, x), key if drawn is None else drawn)
+        if not plan.padded:
+            return new, y
         there = number < rows["lengths"]
         kept = lambda new, old: jnp.where(there.reshape(-1, *[1] * (new.ndim - 1)), new, old)
         return jax.tree.map(kept, new, state), y
@@ -190,11 +206,16 @@ def _errors(model: Model, plan: _Plan, logits: Any, of_one: dict[str, Any]) -> t
 def _answers(model: Model, plan: _Plan, logits: Any, of_one: dict[str, Any]) -> tuple:
     """As `Answers`, of one sequence."""
     goal, scored = _goals(plan, of_one)
-    leads = _leads(plan, goal, model.activation(logits), of_one)
-    log = jax.nn.log_softmax(logits) if model.softmax else jax.nn.log_sigmoid(logits)
-    bits = jnp.maximum((log * goal).sum(axis=1) / np.float32(np.log(2)), LEAST_BITS)
+    outputs = model.activation(logits)
+    if plan.tolerance is not None:
+        right = jnp.abs(outputs - goal).max(axis=1) < plan.tolerance
+        bits = jnp.full(len(logits), jnp.nan)
+    else:
+        right = _leads(plan, goal, outputs, of_one)
+        log = jax.nn.log_softmax(logits) if model.softmax else jax.nn.log_sigmoid(logits)
+        bits = jnp.maximum((log * goal).sum(axis=1) / np.float32(np.log(2)), LEAST_BITS)
     summed = lambda array: jnp.where(scored, array, 0).sum().astype(jnp.float32)
-    return summed(jnp.ones(len(logits))), summed(leads), summed(bits)
+    return summed(jnp.ones(len(logits))), summed(right), summed(bits)
 
 
 def _losses(model: Model, plan: _Plan, logits: Any, goal: Any) -> Any:

@@ -269,9 +269,11 @@ class StreamProgram(_Remote):
     def test(self, state: State, sequences: Sequences, last_step_only: bool = False) -> Errors:
         return self._call("test", state.held, sequences, last_step_only)[1]
 
-    def answer(self, state: State, sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def answer(
+        self, state: State, sequences: Sequences, tolerance: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return `jax_streams.Answers`: of each sequence, its scored steps, those that are right, and bits."""
-        return self._call("answer", state.held, sequences)[1]
+        return self._call("answer", state.held, sequences, tolerance)[1]
 
 
 # In the worker

@@ -45,7 +45,8 @@ def adapted(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell
         )
     takes_key = "key" in inspect.signature(own.step).parameters
     step = own.step if takes_key else lambda params, state, x, key=None: own.step(params, state, x)
-    return Cell(own.init, own.initial_state, step, random=takes_key)
+    sequence = getattr(own, "call_sequence", None)
+    return Cell(own.init, own.initial_state, step, random=takes_key, call_sequence=sequence)
 
 
 def _class_of(*path: str):

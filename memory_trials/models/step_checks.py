@@ -19,6 +19,7 @@ from memory_trials.models.protocol import Cell
 from memory_trials.models.user_code import Refusal, during
 
 ROWS, NEAR = 3, 1e-4  # of a batch that a cell is tried with; between two ways of computing the same
+STEPS, STEPS_NEAR = 12, 1e-3  # of whole sequences
 CALLBACKS = {"pure_callback", "io_callback", "debug_callback", "debug_print"}
 FALLS_SHORT = "Explicitly requested dtype"  # JAX's warning that it computes in single precision instead
 NOT_FINITE = "its first step returns numbers that are not finite (NaN or infinite): look for 0 / 0, log(0), sqrt(-1)"
@@ -62,6 +63,10 @@ def check_step(cell: Cell, inputs: int) -> None:
             raise Refusal(MIXED)
         if not all(np.isfinite(array).all() for array in first):
             raise Refusal(NOT_FINITE)
+    if cell.call_sequence is not None:
+        xs = rng.standard_normal((ROWS, STEPS, inputs)).astype(np.float32)
+        with during("call_sequence"), _in_single_precision():
+            _check_sequence(cell, params, xs)
     with during("init"), _in_single_precision():  # of some libraries a step is part of it, and was looked at before
         traces = [jax.make_jaxpr(lambda key: initial(key))(jax.random.key(1)) for _ in range(2)]
         if not equal(*traces):
@@ -79,6 +84,20 @@ def _computed(cell: Cell, params: Any, state: Any, x: np.ndarray) -> tuple[list,
         return step(params, state, x), step(params, jax.tree.map(lambda leaf: leaf[:1], state), x[:1]), first
 
     return jax.device_get(jax.jit(all_three)(params, state, x))
+
+
+def _check_sequence(cell: Cell, params: Any, xs: np.ndarray) -> None:
+    """Check that whole sequences come to the same as step by step."""
+    assert cell.call_sequence is not None
+    found = np.asarray(jax.jit(cell.call_sequence)(params, xs))
+    step = lambda state, x: cell.step(params, state, x, None)
+    by_steps = lambda xs: jax.lax.scan(step, cell.initial_state(params, ROWS), xs.swapaxes(0, 1))[1].swapaxes(0, 1)
+    expected = np.asarray(jax.jit(by_steps)(xs))
+    if found.shape != expected.shape:
+        raise Refusal(f"it returns the shape {found.shape}, and step by step it is {expected.shape}")
+    if not np.allclose(found, expected, STEPS_NEAR, STEPS_NEAR):
+        difference = np.abs(found - expected).max()
+        raise Refusal(f"it differs from step by step by {difference:.3g}: one of the two is wrong")
 
 
 @contextlib.contextmanager

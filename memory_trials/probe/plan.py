@@ -109,7 +109,8 @@ class Plan(Section):
 
     def stream(self, task: str, times: int = 1) -> Stream:
         """Return a task at so many times the length that cells are trained at."""
-        return Stream(self._longer(self.tasks[task], times), self.history)
+        settings = self._longer(self.tasks[task], times)
+        return Stream(settings, 1 if Stream(settings).shape.real_input else self.history)
 
     def _longer(self, stream: StreamSettings, times: int) -> StreamSettings:
         given = stream.model_dump(exclude_none=True)
@@ -131,9 +132,10 @@ class Plan(Section):
             optimizer="adam", learning_rate=rate, engine="jax",
         )  # fmt: skip
 
-    def model(self, cell: str, options: dict[str, Any], units: int) -> ModelSettings:
-        """Return a model of so many units, under a softmax."""
-        content = {"cell": cell, "cell_options": options, "units": units, "output": "softmax"}
+    def model(self, task: str, cell: str, options: dict[str, Any], units: int) -> ModelSettings:
+        """Return a model of so many units for a task, under a softmax; under a sigmoid where targets are numbers."""
+        output = "sigmoid" if self.stream(task).shape.real_target else "softmax"
+        content = {"cell": cell, "cell_options": options, "units": units, "output": output}
         return validated(ModelSettings, content, "the model")
 
 

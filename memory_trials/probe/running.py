@@ -59,13 +59,13 @@ def arms(plan: Plan, name: str, cell: str, options: dict[str, Any], size: Size, 
         shape = plan.stream(task).shape
         wanted = getattr(plan.sizes, size)
 
-        def measured(units: int, shape=shape) -> tuple[int, int]:
-            found = own.sizes(plan.model(cell, options, units), shape.inputs, shape.outputs)
+        def measured(units: int, task=task, shape=shape) -> tuple[int, int]:
+            found = own.sizes(plan.model(task, cell, options, units), shape.inputs, shape.outputs)
             return found.total, found.state
 
         units = nearest(lambda units: measured(units)[size == "state"], wanted)
         parameters, state = measured(units)
-        model = sized_for(plan.model(cell, options, units), shape.longest)
+        model = sized_for(plan.model(task, cell, options, units), shape.longest)
         found.append(Arm(name, task, size, model, parameters, state))
     return found
 
@@ -164,6 +164,8 @@ def asked(
     model = sized_for(arm.model, stream.shape.longest)
     program = own.StreamProgram(model, plan.training(plan.rates[0], 1, 0), stream.shape)
     weights = list(trained.weights.values())
+    first_criterion = next(iter(stream.criteria.values()))
+    tolerance = first_criterion.tolerance if stream.shape.real_target else None
     sums = np.zeros((len(trained.seeds), 4))
 
     def ask(some: slice, _: Progress) -> None:
@@ -171,7 +173,7 @@ def asked(
         for first in range(0, plan.test_sequences, ASKED_AT_ONCE):
             count = min(ASKED_AT_ONCE, plan.test_sequences - first)
             drawn = stream.draw(trained.seeds[some], "test", first, count)
-            scored, right, bits = program.answer(state, drawn)
+            scored, right, bits = program.answer(state, drawn, tolerance)
             parts = (right == scored, scored, right, bits)
             sums[some] += np.stack([part.sum(axis=1, dtype=float) for part in parts], axis=1)
 

@@ -29,7 +29,7 @@ class Shape:
     one alone. longest: steps of the longest sequence that can be drawn. masked: whether `Sequences.mask` says which of
     the steps with a target are scored; else all are. history: so many symbols, the present one and those before it, are
     one input vector, each with a part of its own. predicts: whether, where inputs and outputs are as many symbols, they
-    are the same ones, and the target is the next input.
+    are the same ones, and the target is the next input. equally_long: every sequence has `longest` steps.
     """
 
     inputs: int
@@ -41,6 +41,7 @@ class Shape:
     masked: bool = False
     history: int = 1
     predicts: bool = True
+    equally_long: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ FORMAT = "memory-trials stream 1"
 POINTS = 200
 SHOWN = 3  # sequences of which files tell
 LATER = {"masked": False, "history": 1, "predicts": True}  # of a shape, what files leave out
+UNSAID = "equally_long"  # of a shape, what files never say: their readers see the lengths
 
 
 def module_of(task: str) -> str:
@@ -120,7 +121,9 @@ class Stream:
                 shown[-1]["scored"] = sequences.mask[0, first:last].astype(int).tolist()
         content = {
             "stream": self.settings.model_dump(exclude_none=True),
-            "shape": {name: value for name, value in asdict(shape).items() if LATER.get(name) != value},
+            "shape": {
+                name: value for name, value in asdict(shape).items() if name != UNSAID and LATER.get(name) != value
+            },
             "criteria": {name: asdict(criterion) for name, criterion in self.criteria.items()},
             "first_sequences": {"seed": seed, "sequences": shown},
         }

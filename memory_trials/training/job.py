@@ -27,7 +27,7 @@ FIRST_CALL = {
     "jax": 2e8,
 }  # multiplications in a program's first call, which takes tenths of a second
 TASK_AT_LEAST = 5e9  # in all epochs of a shard that is sent elsewhere; a quarter of a second or more, sending takes ms
-LANES = 16  # trials in a shard of the engine streaming: two of its vectors
+LANES = 16  # trials in a shard on streams: two vectors of the engine in C
 
 
 @dataclass(frozen=True, eq=False)

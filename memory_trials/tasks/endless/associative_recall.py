@@ -22,7 +22,9 @@ SHOWN = Shown({"length": 24}, inputs="ABCDEFGHIJKLMNOPabcdefghijklmnop·", outpu
 def shape(stream: StreamSettings) -> Shape:
     """Keys are the first inputs, values follow them, the blank is the last one; outputs are the values."""
     recall = settings_of(stream, AssociativeRecall)
-    return Shape(2 * recall.symbols + 1, recall.symbols, False, False, True, recall.length, stream.masked)
+    return Shape(
+        2 * recall.symbols + 1, recall.symbols, False, False, True, recall.length, stream.masked, equally_long=True
+    )
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

@@ -23,7 +23,7 @@ def shape(stream: StreamSettings) -> Shape:
     """After the symbols, the inputs are the blank and the cue; outputs are the symbols."""
     copying = settings_of(stream, CopyingMemory)
     steps = copying.length + 2 * copying.tokens
-    return Shape(copying.symbols + 2, copying.symbols, False, False, True, steps, stream.masked)
+    return Shape(copying.symbols + 2, copying.symbols, False, False, True, steps, stream.masked, equally_long=True)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

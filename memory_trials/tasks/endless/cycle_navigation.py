@@ -22,7 +22,7 @@ SHOWN = Shown({}, inputs="-0+", outputs="01234")
 
 
 def shape(stream: StreamSettings) -> Shape:
-    return Shape(len(MOVES), PLACES, False, False, True, number(stream.length))
+    return Shape(len(MOVES), PLACES, False, False, True, number(stream.length), equally_long=True)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

@@ -24,7 +24,9 @@ SHOWN = Shown({"length": 24, "ignore": 0.4}, inputs=SYMBOLS, outputs="01")
 
 def shape(stream: StreamSettings) -> Shape:
     """Inputs are `SYMBOLS`, outputs the two bits."""
-    return Shape(len(SYMBOLS), 2, False, False, True, settings_of(stream, FlipFlop).length, stream.masked)
+    return Shape(
+        len(SYMBOLS), 2, False, False, True, settings_of(stream, FlipFlop).length, stream.masked, equally_long=True
+    )
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

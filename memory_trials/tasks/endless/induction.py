@@ -20,7 +20,9 @@ SHOWN = Shown({"length": 24}, inputs="abcdefghijklmnop*", outputs="abcdefghijklm
 def shape(stream: StreamSettings) -> Shape:
     """The special symbol is the last input; outputs are the others."""
     induction = settings_of(stream, Induction)
-    return Shape(induction.symbols + 1, induction.symbols, False, False, True, induction.length, stream.masked)
+    return Shape(
+        induction.symbols + 1, induction.symbols, False, False, True, induction.length, stream.masked, equally_long=True
+    )
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

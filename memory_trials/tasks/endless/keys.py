@@ -12,7 +12,7 @@ from memory_trials.tasks.interface import Criterion, Drawn, Purpose, Shape
 
 def shape(stream: StreamSettings) -> Shape:
     length = number(stream.length)
-    return Shape(length + 1, length + 1, False, False, True, length)
+    return Shape(length + 1, length + 1, False, False, True, length, equally_long=True)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

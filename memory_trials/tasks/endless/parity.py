@@ -18,7 +18,7 @@ SHOWN = Shown({}, inputs="01", outputs="01")
 
 
 def shape(stream: StreamSettings) -> Shape:
-    return Shape(2, 2, False, False, True, number(stream.length), predicts=False)
+    return Shape(2, 2, False, False, True, number(stream.length), predicts=False, equally_long=True)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:

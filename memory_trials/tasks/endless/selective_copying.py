@@ -21,7 +21,7 @@ def shape(stream: StreamSettings) -> Shape:
     """After the symbols, the inputs are the blank and the marker; outputs are the symbols."""
     copying = settings_of(stream, SelectiveCopying)
     steps = copying.length + copying.tokens
-    return Shape(copying.symbols + 2, copying.symbols, False, False, True, steps, stream.masked)
+    return Shape(copying.symbols + 2, copying.symbols, False, False, True, steps, stream.masked, equally_long=True)
 
 
 def criteria(stream: StreamSettings) -> dict[str, Criterion]:
