@@ -102,6 +102,24 @@ def test_a_cell_computes_its_equations_step_by_step_and_at_once(name, options):
         )
 
 
+@pytest.mark.parametrize(("name", "options"), CASES, ids=NAMED)
+def test_whole_sequences_come_to_the_same_as_step_by_step_and_so_do_gradients(name, options):
+    functions, options = made(name, **options)
+    if functions.call_sequence is None:
+        assert name in ("min_gru", "lru", "slstm", "nbrc")
+        return
+    weights, x = weights_of(functions), inputs_of(steps=40)
+    at_once = lambda weights: functions.call_sequence(weights, x.swapaxes(0, 1)).swapaxes(0, 1)
+    assert np.allclose(at_once(weights), reference(name, name, weights, x, UNITS, options), rtol=1e-4, atol=1e-4)
+    gradients = [
+        compiled(jax.grad(lambda weights, of=of: (of(weights) ** 2).sum()))(weights)
+        for of in (at_once, lambda weights: outputs(functions, weights, x))
+    ]
+    for name, found in gradients[0].items():
+        expected = np.asarray(gradients[1][name])
+        assert np.allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_every_cell_in_jax_has_equations_here():
     assert registry.named(lambda cell: cell.jax) == NAMES
 

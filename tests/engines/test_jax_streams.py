@@ -1,8 +1,12 @@
 """Streams in JAX against streaming.c, which is held against double precision."""
 
+from dataclasses import replace
+
+import jax
 import numpy as np
 import pytest
 
+from memory_trials.cells import registry
 from memory_trials.engines import interface, jax_engine, jax_streams, streaming
 from memory_trials.models import initializers
 from memory_trials.models.adapters import adapted
@@ -129,6 +133,74 @@ def test_a_batch_is_one_step_along_the_mean_gradient_with_a_softmax_a_mask_and_a
             np.testing.assert_allclose(theirs, mine, atol=2e-6)
     assert np.array_equal(answers.scored[0].sum(), mask[0, : given.lengths[0].sum()].sum())
     assert (answers.right <= answers.scored).all() and answers.right.sum() > 0
+
+
+def trained(model, shape, given, seeds=(3, 4, 5), **how):
+    """Weights, errors and answers of a program on these sequences."""
+    settings = TrainingSettings(update="sequence", optimizer="adam", learning_rate=0.01, **how)
+    program = jax_streams.Program(model, settings, shape)
+    keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
+    weights = list(map(np.asarray, jax.tree.leaves(jax.vmap(lambda key: model.cell.init(key, model.inputs))(keys))))
+    random = np.random.default_rng(0)
+    weights += [random.normal(0, 0.5, (3, *size)).astype(np.float32)[: len(seeds)] for size in
+                ((model.width, model.symbols), (model.symbols,))]  # fmt: skip
+    state = program.start(weights)
+    errors = program.train(state, given)
+    return program.weights(state), errors, program.answer(state, given)
+
+
+def made(cell, inputs=4, units=4, **options):
+    form = registry.find(cell).jax
+    functions = form.functions(units, form.options(**options))
+    return jax_engine.make_model(adapted(functions, units, {}, inputs), inputs, 4, softmax=True)
+
+
+@pytest.mark.parametrize("cell", ["retnet", "mlstm", "delta_net", "attention", "s6"])
+def test_whole_sequences_at_once_are_trained_as_step_by_step_also_where_they_are_padded(cell):
+    model, given = made(cell), sequences(SYMBOLS)
+    assert model.cell.call_sequence is not None
+    by_steps = model._replace(cell=replace(model.cell, call_sequence=None))
+    for found, expected in zip(trained(model, SYMBOLS, given, batch=4), trained(by_steps, SYMBOLS, given, batch=4)):
+        for some, others in zip(found, expected):
+            np.testing.assert_allclose(some, others, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [2, 4])
+def test_sequences_of_one_length_are_trained_as_all_are(batch):
+    """Two batches of four do not divide six sequences: the last one is filled up."""
+    plain = sequences(SYMBOLS)
+    given = Sequences(np.full((3, 6), 5, np.int32), plain.x[:, :30], plain.y[:, :30])
+    model = made("min_gru")
+    shape = replace(SYMBOLS, longest=5)
+    found = trained(model, replace(shape, equally_long=True), given, batch=batch)
+    for some, expected in zip(found, trained(model, shape, given, batch=batch)):
+        for one, other in zip(some, expected):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_an_answer_that_is_a_number_is_right_within_a_tolerance():
+    model = jax_engine.make_model(adapted(Echo, 3, {}, 2), 2, 1, softmax=False)
+    program = jax_streams.Program(model, TrainingSettings(update="sequence"), NUMBERS)
+    random, given = np.random.default_rng(1), sequences(NUMBERS)
+    weights = [random.normal(0, 0.5, (3, *size)).astype(np.float32) for size in ((2, 3), (3, 1), (1,))]
+    state = program.start(weights)
+    errors = program.test(state, given)
+    answers = program.answer(state, given, tolerance=0.2)
+    there = given.lengths > 0
+    assert np.array_equal(answers.scored, there) and np.isnan(answers.bits[there]).all()
+    assert (
+        np.array_equal(answers.right[there] == 1, errors.worst[there] < 0.2) and 0 < answers.right.sum() < there.sum()
+    )
+
+
+@pytest.mark.parametrize("cell", ["lru", "mlstm"])
+def test_a_trials_bits_depend_on_no_other_also_of_whole_sequences(cell):
+    model, given = made(cell), sequences(SYMBOLS)
+    together = trained(model, SYMBOLS, given, batch=2)
+    alone = trained(model, SYMBOLS, given.of(np.array([0])), seeds=(3,), batch=2)
+    for found, expected in zip(together, alone):
+        for array, other in zip(found, expected):
+            np.testing.assert_array_equal(array[:1], other)
 
 
 def test_trials_beside_which_a_program_is_filled_up_change_nothing():

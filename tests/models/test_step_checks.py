@@ -169,3 +169,48 @@ def test_what_a_cell_of_nnx_changes_is_not_lost_in_silence(monkeypatch):
     for counts in ("true", "false"):
         with pytest.raises(UserError, match="step: it changes an attribute of self, which is lost: return .* a state$"):
             made(counts)
+
+
+class Sum:
+    """Its state is the sum of its inputs."""
+
+    def init(self, key, inputs):
+        return {"kernel": jax.random.normal(key, (inputs, UNITS))}
+
+    def initial_state(self, params, batch):
+        return jnp.zeros((batch, UNITS))
+
+    def step(self, params, h, x):
+        h = h + x @ params["kernel"]
+        return h, h
+
+    def call_sequence(self, params, x):
+        return jnp.cumsum(x @ params["kernel"], axis=1)
+
+
+class LooksAhead(Sum):
+    def call_sequence(self, params, x):
+        return super().call_sequence(params, x[:, ::-1])[:, ::-1]
+
+
+class LastStepAlone(Sum):
+    def call_sequence(self, params, x):
+        return super().call_sequence(params, x)[:, -1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (LooksAhead, r"call_sequence: it differs from step by step by [\d.]+: one of the two is wrong"),
+        (LastStepAlone, r"call_sequence: it returns the shape \(3, 3\), and step by step it is \(3, 12, 3\)"),
+    ],
+)
+def test_a_form_for_whole_sequences_that_computes_something_else_is_refused(kind, said, monkeypatch):
+    assert re.fullmatch(said, refused(kind(), monkeypatch))
+
+
+def test_a_form_for_whole_sequences_that_computes_the_same_is_what_trains(monkeypatch):
+    monkeypatch.setattr(own, "kind_of", lambda asked: Sum())
+    model = own._made_model.__wrapped__(own.Request("here.Cell", UNITS, "{}", False, b"", INPUTS, INPUTS))
+    found = model.cell.call_sequence({"kernel": np.ones((INPUTS, UNITS))}, np.ones((1, 2, INPUTS)))
+    assert np.array_equal(found[0, :, 0], [INPUTS, 2 * INPUTS])

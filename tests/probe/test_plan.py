@@ -75,5 +75,5 @@ def test_attention_looks_back_over_whatever_is_asked(tmp_path):
     plan = loaded(tmp_path)
     model = plan.model("induction", "attention", {}, 8)
     assert running.sized_for(model, 640).cell_options["context"] == 640
-    gru = plan.model("gru", {}, 8)
+    gru = plan.model("induction", "gru", {}, 8)
     assert running.sized_for(gru, 640) is gru

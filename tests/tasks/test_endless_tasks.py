@@ -172,7 +172,10 @@ def test_shapes_and_criteria_of_the_defaults(task):
     stream = Stream(stream_settings(task=task))
     inputs, outputs, longest, masked = SHAPES[task]
     predicts = task not in ("parity", "a_n_b_n")
-    assert stream.shape == Shape(inputs, outputs, False, False, True, longest, masked, predicts=predicts)
+    equally_long = task != "a_n_b_n"
+    assert stream.shape == Shape(
+        inputs, outputs, False, False, True, longest, masked, predicts=predicts, equally_long=equally_long
+    )
     assert stream.criteria == {"learned": Criterion("check", 100, 1.0, wrong=1, judged="most_active")}
     assert (
         f"without memory, {100 * stream.rule.guessing(stream.settings):g} % of them can be right" in stream.described()

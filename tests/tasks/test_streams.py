@@ -374,7 +374,7 @@ def test_criteria():
 
 def test_shapes_of_the_paper():
     assert shape(stream_settings(task="reber")) == Shape(7, 7, False, False, True, grammar.LONGEST)
-    assert shape(stream_settings(task="keys")) == Shape(101, 101, False, False, True, 100)
+    assert shape(stream_settings(task="keys")) == Shape(101, 101, False, False, True, 100, equally_long=True)
     assert shape(stream_settings(task="distractors")) == Shape(54, 2, False, False, False, 50 + 213)
     assert shape(stream_settings(task="two_sequence")) == Shape(1, 1, True, True, False, 110)
     assert shape(stream_settings(task="adding")) == Shape(2, 1, True, True, False, 110)
@@ -415,6 +415,7 @@ def test_every_valid_setting_can_be_drawn(stream, purpose, first, count):
     sequences = draw(stream, SEEDS[:2], purpose, first, count)
     assert sequences.lengths.shape == (2, count)
     assert sequences.lengths.min() >= 1 and sequences.lengths.max() <= of.longest
+    assert not of.equally_long or sequences.lengths.min() == of.longest
     steps = sequences.lengths.sum(axis=1).max()
     assert sequences.x.shape == ((2, steps, of.inputs) if of.real_input else (2, steps))
     assert sequences.x.dtype == (np.float32 if of.real_input else np.int32) and np.isfinite(sequences.x).all()
@@ -580,7 +581,8 @@ def test_its_settings_and_the_first_three_sequences_are_written(settings):
     assert text.count("\n") == 6 and text.startswith("{\n") and text.endswith("\n}\n")  # a line for each part
     written = json.loads(text)
     assert written["stream"] == {name: value for name, value in settings.model_dump().items() if value is not None}
-    assert {"masked": False, "history": 1, "predicts": True} | written["shape"] == vars(stream.shape)
+    left_out = {"masked": False, "history": 1, "predicts": True, "equally_long": stream.shape.equally_long}
+    assert left_out | written["shape"] == vars(stream.shape)
     assert written["criteria"] == {name: vars(criterion) for name, criterion in stream.criteria.items()}
     assert written["first_sequences"]["seed"] == 7
     drawn = stream.draw(np.array([7]), "train", 0, 3)
