@@ -159,9 +159,9 @@ def test_plots_and_metrics_are_shown(reproduced):
     assert "success_rate" in run(reproduced, "dvc", "metrics", "show")
     run(reproduced, "dvc", "plots", "show")
     page = (reproduced / "dvc_plots/index.html").read_text()
-    assert "Share of trials that know every step" in page and "Time to learn" in page and "answer" in page
+    assert "How many trials know every step?" in page and "How soon does it learn" in page and "answer" in page
     assert "isValid(datum.low)" in page  # .dvc/plots/band.json
-    assert "What is predicted where memory is needed" in page
+    assert "What is predicted where memory is needed?" in page
     assert "https://cdn" not in page and 'src="../.dvc/vega.js"' in page  # it draws without a network
 
 

@@ -92,19 +92,19 @@ def _write(
         return [{"type": "BAR", "metricKey": key} for key in keys]
 
     share = {"yMin": 0, "yMax": 1.05}
-    section("Share that learned, and loss, by epoch", 2, 380, [
+    section("How often does it learn, and how large is the loss?", 2, 380, [
         lines("learned/share", "learned/low", "learned/high", range=share),
         lines("loss/median", "loss/p10", "loss/p90", scaleType="log"),
     ])  # fmt: skip
-    section("Success rate in the end, with its interval", 3, 300, bars("success/rate", "success/low", "success/high"))
-    section("How much is remembered, in bits", 3, 340, [
+    section("How often has it learned in the end?", 3, 300, bars("success/rate", "success/low", "success/high"))
+    section("How much is remembered, in bits?", 3, 340, [
         lines("memory/median", "memory/p10", "memory/p90"),
         *bars("memory/final_median", "margin/median_of_learned"),
     ])  # fmt: skip
     soon = [lines("learned/ever", range=share), *bars("time_to_learn/median", "trials/forgotten")]
-    section("How soon, and for how long", 3, 340, soon)
+    section("How soon does it learn, and for how long?", 3, 340, soon)
     if drawn:
-        section("Settings, sizes and success", 1, 400, [
+        section("Which settings and sizes succeed?", 1, 400, [
             {"type": "PARALLEL", "selectedParams": [key for key in drawn if key not in SIZES], "showAllRuns": False,
              "selectedMetrics": [*(key for key in drawn if key in SIZES), "success/rate"]},
         ])  # fmt: skip
