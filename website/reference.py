@@ -114,25 +114,24 @@ def settings_page() -> str:
 def tasks_page() -> str:
     """Return the list of all endless tasks as Markdown, from their modules and settings."""
     lines = ["# Tasks", "", *wrapped(
-        "Endless tasks: every sequence is new, each trial has streams of its own to train on, to check and to test, "
-        "and their numbers are the same on every machine. Use one in params.yaml and in studies as "
-        "`problem.stream: {task: parity}`, or from Python as `measure(\"gru\", \"parity\", length=20)`. Longer "
-        "sequences are the same task with another `length`. [Settings](settings.md#problem) lists what each takes, "
+        "Endless tasks: every sequence is new, and each trial has streams of its own to train on, to check and to test. "
+        "Use one in params.yaml and in studies as `problem.stream: {task: parity}`, or from Python as "
+        "`measure(\"gru\", \"parity\", length=20)`. [Settings](settings.md#problem) lists what each takes, "
         "[the paper](paper.md#the-tasks) describes the tasks of 1997, and "
         "[CONTRIBUTING.md](../CONTRIBUTING.md#add-a-task) how to add one.", "",
     ), ""]  # fmt: skip
     seen = "the input symbols over time, and the targets where a step is scored"
     lines += [f"![An example of each task: {seen}](tasks.png)", ""]
     lines += wrapped(
-        "The columns *steps right* and *sequences right* say what the best guess without memory scores, which sees the "
-        "present symbol alone: its share of the scored steps, and of the sequences whose scored steps are all right. "
-        "Both are for the default settings, by the measure of the task's first criterion.", "",
+        "*Steps right* and *sequences right* are the shares of the scored steps, and of sequences whose scored steps are "
+        "all right, that the best guess from the present symbol alone gets right: for the default settings, by the "
+        "task's first criterion.", "",
     )  # fmt: skip
     lines += ["", *wrapped(
-        "A trial has learned a task of 1997 when it meets the paper's criterion. It has learned one of the others, "
-        "from associative_recall on, when at most 1 of 100 unseen sequences has a wrong answer at any scored step, "
-        "which is this project's choice; an answer is right where the target, or each symbol that may follow, is "
-        "more active than all other outputs.", "",
+        "A trial has learned a task of 1997 when it meets the paper's criterion, and one of the others, from "
+        "associative_recall on, when at most 1 of 100 unseen sequences has a wrong answer, which is this project's "
+        "choice. An answer is right where the target, or each symbol that may follow, is more active than all other "
+        "outputs.", "",
     ), ""]  # fmt: skip
     columns = ("task", "longest", "inputs", "outputs", "scored", "steps right", "sequences right")
     lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -152,10 +151,9 @@ def tasks_page() -> str:
 def cells_page() -> str:
     """Return the list of all built-in cells as Markdown, from their modules and options."""
     lines = ["# Cells", "", *wrapped(
-        "The built-in cells, as `model.cell` names them. `model.cell_options` sets their options; those of lstm, gru, "
-        "simple_rnn and mlp are the arguments of Keras's cell. Below, each cell's source, and what was chosen "
-        "where sources differ. [Your cell](your_cell.md) says how to bring one of "
-        "your own, [PROBE.md](../PROBE.md) what these cells learn.", "",
+        "The built-in cells, as `model.cell` names them, their options (`model.cell_options`), their sources, and what "
+        "was chosen where sources differ. [PROBE.md](../PROBE.md) shows what they learn, and "
+        "[your cell](your_cell.md) how to bring one of your own.", "",
     ), "", "| cell | options, and their defaults |", "|---|---|"]  # fmt: skip
     for name, cell in registry.all_cells().items():
         fields = cell.own_form.options.model_fields if cell.own_form else {}
