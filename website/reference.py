@@ -114,8 +114,8 @@ def settings_page() -> str:
 def tasks_page() -> str:
     """Return the list of all endless tasks as Markdown, from their modules and settings."""
     lines = ["# Tasks", "", *wrapped(
-        "Endless tasks: every sequence is new, and each trial has streams of its own to train on, to check and to test. "
-        "Use one in params.yaml and in studies as `problem.stream: {task: parity}`, or from Python as "
+        "Endless tasks: every sequence is new, and each trial has streams of its own to train on, to check and to "
+        "test. Use one in params.yaml and in studies as `problem.stream: {task: parity}`, or from Python as "
         "`measure(\"gru\", \"parity\", length=20)`. [Settings](settings.md#problem) lists what each takes, "
         "[the paper](paper.md#the-tasks) describes the tasks of 1997, and "
         "[CONTRIBUTING.md](../CONTRIBUTING.md#add-a-task) how to add one.", "",
@@ -123,8 +123,8 @@ def tasks_page() -> str:
     seen = "the input symbols over time, and the targets where a step is scored"
     lines += [f"![An example of each task: {seen}](tasks.png)", ""]
     lines += wrapped(
-        "*Steps right* and *sequences right* are the shares of the scored steps, and of sequences whose scored steps are "
-        "all right, that the best guess from the present symbol alone gets right: for the default settings, by the "
+        "*Steps right* and *sequences right* are the shares of the scored steps, and of sequences whose scored steps "
+        "are all right, that the best guess from the present symbol alone gets right: for the default settings, by the "
         "task's first criterion.", "",
     )  # fmt: skip
     lines += ["", *wrapped(
