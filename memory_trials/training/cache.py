@@ -95,7 +95,10 @@ def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: s
 
 def versions(engine: str) -> dict[str, str]:
     """Return the versions of the libraries that training by this engine uses."""
-    return {name: importlib.metadata.version(name) for name in VERSIONS[engine]}
+    return {name: _version(name) for name in VERSIONS[engine]}
+
+
+_version = functools.cache(importlib.metadata.version)  # reading it takes a millisecond
 
 
 def code(engine: str, cell: str, task: str = "") -> bytes:

@@ -136,14 +136,27 @@ def test_a_cluster_trains_the_same_bytes_as_threads(seconds, settings, nodes, tm
     assert sums[0] == sums[1]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "guess"])
-def test_a_cluster_trains_streams_to_the_same_bytes_as_threads(optimizer, nodes, tmp_path, monkeypatch):
+OF_1997 = {"connected": "B", "output_gate": False, "squashing": "plain", "weights": 0.2}
+KEYS = {"cell": "memory_cell", "units": 1, "cell_options": OF_1997}
+
+
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [
+        (KEYS, {"epochs": 2010, "optimizer": "sgd", "learning_rate": 1.0}),
+        (KEYS, {"epochs": 2010, "optimizer": "guess"}),
+        (
+            LEAKY,
+            {"epochs": 110, "optimizer": "adam", "learning_rate": 0.01, "batch": 10, "update": "sequence"},
+        ),  # in JAX
+    ],
+)
+def test_a_cluster_trains_streams_to_the_same_bytes_as_threads(model, training, nodes, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SECONDS", 0.0)
-    options = {"connected": "B", "output_gate": False, "squashing": "plain", "weights": 0.2}
     settings = Settings(
         problem={"stream": {"task": "keys", "length": 5}},
-        model={"cell": "memory_cell", "units": 1, "cell_options": options},
-        training={"trials": 6, "epochs": 2010, "optimizer": optimizer, "learning_rate": 1.0},
+        model=model,
+        training={"trials": 6} | training,
     )
     job = TrainingJob(settings.model, settings.training, 20, Stream(settings.problem.stream))
     found, told, learned = {}, {}, {}
@@ -154,7 +167,7 @@ def test_a_cluster_trains_streams_to_the_same_bytes_as_threads(optimizer, nodes,
         found[backend], told[backend] = kills.as_bytes(done, tmp_path), [sum(numbers) for numbers in zip(*what)][:2]
         learned[backend] = sum(at > 0 for at in met["success"])
     assert found["ray"] == found["threads"]
-    assert told["ray"] == told["threads"] == [6 * 2010, learned["ray"]]
+    assert told["ray"] == told["threads"] == [6 * training["epochs"], learned["ray"]]
 
 
 def as_a_user(folder: Path, stage, monkeypatch, **compute) -> dict[str, bytes]:
