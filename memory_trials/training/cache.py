@@ -95,10 +95,7 @@ def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: s
 
 def versions(engine: str) -> dict[str, str]:
     """Return the versions of the libraries that training by this engine uses."""
-    return {name: _version(name) for name in VERSIONS[engine]}
-
-
-_version = functools.cache(importlib.metadata.version)  # reading it takes a millisecond
+    return {name: importlib.metadata.version(name) for name in VERSIONS[engine]}
 
 
 def code(engine: str, cell: str, task: str = "") -> bytes:
