@@ -1,4 +1,4 @@
-"""DVC stage probe_page: the trials of all recorded cells -> PROBE.md, and its picture."""
+"""DVC stage probe_page: the trials of all recorded cells -> PROBE.md, and its pictures."""
 
 import sys
 
@@ -6,12 +6,10 @@ from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.probe import findings, trials
 from memory_trials.probe import plan as plans
-from memory_trials.report import probe, probe_figures, style
+from memory_trials.report import probe, probe_figures
 from memory_trials.settings import load_settings
 from memory_trials.studies import design
 from memory_trials.tracking import probe as publisher
-
-PICTURE = design.PICTURES / "probe.png"
 
 
 def main() -> None:
@@ -21,8 +19,8 @@ def main() -> None:
     if found.empty:
         raise UserError(f"{trials.RECORDED} has no trial of a cell of {plans.FILE}: run memory-trials probe")
     summary = findings.summarize(plan, found)
-    files.write_text("PROBE.md", probe.page(summary, "The probe", PICTURE.as_posix()))
-    style.write(probe_figures.picture(summary), PICTURE)
+    pictures = {name: path.as_posix() for name, path in probe_figures.write(summary, design.PICTURES).items()}
+    files.write_text("PROBE.md", probe.page(summary, probe.TITLE, pictures, probe.ABOUT))
     settings = load_settings().tracking
     if settings.enabled:
         try:

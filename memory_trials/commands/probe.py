@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("probe"),
     show_default=True,
-    help="Folder for the table of trials, the page and the picture.",
+    help="Folder for the table of trials, the page and its pictures.",
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="By default one for each core.")
 @AS_JSON
@@ -39,7 +39,7 @@ def probe(
     cell: str | None, tasks: str | None, trials: int | None, size: "Size", plan: Path | None, out: Path,
     threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure how often a cell learns eight memory tasks.
+    """Measure how often a cell learns memory tasks.
 
     CELL is a built-in cell, a dotted path such as my_cells.leaky.LeakyCell, or a file and a class in it. It is shown
     beside the recorded cells. Its learning rate is chosen on seeds of their own, and its units so that it has as many
@@ -55,7 +55,7 @@ def probe(
     if cell is None:
         check_folder(click.get_current_context())
         dvc.run("--cd", EXPERIMENTS, "repro", "probe_page")
-        print(f"every cell: PROBE.md; the picture: {EXPERIMENTS}/pictures/probe.png")
+        print(f"every cell: PROBE.md; the pictures: {EXPERIMENTS}/pictures/probe*.png")
         return
     from memory_trials import files
     from memory_trials.interactive import given
@@ -63,7 +63,7 @@ def probe(
     from memory_trials.probe import plan as plans
     from memory_trials.probe import trials as tables
     from memory_trials.report import probe as words
-    from memory_trials.report import probe_figures, style
+    from memory_trials.report import probe_figures
     from memory_trials.settings import ComputeSettings
 
     asked = plans.load(plan)
@@ -78,10 +78,10 @@ def probe(
         whole = one.beside(asked, mine, name, size)
     tables.write(out / "trials.csv", mine)
     summary = findings.summarize(asked, whole, name)
-    files.write_text(out / "probe.md", words.page(summary, f"{name} in the probe", "probe.png"))
-    style.write(probe_figures.picture(summary), out / "probe.png")
+    pictures = {each: path.name for each, path in probe_figures.write(summary, out).items()}
+    files.write_text(out / "probe.md", words.page(summary, f"How often does {name} learn to remember?", pictures))
     if as_json:
         print_json(summary)
         return
     print(words.text(summary))
-    print(f"\n{out / 'probe.md'} has everything, {out / 'probe.png'} shows it, {out / 'trials.csv'} has every trial")
+    print(f"\n{out / 'probe.md'} has everything, {out / 'probe.png'} shows rates, {out / 'trials.csv'} has every trial")

@@ -1,4 +1,4 @@
-"""report.html: the answer, the studies and the microscope in one file that needs no network.
+"""report.html: the answer, the studies, the probe and the microscope in one file that needs no network.
 
 python -m memory_trials report      (make report)
 
@@ -7,7 +7,7 @@ Charts are the specifications of `figures`, drawn by Vega in the reader's browse
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +19,18 @@ import yaml
 
 from memory_trials import files, revision
 from memory_trials.evaluation import results
+from memory_trials.probe import findings, trials
+from memory_trials.probe import plan as plans
 from memory_trials.progress import counted
-from memory_trials.report import drawing, figures, microscope, paper, study_figures, style, wording
+from memory_trials.report import drawing, figures, microscope, paper, probe_figures, study_figures, style, wording
+from memory_trials.report import probe as probe_words
 from memory_trials.studies import answers, design, schema
 from memory_trials.training.trained import read_trained
 
 FILE = Path("report.html")
 HERE = Path(__file__).parent
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "statsmodels", "optuna", "dvc", "mlflow", "altair")
+PROBE = ("learned", "holds", "recall")  # the probe's pictures that the page has
 CURVES = 7  # a study's time-to-learn curves are drawn together while there are at most so many
 
 
@@ -59,6 +63,7 @@ def page() -> str:
         answer_charts=answer_charts,
         studies=[_study(summary, charts) for summary in counted(summaries, len(summaries), "studies drawn")],
         paper=_paper(charts),
+        probe=_probe(charts),
         specimen=specimen,
         parameters=yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
         revision=revision.revision(),
@@ -96,6 +101,26 @@ def _paper(charts: dict[str, dict]) -> list[dict]:
             for number, (title, (head, *body)) in enumerate(zip(titles, tables.values()))]  # fmt: skip
 
 
+def _probe(charts: dict[str, dict]) -> dict | None:
+    """What the page shows of the probe, where this project has recorded trials; adds its charts."""
+    if not trials.RECORDED.is_dir():
+        return None
+    plan = plans.load()
+    found = trials.recorded(plan.lengths, plan.cells)
+    found = found[found["size"] == "parameters"]
+    if found.empty:
+        return None
+    summary = findings.summarize(plan, found)
+    shown = probe_figures.charts(summary)
+    least = probe_figures.CELL_WIDTH * len(summary["tasks"]) + 110  # names of cells
+    return {
+        "title": probe_words.TITLE,
+        "sentences": probe_words.sentences(summary),
+        "charts": _added(charts, "probe", {name: shown[name] for name in PROBE if name in shown}, least=least),
+        "tables": probe_words.tables(summary),
+    }
+
+
 def _study(summary: dict, charts: dict[str, dict]) -> dict:
     """What the page shows of a study; adds its charts."""
     shown = study_figures.of_study(summary)
@@ -112,10 +137,12 @@ def _study(summary: dict, charts: dict[str, dict]) -> dict:
 
 
 def _added(
-    charts: dict[str, dict], prefix: str, shown: dict[str, alt.TopLevelMixin], names: Sequence[str] = ()
-) -> list[dict]:
-    """Put charts among the page's: as wide as the page allows, their titles left to it."""
-    least = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
+    charts: dict[str, dict], prefix: str, shown: Mapping[str, alt.TopLevelMixin], names: Sequence[str] = (),
+    least: int | None = None,
+) -> list[dict]:  # fmt: skip
+    """Put charts among the page's: as wide as the page allows, their titles left to it. least: pixels that each needs,
+    so that it has a row to itself."""
+    room_of_names = 240 + 6 * max(map(len, names), default=0)  # pixels; the names of arms take their room
     added = []
     for name, chart in shown.items():
         spec = drawing.with_literals(style.specification(chart))
@@ -128,8 +155,11 @@ def _added(
         if "layer" in spec:
             spec |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
         charts[f"{prefix}-{name}"] = spec | {"description": f"{text}. {subtitle}" if subtitle else text}
-        told = {"finding": text, "subtitle": subtitle, "panels": "layer" not in spec}
-        room = {"least": least, "tall": spec.get("height", 0) + 50}  # so that nothing moves when it is drawn
+        told = {"finding": text, "subtitle": subtitle, "panels": "layer" not in spec or least is not None}
+        room = {
+            "least": least or room_of_names,
+            "tall": spec.get("height", 0) + 50,
+        }  # so that nothing moves when it is drawn
         added.append({"id": f"{prefix}-{name}"} | room | told)
     return added
 

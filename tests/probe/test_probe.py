@@ -47,8 +47,10 @@ def test_a_probe_leaves_a_table_a_page_and_a_picture(folder):
     assert (table["parameters"] == weights).all() and abs(weights - 150) < 2 * units + 8
     assert table["learned_after"].dropna().isin([160, 320]).all() and (table["right_1"] <= 30).all()
     page = (folder / "out/probe.md").read_text()
-    assert page.startswith("# SimpleRNN in the probe\n") and "| SimpleRNN | " in page
-    assert (folder / "out/probe.png").read_bytes().startswith(b"\x89PNG")
+    assert page.startswith("# How often does SimpleRNN learn to remember?\n") and "| SimpleRNN | " in page
+    pictures = {path.name for path in (folder / "out").glob("*.png")}
+    assert pictures == {"probe.png", "probe-holds.png", "probe-scores.png"}  # parity asks for no recall
+    assert all(f"({name})" in page for name in pictures)
 
 
 def test_what_was_trained_is_kept_and_leads_to_the_same_bytes(folder, monkeypatch, capsys):

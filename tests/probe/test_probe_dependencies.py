@@ -23,6 +23,7 @@ def test_a_cells_trials_depend_on_its_module_on_every_task_and_on_no_other_cell(
 
 def test_the_page_depends_on_how_cells_look(monkeypatch):
     before = dependencies.of_page(PLAN)
-    assert {"memory_trials/probe/findings.py", "memory_trials/report/probe_figures.py"} <= before["code"].keys()
+    read = ("probe/findings.py", "probe/memory.py", "report/probe.py", "report/probe_figures.py", "report/style.py")
+    assert {f"memory_trials/{name}" for name in read} <= before["code"].keys()
     monkeypatch.setattr(registry, "shown", lambda name: None)
     assert dependencies.of_page(PLAN) != before

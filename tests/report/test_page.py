@@ -16,9 +16,11 @@ HOSTILE = '</script><img src="https://example.org/x.png">'  # a symbol may be an
 
 
 def reported(folder, *changes: tuple[str, str]):
-    """report.html of four short trials, and of the studies' summaries, in a folder of its own."""
+    """report.html of four short trials, the studies' summaries, and two cells of the probe, in a folder of its own."""
     for name in (
         "experiments/studies.yaml",
+        "experiments/probe.yaml",
+        *(f"experiments/data/probe/{cell}.csv" for cell in ("lstm", "gru")),
         *(f"experiments/data/studies/summaries/{study}.json" for study in ("cells", "tuning")),
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +72,9 @@ def test_everything_is_drawn_in_one_small_file_that_asks_for_nothing(browser, re
     )
     for text in ("gru", "39 %", "trials that learned (%)"):
         assert text in visit.page.locator("#cells-rate").inner_html()
+    assert {"probe-learned", "probe-holds", "probe-recall"} <= set(drawn)
+    assert "2 cells on" in visit.page.inner_text("#probe ul") and "96-100" in visit.page.inner_html("#probe-learned")
+    assert visit.page.locator("#probe > details").count() == 4
     assert "seed 3" in visit.page.inner_html("#microscope")
     captions = visit.page.locator("figcaption").all_inner_texts()
     assert any("band: 10 % to 90 % of trials" in caption for caption in captions)
