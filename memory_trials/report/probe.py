@@ -58,9 +58,9 @@ def sentences(summary: Summary) -> list[str]:
     if first := summary["first"]:
         found = [_one(summary), *_about(summary, first)]
     else:
-        found = [_all(summary), *_best(summary), *_farthest(summary)]
+        found = [_all(summary), *best(summary), *farthest(summary)]
     return [
-        *found, *_known_without_learning(summary), *_recall(summary), *_decided(summary["compared"]),
+        *found, *_known_without_learning(summary), *recall(summary), *_decided(summary["compared"]),
         *_few_seeds(summary["misleading"]),
     ]  # fmt: skip
 
@@ -78,26 +78,28 @@ def _all(summary: Summary) -> str:
     )
 
 
-def _best(summary: Summary) -> list[str]:
-    if not (best := summary["best"]):
+def best(summary: Summary) -> list[str]:
+    """Say which cell learns most often, and from which others that is not decided, where the cells can be compared."""
+    if not (found := summary["best"]):
         return []
-    rate = next(row["learned"] for row in summary["cells"] if row["cell"] == best["cell"])
-    names = [cell for cell in ordered(summary) if cell in best["undecided"]]
+    rate = next(row["learned"] for row in summary["cells"] if row["cell"] == found["cell"])
+    names = [cell for cell in ordered(summary) if cell in found["undecided"]]
     open_ = f"; that it learns more often than {_names(names)} is not decided" if names else ""
     return [
-        f"{best['cell']} learns most often: {_percent(rate)} of its trials do, in the mean over tasks{open_} (paired "
+        f"In the mean over tasks {found['cell']} learns most often: {_percent(rate)} of its trials do{open_} (paired "
         "permutation tests, adjusted by Holm, 5 % level)."
     ]
 
 
-def _farthest(summary: Summary) -> list[str]:
+def farthest(summary: Summary) -> list[str]:
+    """Say of which cell most trials still answer right at the longest length."""
     far = summary["lengths"][-1]
     cells = sorted(summary["cells"], key=lambda row: -row["holds"])
     if len(cells) < 2 or not cells[0]["holds"]:
         return []
     return [
-        f"{cells[0]['cell']} holds it farthest: {_percent(cells[0]['holds'])} of its trials still answer right at "
-        f"{far} times the length, in the mean over tasks; next is {cells[1]['cell']}, {_percent(cells[1]['holds'])}."
+        f"In the mean over tasks {cells[0]['cell']} holds it farthest: {_percent(cells[0]['holds'])} of its trials "
+        f"still answer right at {far} times the length; next is {cells[1]['cell']}, {_percent(cells[1]['holds'])}."
     ]
 
 
@@ -125,8 +127,8 @@ def _known_without_learning(summary: Summary) -> list[str]:
     ]
 
 
-def _recall(summary: Summary) -> list[str]:
-    """How the mean score on tasks of recall goes with the size that is not matched."""
+def recall(summary: Summary) -> list[str]:
+    """Say how the mean score on tasks of recall goes with the size that is not matched."""
     found = recalling(summary)
     if len(found) < LEAST_CELLS:
         return []
@@ -189,8 +191,8 @@ def _about(summary: Summary, cell: str) -> list[str]:
         better = [_other(pair, cell) for pair in compared if pair["decided"] and sign(pair) > 0]
         worse = [_other(pair, cell) for pair in compared if pair["decided"] and sign(pair) < 0]
         said = [f"{task}: {_rate(row['learned'])} learn, {_rate(row['holds'][far])} hold it at {far} times the length"]
-        said += [f"more often than {_names(better)}"] if better else []
-        said += [f"less often than {_names(worse)}"] if worse else []
+        said += [f"it learns more often than {_names(better)}"] if better else []
+        said += [f"it learns less often than {_names(worse)}"] if worse else []
         found.append("; ".join(said) + ".")
     return found
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from memory_trials.cells import registry
+from memory_trials.report import probe as words
 from memory_trials.report import style
 from memory_trials.report.palette import series_style
 from memory_trials.report.probe import TIE, Square, Summary, free_size, ordered, recalling, undecided
@@ -19,6 +20,7 @@ FILES = {"learned": "probe.png", "holds": "probe-holds.png", "scores": "probe-sc
 CELL_WIDTH, CELL_HEIGHT = 80, 36
 BLUES = ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
 DARK = 0.68  # of a share: from here on white is read better on its blue than black
+HIGH_SCORE = 0.9
 LEAST_SCORE = -0.2  # of a square of `scores`: what is lower is drawn there
 # of a square of curves, as shares of its width and height: where the curve is, and its number
 LEFT, RIGHT, NUMBER, TOP, BOTTOM = 0.07, 0.62, 0.67, 0.16, 0.84
@@ -58,9 +60,11 @@ def _learned(summary: Summary) -> alt.LayerChart:
     interval = base.mark_text(fontSize=11, dy=10).encode(text=alt.Text("interval:N"), color=ink)
     whose = f"{summary['first']}'s" if summary["first"] else "the best cell's"
     marks = f"% of trials that learn, and its 95 % interval; {TIE}: not decided whether it is above or below {whose}"
-    order = "cells by their mean over tasks" if len(summary["cells"]) > 1 else ""
+    which = "the other cells" if summary["first"] else "cells"
+    order = f"{which} by their mean over tasks" if len(summary["cells"]) > 1 else ""
     chart = alt.layer(squares, says, interval).resolve_scale(color="independent")
-    return _sized(chart, summary, "How often does each cell learn to remember?", [marks, order])
+    finding = [] if summary["first"] else words.best(summary)
+    return _sized(chart, summary, "How often does each cell learn to remember?", [*finding, marks, order])
 
 
 def _holds(summary: Summary) -> alt.LayerChart:
@@ -73,7 +77,8 @@ def _holds(summary: Summary) -> alt.LayerChart:
         "band: its 95 % interval",
     ]
     question = "How far do trials hold what they have learned?"
-    return _curves(summary, question, marks, shares, says, (0.0, 1.0), "%")
+    finding = [] if summary["first"] else words.farthest(summary)
+    return _curves(summary, question, [*finding, *marks], shares, says, (0.0, 1.0), "%")
 
 
 def _scores(summary: Summary) -> alt.LayerChart:
@@ -87,8 +92,10 @@ def _scores(summary: Summary) -> alt.LayerChart:
         "present symbol",
         f"what is below {LEAST_SCORE:g} is drawn there; band: its 95 % interval",
     ]
-    question = "How does the score fall as sequences get longer?"
-    return _curves(summary, question, marks, scores, says, (LEAST_SCORE, 1.0), "")
+    question, far = "How does the score fall as sequences get longer?", summary["lengths"][-1]
+    high = sum(row["scores"][far] >= HIGH_SCORE for row in summary["squares"])
+    finding = f"in {high} of {len(summary['squares'])} squares it is at least {HIGH_SCORE} at {far} times the length"
+    return _curves(summary, question, [finding, *marks], scores, says, (LEAST_SCORE, 1.0), "")
 
 
 def _curves(
@@ -181,7 +188,11 @@ def _squares(summary: Summary, rows: list[dict[str, Any]]) -> alt.Chart:
 
 def _sized(chart: alt.LayerChart, summary: Summary, question: str, marks: list[str]) -> alt.LayerChart:
     width, height = CELL_WIDTH * len(summary["tasks"]), CELL_HEIGHT * len(summary["cells"])
-    return titled(chart, question, [mark for mark in marks if mark], width, height, text_width=INSIDE)
+    return titled(chart, question, _without_stop(marks), width, height, text_width=INSIDE)
+
+
+def _without_stop(sentences: list[str]) -> list[str]:
+    return [sentence.rstrip(".") for sentence in sentences if sentence]
 
 
 def _tooltips(*keys: str) -> list[alt.Tooltip]:
@@ -258,7 +269,8 @@ def _recall(summary: Summary) -> alt.LayerChart:
         f"mean score on {of_tasks}, 0: the best guess from the present symbol; line: its 95 % interval over seeds",
         f"all have {span} {matched[1]}, so it is {what} that differs",
     ]
-    return titled(chart, f"Does recall rise with {what}?", marks, PLOT_WIDTH, PLOT_HEIGHT, text_width=INSIDE)
+    text = _without_stop([*words.recall(summary), *marks])
+    return titled(chart, f"Does recall rise with {what}?", text, PLOT_WIDTH, PLOT_HEIGHT, text_width=INSIDE)
 
 
 def _placed(points: list[tuple[str, float, float]]) -> dict[str, tuple[float, float]]:

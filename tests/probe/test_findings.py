@@ -95,8 +95,11 @@ def test_the_page_says_what_was_found():
     assert page.startswith("# The probe\n\nAbout it.\n\n![How often each cell learns each task](learned.png)\n")
     assert "| a | 100 (84-100) | 15 (5-36) ≈ |" in page and "| b | 25 (11-47) | 20 (8-42) |" in page
     assert "1 of 2 comparisons of two cells on a task is decided" in page
-    assert "- a learns most often: 57 % of its trials do, in the mean over tasks (paired" in page
-    assert "- b holds it farthest: 12 % of its trials still answer right at 2 times the length, in the mean" in page
+    assert "- In the mean over tasks a learns most often: 57 % of its trials do (paired" in page
+    assert (
+        "- In the mean over tasks b holds it farthest: 12 % of its trials still answer right at 2 times the length;"
+        in page
+    )
     assert "- **parity**: a learns it in 100 % of trials; 25 % of b's still answer right at 2 times the length." in page
     assert (
         "- **flip-flop**: b learns it in 20 % of trials; that a learns it less often is not decided (≈); no trial still "
@@ -107,7 +110,7 @@ def test_the_page_says_what_was_found():
         in page
     )
     own = words.text(findings.summarize(PLAN, TABLE, "b"))
-    assert "parity: 25 (11-47) learn, 25 (11-47) hold it at 2 times the length; less often than a." in own
+    assert "parity: 25 (11-47) learn, 25 (11-47) hold it at 2 times the length; it learns less often than a." in own
 
 
 def test_memory_is_what_outputs_know_beyond_the_best_guess_of_all_trials():
@@ -178,12 +181,12 @@ def test_numbers_agree_with_their_nouns():
 def test_recall_and_size_go_together_by_rank():
     cells = [{"cell": str(n), "size": "parameters", "recall": {"mean": n / 9, "state": 2**n, "parameters": 500}}
              for n in range(8)]  # fmt: skip
-    (said,) = words._recall({"cells": cells})
+    (said,) = words.recall({"cells": cells})
     assert said == "Recall rises with the size of the state: rank correlation 1.00 over 8 cells (Spearman, p = 0)."
     swapped = [cell | {"size": "state", "recall": cell["recall"] | {"parameters": 1000 - 9 * n * (-1) ** n}}
                for n, cell in enumerate(cells)]  # fmt: skip
-    assert words._recall({"cells": swapped})[0].startswith("Whether recall goes with the number of weights is not")
-    assert words._recall({"cells": cells[:3]}) == []
+    assert words.recall({"cells": swapped})[0].startswith("Whether recall goes with the number of weights is not")
+    assert words.recall({"cells": cells[:3]}) == []
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):

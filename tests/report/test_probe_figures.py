@@ -28,10 +28,10 @@ def recall(mean: float, state: float) -> dict:
 
 
 SUMMARY = {
-    "tasks": {"parity": {}, "induction": {}}, "lengths": LENGTHS, "first": None, "recall": ["induction"],
+    "tasks": {"parity": {}, "induction": {}}, "lengths": LENGTHS, "first": None, "best": None, "recall": ["induction"],
     "cells": [
-        {"cell": "gru", "size": "parameters", "learned": 0.3, "score": 0.4, "recall": recall(0.2, 20)},
-        {"cell": "irnn", "size": "parameters", "learned": 0.9, "score": 0.9, "recall": recall(0.8, 2000)},
+        {"cell": "gru", "size": "parameters", "learned": 0.3, "score": 0.4, "holds": 0.05, "recall": recall(0.2, 20)},
+        {"cell": "irnn", "size": "parameters", "learned": 0.9, "score": 0.9, "holds": 0.8, "recall": recall(0.8, 2000)},
     ],
     "squares": [
         square("gru", "parity", 0.2, 0.1, (1.0, 0.5)), square("gru", "induction", 0.4, 0.0, (0.9, -3.0)),
@@ -77,6 +77,7 @@ def test_curves_are_drawn_in_the_square_of_their_cell_and_task(charts):
     assert first["y_low"] == pytest.approx(1 + probe_figures.BOTTOM - 0.1 * high)
     said = next(rows for rows in data_of(charts["holds"]) if "says" in rows[0] and "cell" in rows[0])
     assert [row["says"] for row in said] == ["10", "0", "80"]
+    assert charts["holds"]["title"]["subtitle"][0].startswith("In the mean over tasks irnn holds it farthest: 80 %")
 
 
 def test_a_score_that_is_too_low_is_drawn_at_the_bottom_and_said(charts):
@@ -86,6 +87,7 @@ def test_a_score_that_is_too_low_is_drawn_at_the_bottom_and_said(charts):
     assert worst["y"] == worst["y_low"] == pytest.approx(1 + probe_figures.BOTTOM)
     said = next(rows for rows in data if "says" in rows[0] and "cell" in rows[0])
     assert [row["says"] for row in said] == ["0.50", "< -1", "1.00"]
+    assert charts["scores"]["title"]["subtitle"][0] == "In 1 of 3 squares it is at least 0.9 at 10 times the length."
 
 
 def test_recall_is_drawn_against_the_size_that_differs(charts):
