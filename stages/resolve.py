@@ -3,6 +3,7 @@
 from memory_trials import files
 from memory_trials.errors import exit_on_user_error
 from memory_trials.probe import dependencies as of_probe
+from memory_trials.probe import longer
 from memory_trials.probe import plan as plans
 from memory_trials.studies import dependencies, design
 
@@ -20,6 +21,9 @@ def main() -> None:
     plan = plans.load(plans.FILE)
     for name in plan.cells:
         contents[f"probe/{name}.json"] = of_probe.of_cell(plan, name)
+    more = longer.load(plan)
+    for name in more.retried:
+        contents[f"probe_longer/{name}.json"] = of_probe.of_longer(plan, more, name)
     contents["probe.json"] = of_probe.of_page(plan)
     for name, content in contents.items():
         files.write_json(dependencies.FOLDER / name, content)

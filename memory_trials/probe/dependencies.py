@@ -6,6 +6,7 @@ from typing import Any
 
 from memory_trials import meaning
 from memory_trials.cells import registry
+from memory_trials.probe.longer import Longer
 from memory_trials.probe.plan import Plan
 from memory_trials.studies import dependencies
 from memory_trials.tasks import streams
@@ -24,6 +25,15 @@ def of_cell(plan: Plan, name: str) -> dict[str, Any]:
         "code": meaning.digests([*TRAINED, *modules]),
         "plan": plan.model_dump(exclude={"cells", "expected"}, mode="json"),
         "cell": cell.model_dump(),
+    }
+
+
+def of_longer(plan: Plan, longer: Longer, name: str) -> dict[str, Any]:
+    """Return what the trials of a recorded cell depend on that are trained for longer."""
+    of_trials = of_cell(plan, name)
+    return of_trials | {
+        "code": of_trials["code"] | meaning.digests(["memory_trials.probe.longer"]),
+        "longer": longer.model_dump(exclude={"retried"}),
     }
 
 
