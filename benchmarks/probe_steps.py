@@ -29,7 +29,7 @@ from memory_trials.engines import jax_engine, jax_streams
 from memory_trials.models.adapters import adapted
 from memory_trials.probe import plan as plans
 
-CELLS = ("min_gru", "nbrc", "slstm", "lru", "retnet")
+CELLS = ("min_gru", "nbrc", "slstm", "lru", "s6", "retnet", "mlstm", "delta_net", "attention")
 TASK, UNITS, TRIALS, SEQUENCES, ROUNDS = "selective copying", 24, 16, 256, 7
 
 
