@@ -13,7 +13,10 @@ from memory_trials.tasks import streams
 from memory_trials.training import cache
 
 TRAINED = ("memory_trials.probe.running", "memory_trials.probe.trials", *cache.ROOTS["jax"])
-SHOWN = ("memory_trials.probe.findings", "memory_trials.report.probe", "memory_trials.report.probe_figures")
+SHOWN = (
+    "memory_trials.probe.findings", "memory_trials.probe.longer", "memory_trials.report.probe",
+    "memory_trials.report.probe_figures",
+)  # fmt: skip
 
 
 def of_cell(plan: Plan, name: str) -> dict[str, Any]:

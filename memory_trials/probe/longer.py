@@ -97,19 +97,25 @@ def read(path: Path) -> pd.DataFrame:
     return frame
 
 
+def recorded(plan: Plan) -> list[dict[str, Any]]:
+    """Return what the recorded trials that were trained for longer show, as far as there are any."""
+    longer = load(plan)
+    paths = [path for cell in longer.retried if (path := RECORDED / f"{cell}.csv").is_file()]
+    return [row for path in paths for row in summarize(plan, longer, read(path))]
+
+
 def summarize(plan: Plan, longer: Longer, rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return for each cell and task how many of the trials learned, with the plan's updates and with more.
 
     The trials are the same ones, so that none learns less often for being trained longer. `short_of_time` says that one
-    of them, at least, learned only then; where it is false, and none has learned at all, `high` bounds how many would.
+    of them, at least, learned only then. `unseen` is the largest share of which none may be seen in so many trials.
     """
     found = []
     for (cell, task), of_one in rows.groupby(["cell", "task"], sort=False):
         soon = int((of_one["learned_after"] <= plan.sequences).fillna(False).sum())
         late = int(of_one["learned_after"].notna().sum())
-        rate, low, high = statistics.success_rate(late, len(of_one), CONFIDENCE)
         found.append({
-            "cell": cell, "task": task, "trials": len(of_one), "soon": soon, "late": late, "times": longer.times,
-            "learned": {"rate": rate, "low": low, "high": high}, "short_of_time": late > soon,
+            "cell": cell, "task": task, "trials": len(of_one), "times": longer.times, "soon": soon, "late": late,
+            "short_of_time": late > soon, "unseen": statistics.success_rate(0, len(of_one), CONFIDENCE)[2],
         })  # fmt: skip
     return found

@@ -287,6 +287,7 @@ def page(summary: Summary, title: str, pictures: dict[str, str], about: str = ""
         lines += ["## What does recall cost?", ""]
         lines += _shown(pictures, "recall", "The mean score on tasks of recall against size")
     lines += _claims(summary)
+    lines += _longer(summary.get("longer", []))
     lines += ["## All numbers", "", f"In brackets the 95 % interval. {TIE}: it is not decided whether the rate is "
               f"higher or lower than {whose}. Score 0: as good as the best guess from the present symbol; 1: always "
               "right.", ""]  # fmt: skip
@@ -308,6 +309,24 @@ def _about_bits(summary: Summary) -> str:
         + f" {NONE}: the targets are numbers, or it is not worked out."
         * bool(without)
     )
+
+
+def _longer(rows: list[dict[str, Any]]) -> list[str]:
+    """What came of trials that were trained for longer, as `probe.longer.summarize` has it."""
+    if not rows:
+        return []
+    times, count = rows[0]["times"], rows[0]["trials"]
+    table = [["task", "cell", "learn", f"learn with {times} times the updates", ""]]
+    for row in sorted(rows, key=lambda row: row["task"]):
+        verdict = "short of time" if row["short_of_time"] else "not for lack of time alone"
+        table.append([row["task"], row["cell"], f"{row['soon']} of {count}", f"{row['late']} of {count}", verdict])
+    about = (
+        f"Where a cell rarely learned a task, its first {count} trials were trained for up to {times} times as many "
+        "updates, at the same learning rate. None that learned sooner is lost by that. If more learn, the cell was "
+        f"short of time; if not, that is no proof that it cannot: with {count} trials none may learn although up to "
+        f"{_percent(rows[0]['unseen'])} would."
+    )
+    return ["## Is a cell that fails short of time?", "", about, "", *_markdown(table), ""]
 
 
 Table = list[list[str]]  # the head first
