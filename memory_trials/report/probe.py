@@ -17,7 +17,7 @@ TIE = "≈"  # behind a rate: it is not decided that it differs from the first c
 NONE = "—"
 MOST_NAMES = 5  # cells that a sentence names; of more it gives the number
 MOST_EXAMPLES = 3
-LEAST_CELLS = 4  # of which a rank correlation is given
+LEAST_CELLS = 8  # of which a rank correlation is given; of fewer its p is too rough
 
 
 def ordered(summary: Summary) -> list[str]:
