@@ -204,3 +204,16 @@ def test_a_cell_that_calls_tensorflow_is_refused_on_streams():
 def test_each_engine_in_c_has_a_library_and_others_have_none():
     assert jobs.library("native") is native.LIBRARY and jobs.library("jax") is jobs.library("xla") is None
     assert jobs.library("streaming") is not native.LIBRARY
+
+
+def test_a_shard_of_streams_fills_vectors_but_no_more_than_there_are_trials_or_than_is_asked():
+    job = dataclasses.replace(job_of(), task=Stream(stream_settings(task="keys", length=5)))
+    size = lambda trials, **compute: jobs.size_for(job, trials, ComputeSettings(**compute), workers=2)
+    assert [size(100), size(100, shard=4), size(3)] == [16, 4, 3]
+
+
+def test_the_code_of_an_endless_task_is_part_of_what_a_result_is_named_by(monkeypatch):
+    job = dataclasses.replace(job_of(), task=Stream(stream_settings(task="keys", length=5)))
+    before = jobs.key(job, "streaming", False)
+    monkeypatch.setattr(jobs.cache, "_CODE", jobs.cache._CODE | {"task keys": b"other"})
+    assert jobs.key(job, "streaming", False) != before
