@@ -30,6 +30,12 @@ ARMS = {  # of experiments/paper.yaml; changes of training, model and the cell's
     "2c, q = 50, gates unseen, cross-entropy": ("distractors_50_50", SLOPELESS, {}, UNSEEN, 16, 150_000),
     "2c, q = 100, gates unseen": ("distractors_100_100", {}, {}, UNSEEN, 16, 300_000),
     "2c, q = 100, gates unseen, cross-entropy": ("distractors_100_100", SLOPELESS, {}, UNSEEN, 16, 120_000),
+    "2c, q = 200, gates unseen": ("distractors_200_200", {}, {}, UNSEEN, 16, 300_000),
+    "2c, q = 200, gates unseen, cross-entropy": ("distractors_200_200", SLOPELESS, {}, UNSEEN, 16, 120_000),
+    "2c, q = 500, gates unseen": ("distractors_500_500", {}, {}, UNSEEN, 16, 120_000),
+    "2c, q = 500, gates unseen, cross-entropy": ("distractors_500_500", SLOPELESS, {}, UNSEEN, 16, 120_000),
+    "2c, q = 1,000, gates unseen": ("distractors_1000_1000", {}, {}, UNSEEN, 16, 120_000),
+    "2c, q = 1,000, gates unseen, cross-entropy": ("distractors_1000_1000", SLOPELESS, {}, UNSEEN, 16, 120_000),
 }  # fmt: skip
 
 
