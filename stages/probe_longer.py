@@ -12,7 +12,6 @@ from memory_trials.settings import ComputeSettings
 def main() -> None:
     plan, name = plans.load(plans.FILE), sys.argv[1]
     recorded = trials.read(trials.RECORDED / f"{name}.csv", plan.lengths)
-    recorded = recorded[recorded["size"] == "parameters"]
     found = longer.measure(plan, longer.load(plan), recorded, ComputeSettings(), Path())
     trials.write(longer.RECORDED / f"{name}.csv", found)
 

@@ -4,7 +4,7 @@ import sys
 
 from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
-from memory_trials.probe import findings, longer, trials
+from memory_trials.probe import longer, recorded, trials
 from memory_trials.probe import plan as plans
 from memory_trials.report import probe, probe_figures
 from memory_trials.settings import load_settings
@@ -14,11 +14,11 @@ from memory_trials.tracking import probe as publisher
 
 def main() -> None:
     plan = plans.load(plans.FILE)
-    found = trials.recorded(plan.lengths, plan.cells)
-    found = found[found["size"] == "parameters"]
-    if found.empty:
+    found = recorded.read(plan, plan.cells)
+    summary = recorded.summarize(plan, found)
+    if summary is None:
         raise UserError(f"{trials.RECORDED} has no trial of a cell of {plans.FILE}: run memory-trials probe")
-    summary = findings.summarize(plan, found) | {"longer": longer.recorded(plan)}
+    summary |= {"longer": longer.recorded(plan)}
     pictures = {name: path.as_posix() for name, path in probe_figures.write(summary, design.PICTURES).items()}
     files.write_text("PROBE.md", probe.page(summary, probe.TITLE, pictures, probe.ABOUT))
     settings = load_settings().tracking

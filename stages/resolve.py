@@ -19,8 +19,10 @@ def main() -> None:
         contents[f"train/{name}"] = dependencies.of_training(arms, study.search)
         contents[f"evaluate/{name}"] = dependencies.of_evaluation(arms, study)
     plan = plans.load(plans.FILE)
-    for name in plan.cells:
+    for name, cell in plan.cells.items():
         contents[f"probe/{name}.json"] = of_probe.of_cell(plan, name)
+        if "state" in cell.sizes:
+            contents[f"probe_by_state/{name}.json"] = of_probe.of_cell(plan, name, "state")
     more = longer.load(plan)
     for name in more.retried:
         contents[f"probe_longer/{name}.json"] = of_probe.of_longer(plan, more, name)

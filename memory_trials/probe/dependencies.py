@@ -7,27 +7,27 @@ from typing import Any
 from memory_trials import meaning
 from memory_trials.cells import registry
 from memory_trials.probe.longer import Longer
-from memory_trials.probe.plan import Plan
+from memory_trials.probe.plan import Plan, Size
 from memory_trials.studies import dependencies
 from memory_trials.tasks import streams
 from memory_trials.training import cache
 
 TRAINED = ("memory_trials.probe.running", "memory_trials.probe.trials", *cache.ROOTS["jax"])
 SHOWN = (
-    "memory_trials.probe.findings", "memory_trials.probe.longer", "memory_trials.report.probe",
+    "memory_trials.probe.longer", "memory_trials.probe.recorded", "memory_trials.report.probe",
     "memory_trials.report.probe_figures",
 )  # fmt: skip
 
 
-def of_cell(plan: Plan, name: str) -> dict[str, Any]:
-    """Return what the trials of a recorded cell depend on."""
+def of_cell(plan: Plan, name: str, size: Size = "parameters") -> dict[str, Any]:
+    """Return what the trials of a recorded cell depend on that are matched by a size."""
     cell = plan.cells[name]
     modules = [registry.module_of(cell.cell)] if registry.find(cell.cell) else []
     modules += sorted({streams.module_of(stream.task) for stream in plan.tasks.values()})
     return {
         "code": meaning.digests([*TRAINED, *modules]),
         "plan": plan.model_dump(exclude={"cells", "expected"}, mode="json"),
-        "cell": cell.model_dump(),
+        "cell": cell.model_dump() | {"sizes": [size]},
     }
 
 

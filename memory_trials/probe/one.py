@@ -11,7 +11,7 @@ import pandas as pd
 
 from memory_trials.errors import UserError, brief
 from memory_trials.probe import plan as plans
-from memory_trials.probe import running, trials
+from memory_trials.probe import recorded, running
 from memory_trials.probe.plan import Plan, Size
 from memory_trials.progress import Tally
 from memory_trials.settings import ComputeSettings
@@ -69,6 +69,6 @@ def beside(plan: Plan, mine: pd.DataFrame, name: str, size: Size) -> pd.DataFram
         print(f"note: recorded cells are left out, since they were measured by another plan ({', '.join(differs)})")
         return mine
     tasks = {task for task, stream in plan.tasks.items() if recorded_by.tasks.get(task) == stream}
-    others = trials.recorded(plan.lengths, [other for other in recorded_by.cells if other != name])
+    others = recorded.read(plan, [other for other in recorded_by.cells if other != name], [size])
     fits = others["task"].isin(tasks & set(mine["task"])) & others["seed"].isin(set(mine["seed"]))
-    return pd.concat([mine, others[fits & (others["size"] == size)]], ignore_index=True)
+    return pd.concat([mine, others[fits]], ignore_index=True)

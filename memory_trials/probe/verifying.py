@@ -14,7 +14,7 @@ import pandas as pd
 
 from memory_trials.errors import UserError
 from memory_trials.evaluation import statistics
-from memory_trials.probe import running, trials
+from memory_trials.probe import recorded, running, trials
 from memory_trials.probe.plan import Plan
 from memory_trials.settings import ComputeSettings
 from memory_trials.training.cache import FOLDER, TrialCache
@@ -53,8 +53,7 @@ def verify(plan: Plan, arms: int, seed: int | None, compute: ComputeSettings) ->
     Raises:
         UserError: no trial is recorded, or the recorded ones have another size than the plan gives them.
     """
-    recorded = trials.recorded(plan.lengths, plan.cells)
-    groups = list(recorded.groupby(["cell", "task", "size"], sort=True))
+    groups = list(recorded.read(plan, plan.cells).groupby(["cell", "task", "size"], sort=True))
     if not groups:
         raise UserError(f"no trial of a probe is recorded in {trials.RECORDED}")
     draw = random.Random(seed)
@@ -66,7 +65,7 @@ def _verified(plan: Plan, rows: pd.DataFrame, draw: random.Random, compute: Comp
     probed = plan.cells[cell]
     (arm,) = running.arms(plan, cell, probed.cell, probed.cell_options, size, [task])
     if (arm.model.units, arm.parameters, arm.state) != tuple(rows[["units", "parameters", "state"]].iloc[0]):
-        raise UserError(f"{trials.RECORDED}/{cell}.csv: the units of {task} are others than the plan gives")
+        raise UserError(f"{recorded.path(cell, size)}: the units of {task} are others than the plan gives")
     first = draw.randrange(0, len(rows), LANES)
     some = rows.sort_values("seed").iloc[first : first + LANES]
     rate, start = float(some["rate"].iloc[0]), int(some["seed"].iloc[0])
@@ -81,11 +80,11 @@ def _verified(plan: Plan, rows: pd.DataFrame, draw: random.Random, compute: Comp
 
 def text(found: list[Verified]) -> str:
     """Say in Markdown what was verified."""
-    lines = ["| cell | task | seeds | the same | |", "|---|---|---|---:|---|"]
+    lines = ["| cell | task | matched by | seeds | the same | |", "|---|---|---|---|---:|---|"]
     for row in found:
         verdict = "the same" if row.same == row.number else f"as many learn (p = {row.p:.2g})"
         lines.append(
-            f"| {row.cell} | {row.task} | {row.seeds} | {row.same} of {row.number} | "
+            f"| {row.cell} | {row.task} | {row.size} | {row.seeds} | {row.same} of {row.number} | "
             f"{verdict if row.agrees else f'**other results** (p = {row.p:.2g})'} |"
         )
     return "\n".join(lines)

@@ -19,8 +19,8 @@ import yaml
 
 from memory_trials import files, revision
 from memory_trials.evaluation import results
-from memory_trials.probe import findings, trials
 from memory_trials.probe import plan as plans
+from memory_trials.probe import recorded, trials
 from memory_trials.progress import counted
 from memory_trials.report import drawing, figures, microscope, paper, probe_figures, study_figures, style, wording
 from memory_trials.report import probe as probe_words
@@ -30,7 +30,7 @@ from memory_trials.training.trained import read_trained
 FILE = Path("report.html")
 HERE = Path(__file__).parent
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "statsmodels", "optuna", "dvc", "mlflow", "altair")
-PROBE = ("learned", "holds", "recall")  # the probe's pictures that the page has
+PROBE = ("learned", "holds", "recall", "by_state_learned", "by_state_recall")  # the probe's pictures that the page has
 CURVES = 7  # a study's time-to-learn curves are drawn together while there are at most so many
 
 
@@ -106,11 +106,9 @@ def _probe(charts: dict[str, dict]) -> dict | None:
     if not trials.RECORDED.is_dir():
         return None
     plan = plans.load()
-    found = trials.recorded(plan.lengths, plan.cells)
-    found = found[found["size"] == "parameters"]
-    if found.empty:
+    summary = recorded.summarize(plan, recorded.read(plan, plan.cells))
+    if summary is None:
         return None
-    summary = findings.summarize(plan, found)
     shown = probe_figures.charts(summary)
     least = probe_figures.CELL_WIDTH * len(summary["tasks"]) + 110  # names of cells
     return {

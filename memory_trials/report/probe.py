@@ -5,7 +5,7 @@ Every sentence follows from numbers by rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 TITLE = "How often do cells learn to remember, what, and for how long?"  # of the page of all recorded cells
@@ -286,6 +286,7 @@ def page(summary: Summary, title: str, pictures: dict[str, str], about: str = ""
     if "recall" in pictures:
         lines += ["## What does recall cost?", ""]
         lines += _shown(pictures, "recall", "The mean score on tasks of recall against size")
+    lines += _by_state(summary.get("by_state"), pictures)
     lines += _claims(summary)
     lines += _longer(summary.get("longer", []))
     lines += ["## All numbers", "", f"In brackets the 95 % interval. {TIE}: it is not decided whether the rate is "
@@ -294,6 +295,26 @@ def page(summary: Summary, title: str, pictures: dict[str, str], about: str = ""
     for name, table in tables.items():
         lines += [f"<details markdown><summary>{name}</summary>", "", *_markdown(table), "", "</details>", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _by_state(summary: Summary | None, pictures: dict[str, str]) -> list[str]:
+    """What the same cells do with as many units as give them states of one size."""
+    if not summary:
+        return []
+    states, weights = (_span(square[key] for square in summary["squares"]) for key in ("state", "parameters"))
+    sizes = f"The same cells with {states} numbers in their state, and {weights} weights."
+    lines = ["## And with states of one size?", "", sizes, ""]
+    lines += _shown(pictures, "by_state_learned", "How often each cell learns each task, with states of one size")
+    found = [_all(summary), *best(summary), *farthest(summary), *recall(summary)]
+    lines += [*map("- {}".format, found), ""]
+    if "by_state_recall" in pictures:
+        lines += _shown(pictures, "by_state_recall", "The mean score on tasks of recall against the number of weights")
+    return lines
+
+
+def _span(numbers: Iterable[int]) -> str:
+    ends = sorted(numbers)
+    return " to ".join(dict.fromkeys(f"{end:,}" for end in (ends[0], ends[-1])))
 
 
 def _shown(pictures: dict[str, str], name: str, what: str) -> list[str]:

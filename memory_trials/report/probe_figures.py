@@ -16,7 +16,10 @@ from memory_trials.report.palette import series_style
 from memory_trials.report.probe import TIE, Square, Summary, free_size, ordered, recalling, undecided
 from memory_trials.report.style import CHARACTER, INSIDE, inline, specification, titled
 
-FILES = {"learned": "probe.png", "holds": "probe-holds.png", "scores": "probe-scores.png", "recall": "probe-recall.png"}
+FILES = {
+    "learned": "probe.png", "holds": "probe-holds.png", "scores": "probe-scores.png", "recall": "probe-recall.png",
+    "by_state_learned": "probe-by_state.png", "by_state_recall": "probe-by_state-recall.png",
+}  # fmt: skip
 CELL_WIDTH, CELL_HEIGHT = 80, 36
 BLUES = ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
 DARK = 0.68  # of a share: from here on white is read better on its blue than black
@@ -36,9 +39,17 @@ def write(summary: Summary, folder: Path) -> dict[str, Path]:
 
 
 def charts(summary: Summary) -> dict[str, alt.LayerChart]:
-    """Return the pictures of a page by name; recall only where two cells were tried on the tasks that ask for it."""
-    drawn = {"learned": _learned(summary), "holds": _holds(summary), "scores": _scores(summary)}
-    return drawn | ({"recall": _recall(summary)} if len(recalling(summary)) > 1 else {})
+    """Return the pictures of a page by name; recall only where two cells were tried on the tasks that ask for it, those
+    of states of one size only where there are such trials."""
+    drawn = {"learned": _learned(summary), "holds": _holds(summary), "scores": _scores(summary)} | _if_recalled(summary)
+    if by_state := summary.get("by_state"):
+        of_state = {"learned": _learned(by_state)} | _if_recalled(by_state)
+        drawn |= {f"by_state_{name}": chart for name, chart in of_state.items()}
+    return drawn
+
+
+def _if_recalled(summary: Summary) -> dict[str, alt.LayerChart]:
+    return {"recall": _recall(summary)} if len(recalling(summary)) > 1 else {}
 
 
 def _learned(summary: Summary) -> alt.LayerChart:
@@ -64,7 +75,8 @@ def _learned(summary: Summary) -> alt.LayerChart:
     order = f"{which} by their mean over tasks" if len(summary["cells"]) > 1 else ""
     chart = alt.layer(squares, says, interval).resolve_scale(color="independent")
     finding = [] if summary["first"] else words.best(summary)
-    return _sized(chart, summary, "How often does each cell learn to remember?", [*finding, marks, order])
+    size = "" if free_size(summary)[0] == "state" else ", with states of one size"
+    return _sized(chart, summary, f"How often does each cell learn to remember{size}?", [*finding, marks, order])
 
 
 def _holds(summary: Summary) -> alt.LayerChart:

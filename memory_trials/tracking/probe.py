@@ -20,7 +20,8 @@ from memory_trials.tracking.publisher import COLOUR, experiment_id
 EXPERIMENT = "memory-trials-probe"
 ABOUT = """Each run is a cell on a task of the probe (docs/probe.md): how often trials learn, and how far that holds.
 
-- Filters: `tags.kind = 'square'`, `tags.cell = 'gru'`, `tags.task = 'parity'`, ``metrics.`learned/rate` > 0.9``.
+- Filters: `tags.kind = 'square'`, `tags.cell = 'gru'`, `tags.task = 'parity'`, `tags.size = 'parameters'` (what is \
+matched; or 'state'), ``metrics.`learned/rate` > 0.9``.
 - `learned/low` and `learned/high` are the 95 % interval; `holds_10/rate` is the share that learned and still answers \
 right at 10 times the length; `score_10` is the mean accuracy there, corrected for guessing.
 - trials.csv has a row for each trial. Earlier results are kept as `tags.kind = 'earlier square'`.
@@ -31,26 +32,27 @@ def publish(summary: dict[str, Any], trials: pd.DataFrame, settings: TrackingSet
     """Publish what was found of each cell on each task. Publishing again changes nothing.
 
     Args:
-        summary: As `probe.findings.summarize` returns it.
+        summary: As `probe.recorded.summarize` returns it.
         trials: The rows that it was made of.
         settings: Where to publish; the experiment is always `EXPERIMENT`.
 
     Raises:
         UserError: The store cannot be reached.
     """
+    squares = [square for found in (summary, summary.get("by_state")) if found for square in found["squares"]]
     with store.opened(settings) as opened:
-        added = store.repeated(_publish, opened, summary, trials)
+        added = store.repeated(_publish, opened, summary["cells"], squares, trials)
     state = f"now shows {added} of" if added else "has all"
-    print(f"MLflow {state} {len(summary['squares'])} runs of the probe, experiment {EXPERIMENT!r}")
+    print(f"MLflow {state} {len(squares)} runs of the probe, experiment {EXPERIMENT!r}")
 
 
-def _publish(opened: store.MlflowStore, summary: dict[str, Any], trials: pd.DataFrame) -> int:
+def _publish(opened: store.MlflowStore, cells: list[dict], squares: list[dict], trials: pd.DataFrame) -> int:
     client = opened.client
     experiment = experiment_id(client, EXPERIMENT, not opened.server, ABOUT)
     there = store.all_runs(client, experiment, "tags.kind = 'square'")
-    colour = {row["cell"]: series_style(row["cell"], number)[0] for number, row in enumerate(summary["cells"])}
+    colour = {row["cell"]: series_style(row["cell"], number)[0] for number, row in enumerate(cells)}
     added = 0
-    for square in summary["squares"]:
+    for square in squares:
         cell, task, size = (square[key] for key in ("cell", "task", "size"))
         rows = trials[(trials["cell"] == cell) & (trials["task"] == task) & (trials["size"] == size)]
         content = rows.to_csv(index=False)
@@ -62,7 +64,8 @@ def _publish(opened: store.MlflowStore, summary: dict[str, Any], trials: pd.Data
         for run in same:
             client.set_tag(run.info.run_id, "kind", "earlier square")
         tags |= {"kind": "square", "fingerprint": fingerprint, COLOUR: colour[cell]}
-        run_id = client.create_run(experiment, tags=tags, run_name=f"{cell} on {task}").info.run_id
+        name = f"{cell} on {task}{', by state' * (size == 'state')}"
+        run_id = client.create_run(experiment, tags=tags, run_name=name).info.run_id
         _log(client, run_id, square, content)
         client.set_terminated(run_id)
         added += 1

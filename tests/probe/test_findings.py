@@ -7,7 +7,7 @@ import yaml
 from scipy.stats import binomtest
 
 from memory_trials.errors import UserError
-from memory_trials.probe import findings, trials
+from memory_trials.probe import findings, recorded, trials
 from memory_trials.probe import plan as plans
 from memory_trials.report import probe as words
 from tests.conftest import ROOT
@@ -109,8 +109,18 @@ def test_the_page_says_what_was_found():
         "| parity | b | cannot learn it and hold it at 2 times the length (Somebody 1999) | 5 of 20 | **does not"
         in page
     )
+    assert "states of one size" not in page
     own = words.text(findings.summarize(PLAN, TABLE, "b"))
     assert "parity: 25 (11-47) learn, 25 (11-47) hold it at 2 times the length; it learns less often than a." in own
+
+
+def test_cells_with_states_of_one_size_have_a_section_of_their_own():
+    of_state = TABLE.assign(size="state", state=TABLE["cell"].map({"a": 63, "b": 65}), parameters=1200)
+    summary = recorded.summarize(PLAN, pd.concat([TABLE, of_state]))
+    page = words.page(summary, "The probe", PICTURES | {"by_state_learned": "by_state.png"}).partition("\n## And")[2]
+    assert "states of one size?\n\nThe same cells with 63 to 65 numbers in their state, and 1,200 weights.\n" in page
+    assert "](by_state.png)\n\n- 2 cells on 2 tasks, 20 trials each." in page
+    assert recorded.summarize(PLAN, TABLE)["by_state"] is None and recorded.summarize(PLAN, of_state) is None
 
 
 def test_memory_is_what_outputs_know_beyond_the_best_guess_of_all_trials():

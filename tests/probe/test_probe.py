@@ -84,6 +84,10 @@ def test_recorded_cells_stand_beside_it_on_the_same_seeds(folder, monkeypatch, c
     both = one.beside(plan, mine, "SimpleRNN", "parameters")
     assert list(zip(both["cell"], both["seed"]))[3:] == [("gru", 1), ("gru", 2)]
     assert len(one.beside(plan, mine, "SimpleRNN", "state")) == 3
+    (folder / "by_state").mkdir()
+    trials.write(folder / "by_state/gru.csv", other.assign(size="state", seed=0))
+    of_state = one.beside(plan, mine.assign(size="state"), "SimpleRNN", "state")
+    assert list(of_state["seed"])[3:] == [0, 0, 0] and set(of_state["size"]) == {"state"}
     longer = plan.model_copy(update={"tasks": {"parity": plan.stream("parity", 2).settings}})
     assert len(one.beside(longer, mine, "SimpleRNN", "parameters")) == 3  # another task by the same name
     assert findings.summarize(plan, both, "SimpleRNN")["compared"][0]["cells"] == ["SimpleRNN", "gru"]

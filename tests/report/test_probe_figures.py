@@ -39,6 +39,10 @@ SUMMARY = {
     ],
     "compared": [{"task": "parity", "cells": ["gru", "irnn"], "difference": -0.6, "decided": False}],
 }  # fmt: skip
+SUMMARY["by_state"] = SUMMARY | {"cells": [
+    row | {"size": "state", "recall": recall(0.5, 64) | {"parameters": weights}}
+    for row, weights in zip(SUMMARY["cells"], (700, 9000))
+]}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +54,11 @@ def charts():
 def test_they_are_valid_and_always_alike(charts, tmp_path):
     for chart in charts.values():
         alt.LayerChart.validate(chart)
-    files = probe_figures.write(SUMMARY, tmp_path)
-    again = probe_figures.write(SUMMARY, tmp_path / "again")
-    assert files.keys() == probe_figures.FILES.keys() and all(
+    assert charts.keys() == probe_figures.FILES.keys()
+    of_parameters = SUMMARY | {"by_state": None}
+    files = probe_figures.write(of_parameters, tmp_path)
+    again = probe_figures.write(of_parameters, tmp_path / "again")
+    assert len(files) == 4 and all(
         path.read_bytes() == again[name].read_bytes() for name, path in files.items()
     )
 
@@ -95,8 +101,15 @@ def test_recall_is_drawn_against_the_size_that_differs(charts):
     assert [(row["cell"], row["state"], row["mean"]) for row in rows] == [("irnn", 2000, 0.8), ("gru", 20, 0.2)]
     assert charts["recall"]["title"]["text"] == ["Does recall rise with the size of the state?"]
     assert "All have 5,000 weights" in " ".join(charts["recall"]["title"]["subtitle"])
-    one = SUMMARY | {"cells": [SUMMARY["cells"][0], SUMMARY["cells"][1] | {"recall": None}]}
-    assert "recall" not in probe_figures.charts(one)
+    one = SUMMARY | {"cells": [SUMMARY["cells"][0], SUMMARY["cells"][1] | {"recall": None}], "by_state": None}
+    assert probe_figures.charts(one).keys() == {"learned", "holds", "scores"}
+
+
+def test_cells_with_states_of_one_size_differ_by_their_weights(charts):
+    rows = next(rows for rows in data_of(charts["by_state_recall"]) if "parameters" in rows[0])
+    assert sorted((row["cell"], row["parameters"]) for row in rows) == [("gru", 700), ("irnn", 9000)]
+    assert "All have 64 numbers in the state" in " ".join(charts["by_state_recall"]["title"]["subtitle"])
+    assert charts["by_state_learned"]["title"]["text"][0].endswith("with states of one size?")
 
 
 def test_labels_do_not_cover_each_other():
