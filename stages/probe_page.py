@@ -1,6 +1,8 @@
 """DVC stage probe_page: the trials of all recorded cells -> PROBE.md, and its pictures."""
 
+import json
 import sys
+from pathlib import Path
 
 from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
@@ -11,11 +13,13 @@ from memory_trials.settings import load_settings
 from memory_trials.studies import design
 from memory_trials.tracking import probe as publisher
 
+TIMES = Path("benchmarks/results.json")  # where benchmarks.probe_time leaves them
+
 
 def main() -> None:
     plan = plans.load(plans.FILE)
     found = recorded.read(plan, plan.cells)
-    summary = recorded.summarize(plan, found)
+    summary = recorded.summarize(plan, found, json.loads(files.read_text(TIMES))["probe_time"])
     if summary is None:
         raise UserError(f"{trials.RECORDED} has no trial of a cell of {plans.FILE}: run memory-trials probe")
     summary |= {"longer": longer.recorded(plan)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +35,24 @@ def read(plan: Plan, cells: Iterable[str], sizes: Iterable[Size] = SIZES) -> pd.
     return trials.recorded(plan.lengths, [PLACES[size].format(cell) for size in sizes for cell in names])
 
 
-def summarize(plan: Plan, rows: pd.DataFrame) -> dict[str, Any] | None:
+def summarize(plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] = {}) -> dict[str, Any] | None:
     """Work out all that is said about the recorded cells; None where none is recorded.
 
     Args:
         plan: by which they were recorded.
         rows: as `read` returns them, of all sizes.
+        times: how long cells take to train at their size, relative to one of them, as far as that is known.
 
     Returns:
-        As `findings.summarize` has it, of the cells matched by parameters; and by_state, the same of those matched by
-        state, None where there are none.
+        As `findings.summarize` has it, of the cells matched by parameters, with the time of each beside its recall; and
+        by_state, the same of those matched by state, None where there are none.
     """
     of_size = {size: rows[rows["size"] == size] for size in SIZES}
     if of_size["parameters"].empty:
         return None
     by_state = None if of_size["state"].empty else findings.summarize(plan, of_size["state"])
-    return findings.summarize(plan, of_size["parameters"]) | {"by_state": by_state}
+    summary = findings.summarize(plan, of_size["parameters"])
+    for row in summary["cells"]:
+        if row["recall"] and row["cell"] in times:
+            row["recall"]["time"] = times[row["cell"]]
+    return summary | {"by_state": by_state}

@@ -127,14 +127,17 @@ def _known_without_learning(summary: Summary) -> list[str]:
     ]
 
 
-def recall(summary: Summary) -> list[str]:
-    """Say how the mean score on tasks of recall goes with the size that is not matched."""
-    found = recalling(summary)
+COSTS = {"state": "the size of the state", "parameters": "the number of weights", "time": "the time of training"}
+
+
+def recall(summary: Summary, key: str | None = None) -> list[str]:
+    """Say how the mean score on tasks of recall goes with one of `COSTS`, by default the size that is not matched."""
+    found, key = recalling(summary), key or free_size(summary)
     if len(found) < LEAST_CELLS:
         return []
     from scipy.stats import spearmanr
 
-    key, what = free_size(summary)
+    what = COSTS[key]
     sizes, scores = zip(*((row["recall"][key], row["recall"]["mean"]) for row in found))
     correlation, p = spearmanr(sizes, scores)
     if not p < 0.05:
@@ -150,10 +153,9 @@ def recalling(summary: Summary) -> list[dict[str, Any]]:
     return [row for row in summary["cells"] if row["recall"]]
 
 
-def free_size(summary: Summary) -> tuple[str, str]:
-    """Return by which size cells differ, as a key and in words: not the one by which they are matched."""
-    matched = summary["cells"][0]["size"]
-    return ("state", "the size of the state") if matched == "parameters" else ("parameters", "the number of weights")
+def free_size(summary: Summary) -> str:
+    """Return by which size cells differ: not the one by which they are matched."""
+    return "state" if summary["cells"][0]["size"] == "parameters" else "parameters"
 
 
 def _decided(compared: list[dict[str, Any]]) -> list[str]:
@@ -286,6 +288,8 @@ def page(summary: Summary, title: str, pictures: dict[str, str], about: str = ""
     if "recall" in pictures:
         lines += ["## What does recall cost?", ""]
         lines += _shown(pictures, "recall", "The mean score on tasks of recall against size")
+    if "time" in pictures:
+        lines += _shown(pictures, "time", "The mean score on tasks of recall against the time of training")
     lines += _by_state(summary.get("by_state"), pictures)
     lines += _claims(summary)
     lines += _longer(summary.get("longer", []))

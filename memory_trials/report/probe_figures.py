@@ -18,7 +18,7 @@ from memory_trials.report.style import CHARACTER, INSIDE, inline, specification,
 
 FILES = {
     "learned": "probe.png", "holds": "probe-holds.png", "scores": "probe-scores.png", "recall": "probe-recall.png",
-    "by_state_learned": "probe-by_state.png", "by_state_recall": "probe-by_state-recall.png",
+    "time": "probe-time.png", "by_state_learned": "probe-by_state.png", "by_state_recall": "probe-by_state-recall.png",
 }  # fmt: skip
 CELL_WIDTH, CELL_HEIGHT = 80, 36
 BLUES = ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
@@ -28,6 +28,10 @@ LEAST_SCORE = -0.2  # of a square of `scores`: what is lower is drawn there
 # of a square of curves, as shares of its width and height: where the curve is, and its number
 LEFT, RIGHT, NUMBER, TOP, BOTTOM = 0.07, 0.62, 0.67, 0.16, 0.84
 PLOT_WIDTH, PLOT_HEIGHT, LINE = INSIDE - 60, 360, 14  # pixels; LINE: of a label
+AXES = {
+    "state": "numbers in the state (mean over these tasks)", "parameters": "weights (mean over these tasks)",
+    "time": "time of training on selective copying, lstm = 1",
+}  # fmt: skip
 
 
 def write(summary: Summary, folder: Path) -> dict[str, Path]:
@@ -39,8 +43,8 @@ def write(summary: Summary, folder: Path) -> dict[str, Path]:
 
 
 def charts(summary: Summary) -> dict[str, alt.LayerChart]:
-    """Return the pictures of a page by name; recall only where two cells were tried on the tasks that ask for it, those
-    of states of one size only where there are such trials."""
+    """Return the pictures of a page by name; recall only where two cells were tried on the tasks that ask for it, time
+    only where all were timed, those of states of one size only where there are such trials."""
     drawn = {"learned": _learned(summary), "holds": _holds(summary), "scores": _scores(summary)} | _if_recalled(summary)
     if by_state := summary.get("by_state"):
         of_state = {"learned": _learned(by_state)} | _if_recalled(by_state)
@@ -49,7 +53,11 @@ def charts(summary: Summary) -> dict[str, alt.LayerChart]:
 
 
 def _if_recalled(summary: Summary) -> dict[str, alt.LayerChart]:
-    return {"recall": _recall(summary)} if len(recalling(summary)) > 1 else {}
+    found = recalling(summary)
+    if len(found) < 2:
+        return {}
+    timed = all("time" in row["recall"] for row in found)
+    return {"recall": _recall(summary, free_size(summary))} | ({"time": _recall(summary, "time")} if timed else {})
 
 
 def _learned(summary: Summary) -> alt.LayerChart:
@@ -75,7 +83,7 @@ def _learned(summary: Summary) -> alt.LayerChart:
     order = f"{which} by their mean over tasks" if len(summary["cells"]) > 1 else ""
     chart = alt.layer(squares, says, interval).resolve_scale(color="independent")
     finding = [] if summary["first"] else words.best(summary)
-    size = "" if free_size(summary)[0] == "state" else ", with states of one size"
+    size = "" if free_size(summary) == "state" else ", with states of one size"
     return _sized(chart, summary, f"How often does each cell learn to remember{size}?", [*finding, marks, order])
 
 
@@ -232,15 +240,14 @@ class _Box(NamedTuple):
         )
 
 
-def _recall(summary: Summary) -> alt.LayerChart:
-    """The mean score on tasks of recall against the size by which cells differ."""
-    key, what = free_size(summary)
+def _recall(summary: Summary, key: str) -> alt.LayerChart:
+    """The mean score on tasks of recall against a cost by which cells differ."""
+    what = words.COSTS[key]
     found = sorted(recalling(summary), key=lambda row: -row["recall"]["mean"])
     sizes = [row["recall"][key] for row in found]
     across = [min(sizes) / 1.6, max(sizes) * 1.6]
-    ticks = [
-        digit * 10**power for power in range(8) for digit in (1, 2, 5) if across[0] <= digit * 10**power <= across[1]
-    ]
+    ticks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
+    ticks = [tick for tick in ticks if across[0] <= tick <= across[1]]
     down = [min(0.0, *(row["recall"]["low"] for row in found)), 1.0]
     place = lambda row: (
         PLOT_WIDTH * math.log(row["recall"][key] / across[0]) / math.log(across[1] / across[0]),
@@ -255,8 +262,7 @@ def _recall(summary: Summary) -> alt.LayerChart:
     cells = [row["cell"] for row in found]
     styles = _styles(summary)
     look = lambda part: alt.Scale(domain=cells, range=[styles[cell][part] for cell in cells])
-    title = "numbers in the state" if key == "state" else "weights"
-    x = alt.X(f"{key}:Q", title=f"{title} (mean over these tasks)", axis=alt.Axis(format=",", values=ticks),
+    x = alt.X(f"{key}:Q", title=AXES[key], axis=alt.Axis(format=",~g", values=ticks),
               scale=alt.Scale(type="log", domain=across, nice=False))  # fmt: skip
     y = alt.Y("mean:Q", title="mean score", scale=alt.Scale(domain=down, nice=False))
     colour = alt.Color("cell:N", scale=look(0), legend=None)
@@ -274,14 +280,14 @@ def _recall(summary: Summary) -> alt.LayerChart:
     chart = alt.layer(alt.layer(interval, points), names).resolve_scale(x="independent", y="independent")
     tasks = summary["recall"]
     of_tasks = f"{', '.join(tasks[:-1])} and {tasks[-1]}" if len(tasks) > 1 else tasks[0]
-    matched = {"state": ("parameters", "weights"), "parameters": ("state", "numbers in the state")}[key]
+    matched = ("state", "numbers in the state") if free_size(summary) == "parameters" else ("parameters", "weights")
     others = [row["recall"][matched[0]] for row in found]
     span = " to ".join(dict.fromkeys(f"{end:,.0f}" for end in (min(others), max(others))))
     marks = [
         f"mean score on {of_tasks}, 0: the best guess from the present symbol; line: its 95 % interval over seeds",
         f"all have {span} {matched[1]}, so it is {what} that differs",
     ]
-    text = _without_stop([*words.recall(summary), *marks])
+    text = _without_stop([*words.recall(summary, key), *marks])
     return titled(chart, f"Does recall rise with {what}?", text, PLOT_WIDTH, PLOT_HEIGHT, text_width=INSIDE)
 
 

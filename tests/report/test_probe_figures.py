@@ -24,7 +24,7 @@ def square(cell: str, task: str, rate: float, held: float, scores: tuple[float, 
 
 
 def recall(mean: float, state: float) -> dict:
-    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "state": state, "parameters": 5000}
+    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "state": state, "parameters": 5000, "time": 50 / state}
 
 
 SUMMARY = {
@@ -40,7 +40,8 @@ SUMMARY = {
     "compared": [{"task": "parity", "cells": ["gru", "irnn"], "difference": -0.6, "decided": False}],
 }  # fmt: skip
 SUMMARY["by_state"] = SUMMARY | {"cells": [
-    row | {"size": "state", "recall": recall(0.5, 64) | {"parameters": weights}}
+    row | {"size": "state", "recall": {key: number for key, number in recall(0.5, 64).items() if key != "time"}
+           | {"parameters": weights}}
     for row, weights in zip(SUMMARY["cells"], (700, 9000))
 ]}  # fmt: skip
 
@@ -58,9 +59,7 @@ def test_they_are_valid_and_always_alike(charts, tmp_path):
     of_parameters = SUMMARY | {"by_state": None}
     files = probe_figures.write(of_parameters, tmp_path)
     again = probe_figures.write(of_parameters, tmp_path / "again")
-    assert len(files) == 4 and all(
-        path.read_bytes() == again[name].read_bytes() for name, path in files.items()
-    )
+    assert len(files) == 5 and all(path.read_bytes() == again[name].read_bytes() for name, path in files.items())
 
 
 def test_rates_stand_in_squares_with_what_is_not_decided(charts):
@@ -101,6 +100,8 @@ def test_recall_is_drawn_against_the_size_that_differs(charts):
     assert [(row["cell"], row["state"], row["mean"]) for row in rows] == [("irnn", 2000, 0.8), ("gru", 20, 0.2)]
     assert charts["recall"]["title"]["text"] == ["Does recall rise with the size of the state?"]
     assert "All have 5,000 weights" in " ".join(charts["recall"]["title"]["subtitle"])
+    rows = next(rows for rows in data_of(charts["time"]) if "time" in rows[0])
+    assert [(row["cell"], row["time"]) for row in rows] == [("irnn", 0.025), ("gru", 2.5)]
     one = SUMMARY | {"cells": [SUMMARY["cells"][0], SUMMARY["cells"][1] | {"recall": None}], "by_state": None}
     assert probe_figures.charts(one).keys() == {"learned", "holds", "scores"}
 
