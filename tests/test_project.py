@@ -21,7 +21,9 @@ def test_the_wheel_carries_the_files_that_a_project_begins_with():
     for path in project.template():
         folder, _, name = path.rpartition("/")
         wanted.add((f"{project.SHARED}/{folder}".rstrip("/"), name))
-    recorded = {(f"{project.SHARED}/{RECORDED}", path.name) for path in (ROOT / RECORDED).glob("*.csv")}
+    recorded = {
+        (f"{project.SHARED}/{path.parent.relative_to(ROOT)}", path.name) for path in (ROOT / RECORDED).rglob("*.csv")
+    }
     assert carried == wanted | recorded and len(wanted) > 10 and recorded  # those of the probe stay in the package
 
 

@@ -119,13 +119,25 @@ def source_page(path: str) -> str:
     return f"source/{path.lstrip('.')}.md"
 
 
+OF_PICTURES = {
+    "paper": "The paper's tasks, measured anew",
+    "probe": "How often does each cell learn to remember?",
+    "probe-holds": "How far do trials hold what they have learned?",
+    "probe-scores": "How does the score fall as sequences get longer?",
+    "probe-recall": "Does recall rise with the size of the state?",
+    "probe-time": "Does recall rise with the time of training?",
+    "probe-by_state": "How often does each cell learn to remember, with states of one size?",
+    "probe-by_state-recall": "Does recall rise with the number of weights, with states of one size?",
+}  # those of studies have their question
+
+
 def gallery() -> str:
     """Return a page with every picture under the question that it answers."""
     lines = ["# Gallery", "", "Each picture answers a question; [all studies](all-results.md) has the numbers.", ""]
     asked = questions()
     for picture in sorted((ROOT / "experiments/pictures").glob("*.png")):
         name = picture.stem
-        title = asked.get(name, "The paper's tasks, measured anew" if name == "paper" else name)
+        title = OF_PICTURES.get(name) or asked[name]
         lines += [f"## {title}", "", f"![{html.escape(title)}](pictures/{picture.name})", ""]
     return "\n".join(lines)
 
