@@ -23,7 +23,7 @@ import numpy as np
 from memory_trials import meaning
 from memory_trials.cells import registry
 from memory_trials.cells.interface import Jax
-from memory_trials.engines import worker
+from memory_trials.engines import lapack, worker
 from memory_trials.engines.interface import Errors
 from memory_trials.errors import UserError
 from memory_trials.models import forward, initializers, user_code
@@ -299,8 +299,25 @@ def _made_model(asked: Request) -> Any:
         cell = adapters.adapted(kind, asked.units, json.loads(asked.options), asked.inputs)
         model = jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
         if not cell.checked:
-            step_checks.check_step(cell, asked.inputs)
+            with lapack.turn(True):  # which it may call
+                step_checks.check_step(cell, asked.inputs)
         return model
+
+
+@functools.lru_cache(maxsize=64)
+def _calls_lapack(asked: Request) -> bool:
+    """Whether a step of the cell, or a sequence at once, calls LAPACK."""
+    import jax
+
+    cell, empty = _model(asked).cell, jax.ShapeDtypeStruct
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), asked.inputs))
+    state = jax.eval_shape(lambda params: cell.initial_state(params, 1), params)
+    key = jax.random.key(0) if cell.random else None
+    step = lambda *given: cell.step(*given, key)
+    found = lapack.is_called(step, params, state, empty((1, asked.inputs), np.float32))
+    if cell.call_sequence is not None:
+        found |= lapack.is_called(cell.call_sequence, params, empty((1, 2, asked.inputs), np.float32))
+    return found
 
 
 def kind_of(asked: Request) -> Any:
@@ -341,12 +358,13 @@ def _initial_weights(asked: Request, seeds: np.ndarray) -> list[np.ndarray]:
     model = _model(asked)
     cell = model.cell
     if cell.draw is not None:
-        with _making:
+        with _making, lapack.turn(True):
             weights = cell.draw(seeds.tolist())
     else:
-        keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
-        drawn = jax.jit(jax.vmap(lambda key: cell.init(key, asked.inputs)))(keys)
-        weights = [np.asarray(array) for array in jax.tree.leaves(drawn)]
+        with lapack.turn(True):  # as an orthogonal matrix does
+            keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
+            drawn = jax.jit(jax.vmap(lambda key: cell.init(key, asked.inputs)))(keys)
+            weights = [np.asarray(array) for array in jax.tree.leaves(drawn)]
     received = np.array([initializers.integers(int(seed), cell.drawn_before + 1)[-1] for seed in seeds])
     weights.append(initializers.draw("glorot_uniform", (model.width, asked.symbols), received))
     weights.append(np.zeros((len(seeds), asked.symbols), np.float32))
@@ -357,10 +375,12 @@ def _predict(asked: Request, weights: dict[str, np.ndarray], x: np.ndarray) -> n
     from memory_trials.engines import jax_engine
 
     model = _model(asked)
-    return jax_engine.predict(model, [weights[name] for name in model.names], x)
+    with lapack.turn(_calls_lapack(asked)):
+        return jax_engine.predict(model, [weights[name] for name in model.names], x)
 
 
 _programs: dict[int, Any] = {}
+_turns: dict[int, contextlib.AbstractContextManager] = {}
 
 
 @functools.lru_cache(maxsize=16)
@@ -373,15 +393,16 @@ def _program(made_of: bytes) -> tuple[list[str], int, int]:
     else:
         program = jax_engine.Program(_model(asked), training, task, interval)
     number = len(_programs)
-    _programs[number] = program
+    _programs[number], _turns[number] = program, lapack.turn(_calls_lapack(asked))
     return program.names, getattr(program, "capacity", 0), number
 
 
 def _of_program(number: int, method: str, arguments: tuple) -> Any:
     program = _programs[number]
-    if method == "start":
-        return program.start(*arguments).arrays()
-    arrays, *others = arguments
-    state = program.resume(arrays)
-    result = getattr(program, method)(state, *others)
-    return state.arrays() if method in ("train", "run") else {}, result
+    with _turns[number]:
+        if method == "start":
+            return program.start(*arguments).arrays()
+        arrays, *others = arguments
+        state = program.resume(arrays)
+        result = getattr(program, method)(state, *others)
+        return state.arrays() if method in ("train", "run") else {}, result
