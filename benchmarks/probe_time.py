@@ -15,7 +15,7 @@ from memory_trials.probe import plan as plans
 from memory_trials.probe import running
 from memory_trials.training.cache import TrialCache
 
-TASK, TRIALS, UPDATES, ROUNDS = "selective copying", 16, (125, 253), 5
+TASK, TRIALS, UPDATES, ROUNDS = "selective copying", 16, (125, 253), 3
 RATE = 1e-6  # by which none learns, and stops
 
 
