@@ -4,15 +4,15 @@ import sys
 from pathlib import Path
 
 from memory_trials.errors import exit_on_user_error
-from memory_trials.probe import longer, trials
+from memory_trials.probe import longer, recorded, trials
 from memory_trials.probe import plan as plans
 from memory_trials.settings import ComputeSettings
 
 
 def main() -> None:
     plan, name = plans.load(plans.FILE), sys.argv[1]
-    recorded = trials.read(trials.RECORDED / f"{name}.csv", plan.lengths)
-    found = longer.measure(plan, longer.load(plan), recorded, ComputeSettings(), Path())
+    rows = trials.read(recorded.path(name, "parameters"), plan.lengths)
+    found = longer.measure(plan, longer.load(plan), rows, ComputeSettings(), Path())
     trials.write(longer.RECORDED / f"{name}.csv", found)
 
 

@@ -305,7 +305,7 @@ def _by_state(summary: Summary | None, pictures: dict[str, str]) -> list[str]:
     """What the same cells do with as many units as give them states of one size."""
     if not summary:
         return []
-    states, weights = (_span(square[key] for square in summary["squares"]) for key in ("state", "parameters"))
+    states, weights = (span(square[key] for square in summary["squares"]) for key in ("state", "parameters"))
     sizes = f"The same cells with {states} numbers in their state, and {weights} weights."
     lines = ["## And with states of one size?", "", sizes, ""]
     lines += _shown(pictures, "by_state_learned", "How often each cell learns each task, with states of one size")
@@ -316,9 +316,10 @@ def _by_state(summary: Summary | None, pictures: dict[str, str]) -> list[str]:
     return lines
 
 
-def _span(numbers: Iterable[int]) -> str:
+def span(numbers: Iterable[float]) -> str:
+    """Say from what to what numbers go, rounded."""
     ends = sorted(numbers)
-    return " to ".join(dict.fromkeys(f"{end:,}" for end in (ends[0], ends[-1])))
+    return " to ".join(dict.fromkeys(f"{end:,.0f}" for end in (ends[0], ends[-1])))
 
 
 def _shown(pictures: dict[str, str], name: str, what: str) -> list[str]:

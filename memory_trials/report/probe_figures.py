@@ -281,8 +281,7 @@ def _recall(summary: Summary, key: str) -> alt.LayerChart:
     tasks = summary["recall"]
     of_tasks = f"{', '.join(tasks[:-1])} and {tasks[-1]}" if len(tasks) > 1 else tasks[0]
     matched = ("state", "numbers in the state") if free_size(summary) == "parameters" else ("parameters", "weights")
-    others = [row["recall"][matched[0]] for row in found]
-    span = " to ".join(dict.fromkeys(f"{end:,.0f}" for end in (min(others), max(others))))
+    span = words.span(row["recall"][matched[0]] for row in found)
     marks = [
         f"mean score on {of_tasks}, 0: the best guess from the present symbol; line: its 95 % interval over seeds",
         f"all have {span} {matched[1]}, so it is {what} that differs",
