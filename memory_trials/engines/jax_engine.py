@@ -64,9 +64,7 @@ def make_model(cell: Cell, inputs: int, symbols: int, softmax: bool) -> Model:
     Raises:
         Refusal: states or outputs are not what an engine can train.
     """
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params = jax.eval_shape(lambda key: cell.init(key, inputs), key)
-    state = jax.eval_shape(lambda params: cell.initial_state(params, 1), params)
+    params, state = shapes(cell, inputs)
     x = jax.ShapeDtypeStruct((1, inputs), jnp.float32)
     result = jax.eval_shape(lambda *given: cell.step(*given, None), params, state, x)
     if not isinstance(result, tuple | list) or len(result) != 2:
@@ -75,9 +73,9 @@ def make_model(cell: Cell, inputs: int, symbols: int, softmax: bool) -> Model:
     after, y = result
     if not hasattr(y, "shape") or len(y.shape) != 2 or y.shape[0] != 1:
         raise Refusal(f"it returns an output of shape {getattr(y, 'shape', None)} for one row, not (1, width)", "step")
-    shapes = lambda tree: [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
-    if not _alike(after, state) or shapes(after) != shapes(state):
-        raise Refusal(f"its states have the shapes {shapes(state)}, and it returns others: {shapes(after)}", "step")
+    flat = lambda tree: [tuple(leaf.shape) for leaf in jax.tree.leaves(tree)]
+    if not _alike(after, state) or flat(after) != flat(state):
+        raise Refusal(f"its states have the shapes {flat(state)}, and it returns others: {flat(after)}", "step")
     for leaf in (*jax.tree.leaves(params), *jax.tree.leaves((state, after)), y):
         if leaf.dtype != jnp.float32:
             raise Refusal(f"it has numbers of type {leaf.dtype.name}, and trials are trained in float32", "step")
@@ -88,6 +86,13 @@ def make_model(cell: Cell, inputs: int, symbols: int, softmax: bool) -> Model:
         )
         names = [f"cell/{path_name(path)}" for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     return Model(cell, inputs, symbols, softmax, y.shape[1], jax.tree.structure(params), (*map(str, names), *OUTPUT))
+
+
+def shapes(cell: Cell, inputs: int) -> tuple[Any, Any]:
+    """Return shapes and types of one trial's weights, and of the state of one row, as trees."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(lambda key: cell.init(key, inputs), key)
+    return params, jax.eval_shape(lambda params: cell.initial_state(params, 1), params)
 
 
 def _alike(tree: Any, other: Any) -> bool:

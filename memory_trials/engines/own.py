@@ -283,24 +283,35 @@ _making = threading.RLock()  # layers are made after seeding the whole process: 
 
 
 def _model(asked: Request) -> Any:  # of `jax_engine`, which is imported in the worker alone
+    """Return the model, after all that is wrong with a cell of the user's was looked for."""
     with _making:
-        return _made_model(asked)
+        return _checked_model(asked)
 
 
 @functools.lru_cache(maxsize=64)
-def _made_model(asked: Request) -> Any:
-    from memory_trials.engines import jax_engine
-    from memory_trials.models import adapters, step_checks
+def _checked_model(asked: Request) -> Any:
+    return make_model(asked, check=True)
 
+
+def make_model(asked: Request, check: bool) -> Any:
+    """Make the model that is asked for. check: whether to try a cell of the user's, which takes tenths of a second.
+
+    Raises:
+        UserError: the cell cannot be made, or is not what trials can share.
+    """
+    from memory_trials.engines import jax_engine
+    from memory_trials.models import adapters
+
+    of_the_library = written_in_jax(asked.cell) is not None
     # as_user_error imports Keras
-    with contextlib.nullcontext() if written_in_jax(asked.cell) else user_code.as_user_error(asked.cell):
+    with contextlib.nullcontext() if of_the_library else user_code.as_user_error(asked.cell):
         kind = kind_of(asked)
         user_code.edited()  # of which files are noted as they are now
         cell = adapters.adapted(kind, asked.units, json.loads(asked.options), asked.inputs)
         model = jax_engine.make_model(cell, asked.inputs, asked.symbols, asked.softmax)
-        if not cell.checked:
+        if check and not of_the_library:
             with lapack.turn(True):  # which it may call
-                step_checks.check_step(cell, asked.inputs)
+                adapters.check(cell, asked.inputs)
         return model
 
 
@@ -309,9 +320,10 @@ def _calls_lapack(asked: Request) -> bool:
     """Whether a step of the cell, or a sequence at once, calls LAPACK."""
     import jax
 
+    from memory_trials.engines import jax_engine
+
     cell, empty = _model(asked).cell, jax.ShapeDtypeStruct
-    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), asked.inputs))
-    state = jax.eval_shape(lambda params: cell.initial_state(params, 1), params)
+    params, state = jax_engine.shapes(cell, asked.inputs)
     key = jax.random.key(0) if cell.random else None
     step = lambda *given: cell.step(*given, key)
     found = lapack.is_called(step, params, state, empty((1, asked.inputs), np.float32))
@@ -345,9 +357,11 @@ def _weight_names(asked: Request) -> list[str]:
 def _shapes(asked: Request) -> tuple[dict[str, tuple[int, ...]], int]:
     import jax
 
-    model = _model(asked)
-    params = jax.eval_shape(lambda: model.cell.init(jax.random.key(0), asked.inputs))
-    state = jax.eval_shape(lambda params: model.cell.initial_state(params, 1), params)
+    from memory_trials.engines import jax_engine
+
+    with _making:
+        model = make_model(asked, check=False)
+    params, state = jax_engine.shapes(model.cell, asked.inputs)
     shapes = [*(leaf.shape for leaf in jax.tree.leaves(params)), (model.width, asked.symbols), (asked.symbols,)]
     return dict(zip(model.names, shapes)), sum(leaf.size for leaf in jax.tree.leaves(state))
 
@@ -357,11 +371,10 @@ def _initial_weights(asked: Request, seeds: np.ndarray) -> list[np.ndarray]:
 
     model = _model(asked)
     cell = model.cell
-    if cell.draw is not None:
-        with _making, lapack.turn(True):
+    with _making, lapack.turn(True):  # which an orthogonal matrix calls
+        if cell.draw is not None:
             weights = cell.draw(seeds.tolist())
-    else:
-        with lapack.turn(True):  # as an orthogonal matrix does
+        else:
             keys = jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
             drawn = jax.jit(jax.vmap(lambda key: cell.init(key, asked.inputs)))(keys)
             weights = [np.asarray(array) for array in jax.tree.leaves(drawn)]

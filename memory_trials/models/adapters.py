@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from memory_trials.models import step_checks
 from memory_trials.models.protocol import FUNCTIONS, Cell
 from memory_trials.models.user_code import Refusal, during
 
@@ -47,6 +48,14 @@ def adapted(cell: Any, units: int, options: dict[str, Any], inputs: int) -> Cell
     step = own.step if takes_key else lambda params, state, x, key=None: own.step(params, state, x)
     sequence = getattr(own, "call_sequence", None)
     return Cell(own.init, own.initial_state, step, random=takes_key, call_sequence=sequence)
+
+
+def check(cell: Cell, inputs: int) -> None:
+    """Check that an adapted cell does nothing that trials cannot share; `Refusal` where it does."""
+    if cell.check:
+        cell.check()
+    else:
+        step_checks.check_step(cell, inputs)
 
 
 def _class_of(*path: str):

@@ -26,7 +26,7 @@ TEMPLATE = 1  # the seed after which the layers are made whose calls are traced
 
 
 def adapted(kind: type, units: int, options: dict[str, Any], inputs: int) -> Cell:
-    """Return a Keras cell as three pure functions, after all that trials cannot share was looked for in it.
+    """Return a Keras cell as three pure functions.
 
     Raises:
         Refusal: the cell does what trials cannot share, or a library raises in it.
@@ -37,7 +37,7 @@ def adapted(kind: type, units: int, options: dict[str, Any], inputs: int) -> Cel
         nested = layers.initial_states(cell, 1)
     user_cells.check_options(cell)
     user_cells.check_shapes(nested, output, states)
-    traced_cells.check_call(cell, other, inputs)
+    check = lambda: traced_cells.check_call(cell, other, inputs)
     generators = traced_cells.seed_generators(cell)
     initial = [np.asarray(state)[0] for state in keras.tree.flatten(nested)]
 
@@ -58,7 +58,7 @@ def adapted(kind: type, units: int, options: dict[str, Any], inputs: int) -> Cel
 
     names = tuple(layers.weight_names(cell, "cell"))
     draw = lambda seeds: _drawn(kind, units, options, inputs, seeds)
-    return Cell(init, initial_state, step, bool(generators), names, draw, _received(kind, units, options), True)
+    return Cell(init, initial_state, step, bool(generators), names, draw, _received(kind, units, options), check)
 
 
 def _declared(kind: type, units: int, options: dict[str, Any], inputs: int, seed: int) -> tuple:

@@ -26,7 +26,8 @@ class Cell:
     happen, which is so whenever a trial is evaluated. random: training needs the key. names: of the arrays in params,
     in the order in which JAX flattens them; None: by their places in the tree. draw: (seeds) -> the arrays of params,
     stacked over seeds, where these are not drawn by `init`. drawn_before: integers that the cell draws from a seed
-    before the output layer's turn comes. checked: whether all that trials cannot share was looked for in it already.
+    before the output layer's turn comes. check: looks for all that trials cannot share, where
+    `step_checks` is not what does.
     call_sequence: (params, x [batch, steps, inputs]) -> y [batch, steps, width], what all steps from the initial state
     come to, of a cell that computes them quicker at once; streams are trained and tested by it.
     """
@@ -38,5 +39,5 @@ class Cell:
     names: Sequence[str] | None = None
     draw: Callable[[Sequence[int]], list[np.ndarray]] | None = None
     drawn_before: int = 0
-    checked: bool = False
+    check: Callable[[], None] | None = None
     call_sequence: Callable[..., Any] | None = None

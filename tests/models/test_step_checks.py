@@ -18,7 +18,7 @@ UNITS, INPUTS = 3, 4
 def refused(kind, monkeypatch) -> str:
     monkeypatch.setattr(own, "kind_of", lambda asked: kind)
     with pytest.raises(UserError) as caught:
-        own._made_model.__wrapped__(own.Request("here.Cell", UNITS, "{}", False, b"", INPUTS, INPUTS))
+        own.make_model(own.Request("here.Cell", UNITS, "{}", False, b"", INPUTS, INPUTS), check=True)
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix("model.cell here.Cell").lstrip(":, ")
 
@@ -162,8 +162,8 @@ def test_what_a_cell_of_nnx_changes_is_not_lost_in_silence(monkeypatch):
             return jnp.zeros((*input_shape[:-1], self.units))
 
     monkeypatch.setattr(own, "kind_of", lambda asked: Keeps)
-    made = lambda counts: own._made_model.__wrapped__(
-        own.Request("here.Cell", UNITS, f'{{"counts": {counts}}}', False, b"", INPUTS, INPUTS)
+    made = lambda counts: own.make_model(
+        own.Request("here.Cell", UNITS, f'{{"counts": {counts}}}', False, b"", INPUTS, INPUTS), check=True
     )
     assert made("null").width == UNITS
     for counts in ("true", "false"):
@@ -211,6 +211,6 @@ def test_a_form_for_whole_sequences_that_computes_something_else_is_refused(kind
 
 def test_a_form_for_whole_sequences_that_computes_the_same_is_what_trains(monkeypatch):
     monkeypatch.setattr(own, "kind_of", lambda asked: Sum())
-    model = own._made_model.__wrapped__(own.Request("here.Cell", UNITS, "{}", False, b"", INPUTS, INPUTS))
+    model = own.make_model(own.Request("here.Cell", UNITS, "{}", False, b"", INPUTS, INPUTS), check=True)
     found = model.cell.call_sequence({"kernel": np.ones((INPUTS, UNITS))}, np.ones((1, 2, INPUTS)))
     assert np.array_equal(found[0, :, 0], [INPUTS, 2 * INPUTS])

@@ -281,5 +281,5 @@ class OfUnitsAlone(Plain):
 def test_what_is_wrong_is_one_sentence(kind, sentence, monkeypatch):
     monkeypatch.setattr(own, "kind_of", lambda asked: kind)
     with pytest.raises(UserError, match=f"^model.cell {kind.__name__}[,:] {sentence}$") as caught:
-        own._made_model.__wrapped__(own.Request(kind.__name__, UNITS, "{}", False, b"", INPUTS, INPUTS))
+        own.make_model(own.Request(kind.__name__, UNITS, "{}", False, b"", INPUTS, INPUTS), check=True)
     assert "\n" not in str(caught.value)

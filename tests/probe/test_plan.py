@@ -1,9 +1,12 @@
 """The plan of the probe: what it refuses, and the sizes and lengths that follow from it."""
 
+import math
 import re
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memory_trials.errors import UserError
 from memory_trials.probe import plan as plans
@@ -64,6 +67,23 @@ def test_a_mistake_is_one_sentence(tmp_path, changes, sentence):
 )
 def test_the_nearest_number_of_units_is_taken(wanted, units):
     assert running.nearest(lambda count: count * count, wanted) == units
+
+
+@given(st.integers(1, 8), st.integers(20, 5000))
+def test_no_number_of_units_is_nearer_also_where_sizes_do_not_grow_with_units(heads, wanted):
+    size_of = lambda units: units**2 // math.gcd(units, heads)
+    best = min(abs(size_of(units) - wanted) for units in range(1, 1000))
+    found = running.nearest(size_of, wanted)
+    assert abs(size_of(found) - wanted) <= max(best, 0.05 * wanted)
+
+
+def test_heads_that_divide_units_are_reckoned_with():
+    assert running.nearest(lambda units: units**2 // math.gcd(units, 4), 64) == 16
+
+
+def test_a_size_that_no_number_of_units_gives_is_refused():
+    with pytest.raises(UserError, match="no number of units gives a size of about 100: the nearest is 1024"):
+        running.nearest(lambda units: 1024 * units, 100)
 
 
 def test_a_cell_that_does_not_grow_is_refused():
