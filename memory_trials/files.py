@@ -12,9 +12,11 @@ import hashlib
 import io
 import json
 import os
+import struct
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ import numpy as np
 from memory_trials.errors import UserError
 
 NO_RESULT_DEPENDS_ON_THIS = "it writes and reads what it is given, in formats that carry checksums"
+
+LARGEST, MARGIN = 2**32, 2**20  # bytes of a file of arrays; of its headers
 
 
 def repository() -> Path:
@@ -144,10 +148,51 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
-    buffer = io.BytesIO()
+    """Write arrays and settings, which `read_arrays` and `np.load` read; the same ones give the same bytes.
+
+    Args:
+        path: of the file.
+        format: of which kind it is.
+        arrays: by name.
+        settings: whatever JSON can hold.
+
+    Raises:
+        UserError: it would have more than `LARGEST` bytes.
+    """
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
-    np.savez(buffer, format=np.array(format), settings=np.array(text), allow_pickle=False, **arrays)
-    write_bytes(path, buffer.getvalue())
+    named = {"format": np.array(format), "settings": np.array(text)} | dict(arrays)
+    if sum(array.nbytes for array in named.values()) > LARGEST - MARGIN:
+        raise UserError(f"{path} would have more than {LARGEST >> 30} GB: train fewer trials")
+    write_bytes(path, _zipped({f"{name}.npy": _npy(array) for name, array in named.items()}))
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _zipped(entries: Mapping[str, bytes]) -> bytes:
+    """Return entries in an uncompressed zip, byte for byte as `np.savez` writes it since Python 3.11.4.
+
+    Older ones' zipfile writes other headers, and on Windows all do. So that a file's checksum tells of its content
+    alone, they are written here (PKWARE's APPNOTE.TXT, 4.3.7, 4.3.12, 4.3.16, 4.5.3).
+    """
+    version, day, unix, mode, size_is_in_extra = 45, 0x21, 3 << 8, 0o600 << 16, 0xFFFFFFFF  # day: 1 January 1980
+    parts, contents, offset = [], [], 0
+    for entry, content in entries.items():
+        name, size, crc = entry.encode("utf-8"), len(content), zlib.crc32(content)
+        utf_8 = 0 if entry.isascii() else 0x800
+        sizes = (size_is_in_extra, size_is_in_extra)
+        head = struct.pack("<4s5H3L2H", b"PK\3\4", version, utf_8, 0, 0, day, crc, *sizes, len(name), 20) + name
+        head += struct.pack("<2H2Q", 1, 16, size, size)
+        fields = (version | unix, version, utf_8, 0, 0, day, crc, size, size, len(name), 0, 0, 0, 0, mode, offset)
+        contents.append(struct.pack("<4s6H3L5H2L", b"PK\1\2", *fields) + name)
+        parts += [head, content]
+        offset += len(head) + size
+    table = b"".join(contents)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(contents), len(contents), len(table), offset, 0)
+    return b"".join([*parts, table, end])
 
 
 def _entries(content: bytes) -> int:

@@ -1,10 +1,12 @@
 """Files between stages: whole or not at all, the same bytes for the same content, and damage is noticed."""
 
 import fcntl
+import hashlib
 import json
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,26 @@ def test_a_missing_array_and_a_missing_file(tmp_path):
         files.read_arrays(write(tmp_path / "x.npz"), "test 1", ["c"])
     with pytest.raises(UserError, match="does not exist: run dvc repro"):
         files.read_arrays(tmp_path / "y.npz", "test 1")
+
+
+def test_the_bytes_are_those_of_numpy_under_a_new_python_and_the_same_under_all(tmp_path):
+    arrays = {"é/kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T, "none": np.empty((0, 4), np.int64)}
+    files.write_arrays(tmp_path / "x.npz", "test 1", arrays, {"a": 1})
+    content = (tmp_path / "x.npz").read_bytes()
+    assert hashlib.sha256(content).hexdigest().startswith("290e99fe5d17daf6")
+    if sys.version_info >= (3, 11, 4):
+        settings = np.array('{"a": 1}')
+        np.savez(tmp_path / "y.npz", format=np.array("test 1"), settings=settings, allow_pickle=False, **arrays)
+        assert content == (tmp_path / "y.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "x.npz") as packed:
+        assert packed.testzip() is None and packed.namelist()[2] == "é/kernel.npy"
+
+
+def test_more_than_a_zip_can_hold_is_refused(tmp_path):
+    huge = np.broadcast_to(np.float32(0), (2**30,))
+    with pytest.raises(UserError, match="x.npz would have more than 4 GB: train fewer trials"):
+        files.write_arrays(tmp_path / "x.npz", "test 1", {"a": huge}, {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_pickles_are_refused(tmp_path):

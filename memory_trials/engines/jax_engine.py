@@ -114,7 +114,7 @@ def _predict(model: Model, arrays, x):
 
 @dataclass
 class State:
-    """The arrays of `Program.resume`, on JAX's device."""
+    """The arrays of `Program.resume`: once a program has run, on JAX's device."""
 
     held: dict[str, Any]
 
@@ -191,12 +191,17 @@ def started(model: Model, optimizer: str, weights: list[np.ndarray], rows: int) 
     """
     trials = len(weights[0])
     slots = [np.zeros_like(w) for w in weights for _ in range(OPTIMIZERS[optimizer][1])]
-    begin = lambda *arrays: model.cell.initial_state(model.weights(list(arrays))[0], rows)
-    states = jax.tree.leaves(jax.vmap(begin)(*map(jnp.asarray, weights))) if rows else []
+    states = map(np.asarray, _initial_states(model, rows, weights)) if rows else []
     numbered = {str(index): array for index, array in enumerate([*weights, *slots, *states])}
     key = np.stack([np.frombuffer(hashlib.sha256(w.tobytes()).digest()[:8], np.uint32) for w in weights[-2]])
     of_trial = {"steps": np.zeros(trials, np.float32), "count": np.zeros(trials, np.uint32), "key": key}
-    return State({name: jnp.asarray(array) for name, array in (numbered | of_trial).items()})
+    return State(numbered | of_trial)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _initial_states(model: Model, rows: int, weights):
+    begin = lambda arrays: jax.tree.leaves(model.cell.initial_state(model.weights(arrays)[0], rows))
+    return jax.vmap(begin)(weights)
 
 
 def step_optimizers(name: str, learning_rate: Any, steps, weights, gradients, slots) -> tuple[list, list]:

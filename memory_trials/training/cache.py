@@ -95,7 +95,7 @@ def key(what: dict, arrays: Mapping[str, np.ndarray | int], engine: str, cell: s
 
 def versions(engine: str) -> dict[str, str]:
     """Return the versions of the libraries that training by this engine uses."""
-    return {name: importlib.metadata.version(name) for name in VERSIONS[engine]}
+    return {name: installed_version(name) for name in VERSIONS[engine]}
 
 
 def code(engine: str, cell: str, task: str = "") -> bytes:
@@ -141,13 +141,14 @@ def _imported(name: str) -> tuple[list[Path], list[str]]:
         paths = _files(package)
         if any({"site-packages", "dist-packages"} & {*path.parts} for path in paths):
             known = _distributions().get(package, [])
-            libraries.update(f"{library} {importlib.metadata.version(library)}" for library in known)
+            libraries.update(f"{library} {installed_version(library)}" for library in known)
         else:
             found.update(dict.fromkeys(paths))
             waiting += sorted({name.partition(".")[0] for path in paths for name in meaning.imports_of(path)})
     return list(found), sorted(libraries)
 
 
+installed_version = functools.cache(importlib.metadata.version)  # which reads a file
 _distributions = functools.cache(importlib.metadata.packages_distributions)
 
 

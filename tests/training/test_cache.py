@@ -1,6 +1,5 @@
 """The store of trained trials: killed, grown, damaged, full or shared, training ends with the same bytes."""
 
-import importlib.metadata
 import itertools
 import json
 import os
@@ -353,10 +352,10 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
         (tmp_path / place).write_text(content)
         forget_imports()
         found.append(key_of(**own))
-    real = importlib.metadata.version
+    real = cache.installed_version
     for library in ("keras", "PyYAML"):  # of which the cell imports both
         with monkeypatch.context() as patch:
-            patch.setattr(importlib.metadata, "version", lambda name, own=library: "0" if name == own else real(name))
+            patch.setattr(cache, "installed_version", lambda name, own=library: "0" if name == own else real(name))
             forget_imports()
             found.append(key_of(**own))
     forget_imports()
@@ -365,7 +364,7 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
     ]  # fmt: skip
     changes = [
         (cache, "_CODE", cache._CODE | {"native": b"other"}),
-        (cache.importlib.metadata, "version", lambda name: "0"),
+        (cache, "installed_version", lambda name: "0"),
     ]
     for change in changes:
         with monkeypatch.context() as patch:
@@ -383,12 +382,10 @@ def test_the_key_is_of_everything_that_a_result_depends_on_and_of_nothing_else(m
 
 @pytest.mark.parametrize("engine", cache.ROOTS)
 def test_each_library_counts(engine, monkeypatch):
-    real = cache.importlib.metadata.version
+    real = cache.installed_version
     keys = {cache.key({}, {}, engine, "lstm")}
     for name in sorted(set().union(*cache.VERSIONS.values())):
-        monkeypatch.setattr(
-            cache.importlib.metadata, "version", lambda asked, own=name: real(asked) + "x" * (asked == own)
-        )
+        monkeypatch.setattr(cache, "installed_version", lambda asked, own=name: real(asked) + "x" * (asked == own))
         keys.add(cache.key({}, {}, engine, "lstm"))
     assert len(keys) == 1 + len(cache.VERSIONS[engine])
 
