@@ -7,6 +7,8 @@ equal to the letter. Only whether rows are mixed, and whether the first step is 
 from __future__ import annotations
 
 import contextlib
+import pickle
+import random
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +25,7 @@ STEPS, STEPS_NEAR = 12, 1e-3  # of whole sequences
 CALLBACKS = {"pure_callback", "io_callback", "debug_callback", "debug_print"}
 FALLS_SHORT = "Explicitly requested dtype"  # JAX's warning that it computes in single precision instead
 NOT_FINITE = "its first step returns numbers that are not finite (NaN or infinite): look for 0 / 0, log(0), sqrt(-1)"
+AGAIN = "when it is called again: it draws random numbers, or keeps something from call to call"
 MIXED = (
     "it computes something else for a row alone than for a batch: its rows are sequences and steps, which must not be "
     "mixed"
@@ -49,14 +52,12 @@ def check_step(cell: Cell, inputs: int) -> None:
     moved = lambda leaf: leaf + rng.standard_normal(leaf.shape).astype(np.float32)
     with during("step"), _in_single_precision():
         state = jax.tree.map(moved, cell.initial_state(params, ROWS))
-        traces = [jax.make_jaxpr(lambda *given: cell.step(*given, None))(params, state, x) for _ in range(2)]
+        with draws_nothing():
+            traces = [jax.make_jaxpr(lambda *given: cell.step(*given, None))(params, state, x) for _ in range(2)]
         if callbacks := sorted(primitives(traces[0].jaxpr) & CALLBACKS):
             raise Refusal(f"it runs Python (jax's {callbacks[0]}), which trials cannot share")
         if not equal(*traces):
-            raise Refusal(
-                "it computes something else when it is called again: it draws random numbers, or keeps something from "
-                "call to call"
-            )
+            raise Refusal(f"it computes something else {AGAIN}")
         batch, alone, first = _computed(cell, params, state, x)
         near = lambda one, other: np.allclose(one[:1], other, NEAR, NEAR, equal_nan=True)
         if not all(map(near, batch, alone)):
@@ -71,6 +72,17 @@ def check_step(cell: Cell, inputs: int) -> None:
         traces = [jax.make_jaxpr(lambda key: initial(key))(jax.random.key(1)) for _ in range(2)]
         if not equal(*traces):
             raise Refusal("the same key gives it other weights each time: draw them from the key by jax.random")
+
+
+@contextlib.contextmanager
+def draws_nothing() -> Iterator[None]:
+    """Refuse what draws from Python's or NumPy's generator of the whole process; a coin that falls alike in two traces
+    is not seen in these."""
+    states = lambda: pickle.dumps((random.getstate(), np.random.get_state()))
+    before = states()
+    yield
+    if states() != before:
+        raise Refusal(f"it computes something else {AGAIN}")
 
 
 def _computed(cell: Cell, params: Any, state: Any, x: np.ndarray) -> tuple[list, list, list]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from memory_trials.models import layers, user_cells
 from memory_trials.models.backend import keras
-from memory_trials.models.step_checks import CALLBACKS, MIXED, NOT_FINITE, equal, primitives
+from memory_trials.models.step_checks import AGAIN, CALLBACKS, MIXED, NOT_FINITE, draws_nothing, equal, primitives
 from memory_trials.models.user_code import Refusal, during
 
 UNSEEDED = "you should only use seeded random ops"  # Keras's words for a draw without a SeedGenerator of a layer
@@ -60,11 +60,12 @@ def check_call(cell: keras.layers.Layer, other: keras.layers.Layer, inputs: int)
     states = [s + np.cos(np.arange(s.size, dtype=np.float32)).reshape(s.shape) for s in begin]
     weights = [_some(weight.shape) for weight in cell.trainable_variables]
     with during("call"):
-        traces = [jax.make_jaxpr(_stepped(each))(weights, x, states) for each in (cell, cell, other)]
+        with draws_nothing():
+            traces = [jax.make_jaxpr(_stepped(each))(weights, x, states) for each in (cell, cell, other)]
         if callbacks := sorted(primitives(traces[0].jaxpr) & CALLBACKS):
             raise Refusal(f"it runs Python (jax's {callbacks[0]}), which trials cannot share")
         for other_trace, when in (
-            (traces[1], "when it is called again: it draws random numbers, or keeps something from call to call"),
+            (traces[1], AGAIN),
             (traces[2], "when it is made after another seed, with equal weights: it draws random numbers beside them"),
         ):
             if not equal(traces[0], other_trace):

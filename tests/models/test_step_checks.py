@@ -1,6 +1,7 @@
 """What a cell must not do is one sentence, whatever library it was written in: of plain JAX, Equinox and Flax. Of Keras
 see test_people_cells.py, of torch test_torch_cells.py."""
 
+import random
 import re
 
 import equinox
@@ -35,6 +36,14 @@ def not_finite(h, x):
     return h / h.sum(-1, keepdims=True), h
 
 
+def coin_of_numpy(h, x):
+    return h * (np.random.rand() < 0.5), h  # which falls alike in two traces every other time
+
+
+def coin_of_python(h, x):
+    return h * random.getrandbits(1), h
+
+
 def unseeded(h, x):
     return h + np.random.default_rng().normal(), h
 
@@ -65,6 +74,8 @@ SENTENCES = {
     other_shape: "step: its states have the shapes .*, and it returns others: .*",
     not_finite: "step: its first step returns numbers that are not finite .*",
     unseeded: "step: it computes something else when it is called again: it draws random numbers, .*",
+    coin_of_numpy: "step: it computes something else when it is called again: it draws random numbers, .*",
+    coin_of_python: "step: it computes something else when it is called again: it draws random numbers, .*",
     double_precision: "step: it asks for float64, and trials are trained in float32",
     prints: "step: it runs Python \\(jax's debug_(print|callback)\\), which trials cannot share",
     typo: ".*AttributeError: module 'jax.numpy' has no attribute 'tahn' .*",
