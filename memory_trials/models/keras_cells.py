@@ -108,8 +108,10 @@ def _drawn(kind: type, units: int, options: dict[str, Any], inputs: int, seeds: 
     drawn for all seeds. Other initializers are called for each seed, with Keras on JAX, which draws other numbers.
     """
     order = {integer: index for index, integer in enumerate(initializers.integers(TEMPLATE, DRAWS))}
-    received = np.array([initializers.integers(int(seed), DRAWS) for seed in seeds])
     declared = _initializers(kind, units, json.dumps(options), inputs)
+    given = [getattr(initializer, "seed", None) for initializer, _ in declared]
+    last = max((order.get(seed, 0) for seed in given if isinstance(seed, int)), default=0)
+    received = np.array([initializers.integers(int(seed), last + 1) for seed in seeds])
     arrays = [_like_keras(initializer, shape, order, received) for initializer, shape in declared]
     if any(array is None for array in arrays):  # such as of an LSTM's bias, or of the author's own
         made = [_declared(kind, units, options, inputs, int(seed))[0].trainable_variables for seed in seeds]
