@@ -11,7 +11,7 @@ from memory_trials.settings import ComputeSettings
 
 def main() -> None:
     plan, name = plans.load(plans.FILE), sys.argv[1]
-    rows = trials.read(recorded.path(name, "parameters"), plan.lengths)
+    rows = trials.read(recorded.path(name, "parameters"), trials.columns(plan.lengths))
     found = longer.measure(plan, longer.load(plan), rows, ComputeSettings(), Path())
     trials.write(longer.RECORDED / f"{name}.csv", found)
 

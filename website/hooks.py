@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from memory_trials.report import probe_figures
 from website import links
 from website.links import ROOT
 
@@ -119,16 +120,8 @@ def source_page(path: str) -> str:
     return f"source/{path.lstrip('.')}.md"
 
 
-OF_PICTURES = {
-    "paper": "The paper's tasks, measured anew",
-    "probe": "How often does each cell learn to remember?",
-    "probe-holds": "How far do trials hold what they have learned?",
-    "probe-scores": "How does the score fall as sequences get longer?",
-    "probe-recall": "Does recall rise with the size of the state?",
-    "probe-time": "Does recall rise with the time of training?",
-    "probe-by_state": "How often does each cell learn to remember, with states of one size?",
-    "probe-by_state-recall": "Does recall rise with the number of weights, with states of one size?",
-}  # those of studies have their question
+OF_PICTURES = {Path(file).stem: probe_figures.QUESTIONS[name] for name, file in probe_figures.FILES.items()}
+OF_PICTURES["paper"] = "The paper's tasks, measured anew"  # those of studies have their question
 
 
 def gallery() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +9,10 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from memory_trials import files
 from memory_trials.errors import UserError
 from memory_trials.evaluation import statistics
 from memory_trials.parameter_files import read_yaml
-from memory_trials.probe import running
+from memory_trials.probe import running, trials
 from memory_trials.probe.findings import CONFIDENCE
 from memory_trials.probe.plan import Plan
 from memory_trials.progress import Tally
@@ -25,7 +23,6 @@ from memory_trials.training.cache import FOLDER, TrialCache
 FILE = Path("experiments/probe_longer.yaml")
 RECORDED = Path("experiments/data/probe_longer")  # a file for each cell
 COLUMNS = {"cell": "str", "task": "str", "seed": "int64", "rate": "float64", "learned_after": "Int64"}
-MISSING = {"learned_after": [""]}
 
 
 class Longer(Section):
@@ -86,22 +83,11 @@ def measure(plan: Plan, longer: Longer, recorded: pd.DataFrame, compute: Compute
     return pd.concat(found, ignore_index=True).astype(COLUMNS)
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read a table of such trials; `UserError` where it is damaged."""
-    try:
-        frame = pd.read_csv(io.StringIO(files.read_text(path)), dtype=COLUMNS, keep_default_na=False, na_values=MISSING)
-    except ValueError:  # pandas' own are ValueErrors too
-        raise UserError(f"{path} is damaged, or no table of trials that were trained for longer") from None
-    if list(frame.columns) != list(COLUMNS):
-        raise UserError(f"{path} has other columns than {', '.join(COLUMNS)}: record it anew")
-    return frame
-
-
 def recorded(plan: Plan) -> list[dict[str, Any]]:
     """Return what the recorded trials that were trained for longer show, as far as there are any."""
     longer = load(plan)
     paths = [path for cell in longer.retried if (path := RECORDED / f"{cell}.csv").is_file()]
-    return [row for path in paths for row in summarize(plan, longer, read(path))]
+    return [row for path in paths for row in summarize(plan, longer, trials.read(path, COLUMNS))]
 
 
 def summarize(plan: Plan, longer: Longer, rows: pd.DataFrame) -> list[dict[str, Any]]:

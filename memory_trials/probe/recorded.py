@@ -35,7 +35,7 @@ def read(plan: Plan, cells: Iterable[str], sizes: Iterable[Size] = SIZES) -> pd.
     return trials.recorded(plan.lengths, [PLACES[size].format(cell) for size in sizes for cell in names])
 
 
-def summarize(plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] = {}) -> dict[str, Any] | None:
+def summarize(plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] | None = None) -> dict[str, Any] | None:
     """Work out all that is said about the recorded cells; None where none is recorded.
 
     Args:
@@ -53,6 +53,6 @@ def summarize(plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] = {}) -
     by_state = None if of_size["state"].empty else findings.summarize(plan, of_size["state"])
     summary = findings.summarize(plan, of_size["parameters"])
     for row in summary["cells"]:
-        if row["recall"] and row["cell"] in times:
+        if times and row["recall"] and row["cell"] in times:
             row["recall"]["time"] = times[row["cell"]]
     return summary | {"by_state": by_state}

@@ -80,7 +80,7 @@ def nearest(size_of: Callable[[int], int], wanted: int) -> int:
 
     As long as the size grows with units, few numbers are looked at. It need not: of 13 units a cell of 4 heads may make
     one head, 4 times as large. So where none is found within `CLOSE` of what is wanted, each number is looked at, up to
-    twice as many as are surely enough.
+    four times as many as are enough.
 
     Args:
         size_of: units -> size.
@@ -96,7 +96,7 @@ def nearest(size_of: Callable[[int], int], wanted: int) -> int:
             raise UserError(
                 f"{MOST_UNITS} units are not enough for a size of {wanted}: the cell does not grow with units"
             )
-    most = 2 * high
+    most = 4 * high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if size_of(middle) < wanted else (low, middle)

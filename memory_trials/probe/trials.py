@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -33,9 +33,13 @@ def write(path: Path, trials: pd.DataFrame) -> None:
     files.write_text(path, trials.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n"))
 
 
-def read(path: Path, lengths: Iterable[int]) -> pd.DataFrame:
-    """Read a table of trials; `UserError` where it is damaged, or was asked at other lengths."""
-    kinds = columns(lengths)
+def read(path: Path, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Read a table of trials with these columns, in their order; `UserError` where it is damaged, or has others.
+
+    Args:
+        path: of the file.
+        kinds: of each column, what it holds, such as `columns` has it.
+    """
     missing = {name: [""] for name, kind in kinds.items() if kind in ("float64", "Int64")}
     try:
         frame = pd.read_csv(
@@ -52,8 +56,8 @@ def recorded(lengths: Iterable[int], cells: Iterable[str]) -> pd.DataFrame:
     """Return the recorded trials of these cells, as far as there are any: those of the project in the current folder,
     or those that come with the package."""
     folder = RECORDED if RECORDED.is_dir() else project.shared(RECORDED)
-    lengths = list(lengths)
-    tables = [read(path, lengths) for cell in cells if (path := folder / f"{cell}.csv").is_file()]
+    kinds = columns(lengths)
+    tables = [read(path, kinds) for cell in cells if (path := folder / f"{cell}.csv").is_file()]
     if not tables:
-        return pd.DataFrame(columns=list(columns(lengths))).astype(columns(lengths))
+        return pd.DataFrame(columns=list(kinds)).astype(kinds)
     return pd.concat(tables, ignore_index=True)

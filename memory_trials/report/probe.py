@@ -292,7 +292,7 @@ def page(summary: Summary, title: str, pictures: dict[str, str], about: str = ""
         lines += _shown(pictures, "time", "The mean score on tasks of recall against the time of training")
     lines += _by_state(summary.get("by_state"), pictures)
     lines += _claims(summary)
-    lines += _longer(summary.get("longer", []))
+    lines += _longer(summary)
     lines += ["## All numbers", "", f"In brackets the 95 % interval. {TIE}: it is not decided whether the rate is "
               f"higher or lower than {whose}. Score 0: as good as the best guess from the present symbol; 1: always "
               "right.", ""]  # fmt: skip
@@ -337,22 +337,34 @@ def _about_bits(summary: Summary) -> str:
     )
 
 
-def _longer(rows: list[dict[str, Any]]) -> list[str]:
+def _longer(summary: Summary) -> list[str]:
     """What came of trials that were trained for longer, as `probe.longer.summarize` has it."""
+    rows = summary.get("longer") or []
     if not rows:
         return []
     times, count = rows[0]["times"], rows[0]["trials"]
-    table = [["task", "cell", "learn", f"learn with {times} times the updates", ""]]
-    for row in sorted(rows, key=lambda row: row["task"]):
-        verdict = "short of time" if row["short_of_time"] else "not for lack of time alone"
-        table.append([row["task"], row["cell"], f"{row['soon']} of {count}", f"{row['late']} of {count}", verdict])
+    found = {(row["cell"], row["task"]): row for row in rows}
+    cells = [cell for cell in ordered(summary) if any(row["cell"] == cell for row in rows)]
+    tasks = [task for task in summary["tasks"] if any(row["task"] == task for row in rows)]
+    table = [["cell", *tasks]]
+    for cell in cells:
+        table.append([cell, *(_of_longer(found.get((cell, task))) for task in tasks)])
+    short = sum(row["short_of_time"] for row in rows)
+    never = sum(not row["late"] for row in rows)
     about = (
         f"Where a cell rarely learned a task, its first {count} trials were trained for up to {times} times as many "
-        "updates, at the same learning rate. None that learned sooner is lost by that. If more learn, the cell was "
-        f"short of time; if not, that is no proof that it cannot: with {count} trials none may learn although up to "
+        f"updates, at the same learning rate: how many of the {count} learned sooner → and how many in all. In "
+        f"{short} of {_count(len(rows), 'square')} more learn, in bold: there the cell was short of time. In {never} "
+        f"none learns even so, which is no proof that the cell cannot: of {count} trials none may learn although up to "
         f"{_percent(rows[0]['unseen'])} would."
     )
     return ["## Is a cell that fails short of time?", "", about, "", *_markdown(table), ""]
+
+
+def _of_longer(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return f"**{row['soon']} → {row['late']}**" if row["short_of_time"] else f"{row['soon']} → {row['late']}"
 
 
 Table = list[list[str]]  # the head first

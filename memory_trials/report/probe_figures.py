@@ -20,6 +20,15 @@ FILES = {
     "learned": "probe.png", "holds": "probe-holds.png", "scores": "probe-scores.png", "recall": "probe-recall.png",
     "time": "probe-time.png", "by_state_learned": "probe-by_state.png", "by_state_recall": "probe-by_state-recall.png",
 }  # fmt: skip
+QUESTIONS = {
+    "learned": "How often does each cell learn to remember?",
+    "holds": "How far do trials hold what they have learned?",
+    "scores": "How does the score fall as sequences get longer?",
+    "recall": "Does recall rise with the size of the state?",
+    "time": "Does recall rise with the time of training?",
+    "by_state_learned": "How often does each cell learn to remember, with states of one size?",
+    "by_state_recall": "Does recall rise with the number of weights, with states of one size?",
+}
 CELL_WIDTH, CELL_HEIGHT = 80, 36
 BLUES = ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
 DARK = 0.68  # of a share: from here on white is read better on its blue than black
@@ -60,6 +69,12 @@ def _if_recalled(summary: Summary) -> dict[str, alt.LayerChart]:
     return {"recall": _recall(summary, free_size(summary))} | ({"time": _recall(summary, "time")} if timed else {})
 
 
+def _question(summary: Summary, name: str) -> str:
+    """Return the title of a picture, by whatever size cells are matched."""
+    by_state = free_size(summary) == "parameters"
+    return QUESTIONS[f"by_state_{name}"] if by_state and f"by_state_{name}" in QUESTIONS else QUESTIONS[name]
+
+
 def _learned(summary: Summary) -> alt.LayerChart:
     rows = []
     for found in summary["squares"]:
@@ -83,8 +98,7 @@ def _learned(summary: Summary) -> alt.LayerChart:
     order = f"{which} by their mean over tasks" if len(summary["cells"]) > 1 else ""
     chart = alt.layer(squares, says, interval).resolve_scale(color="independent")
     finding = [] if summary["first"] else words.best(summary)
-    size = "" if free_size(summary) == "state" else ", with states of one size"
-    return _sized(chart, summary, f"How often does each cell learn to remember{size}?", [*finding, marks, order])
+    return _sized(chart, summary, _question(summary, "learned"), [*finding, marks, order])
 
 
 def _holds(summary: Summary) -> alt.LayerChart:
@@ -96,9 +110,8 @@ def _holds(summary: Summary) -> alt.LayerChart:
         "share of all trials that have learned, and answer right at this length and all shorter ones, from 0 to 100 %",
         "band: its 95 % interval",
     ]
-    question = "How far do trials hold what they have learned?"
     finding = [] if summary["first"] else words.farthest(summary)
-    return _curves(summary, question, [*finding, *marks], shares, says, (0.0, 1.0), "%")
+    return _curves(summary, QUESTIONS["holds"], [*finding, *marks], shares, says, (0.0, 1.0), "%")
 
 
 def _scores(summary: Summary) -> alt.LayerChart:
@@ -112,10 +125,10 @@ def _scores(summary: Summary) -> alt.LayerChart:
         "present symbol",
         f"what is below {LEAST_SCORE:g} is drawn there; band: its 95 % interval",
     ]
-    question, far = "How does the score fall as sequences get longer?", summary["lengths"][-1]
+    far = summary["lengths"][-1]
     high = sum(row["scores"][far] >= HIGH_SCORE for row in summary["squares"])
     finding = f"in {high} of {len(summary['squares'])} squares it is at least {HIGH_SCORE} at {far} times the length"
-    return _curves(summary, question, [finding, *marks], scores, says, (LEAST_SCORE, 1.0), "")
+    return _curves(summary, QUESTIONS["scores"], [finding, *marks], scores, says, (LEAST_SCORE, 1.0), "")
 
 
 def _curves(
@@ -242,7 +255,6 @@ class _Box(NamedTuple):
 
 def _recall(summary: Summary, key: str) -> alt.LayerChart:
     """The mean score on tasks of recall against a cost by which cells differ."""
-    what = words.COSTS[key]
     found = sorted(recalling(summary), key=lambda row: -row["recall"]["mean"])
     sizes = [row["recall"][key] for row in found]
     across = [min(sizes) / 1.6, max(sizes) * 1.6]
@@ -284,10 +296,13 @@ def _recall(summary: Summary, key: str) -> alt.LayerChart:
     span = words.span(row["recall"][matched[0]] for row in found)
     marks = [
         f"mean score on {of_tasks}, 0: the best guess from the present symbol; line: its 95 % interval over seeds",
-        f"all have {span} {matched[1]}, so it is {what} that differs",
+        f"all have {span} {matched[1]}, and states of other sizes"
+        if key == "time"
+        else f"all have {span} {matched[1]}",
     ]
     text = _without_stop([*words.recall(summary, key), *marks])
-    return titled(chart, f"Does recall rise with {what}?", text, PLOT_WIDTH, PLOT_HEIGHT, text_width=INSIDE)
+    question = _question(summary, "time" if key == "time" else "recall")
+    return titled(chart, question, text, PLOT_WIDTH, PLOT_HEIGHT, text_width=INSIDE)
 
 
 def _placed(points: list[tuple[str, float, float]]) -> dict[str, tuple[float, float]]:

@@ -202,12 +202,12 @@ def test_recall_and_size_go_together_by_rank():
 def test_a_table_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "a.csv"
     trials.write(path, TABLE)
-    assert trials.read(path, LENGTHS).equals(TABLE.reset_index(drop=True))
+    assert trials.read(path, trials.columns(LENGTHS)).equals(TABLE.reset_index(drop=True))
     first = path.read_bytes()
-    trials.write(path, trials.read(path, LENGTHS))
+    trials.write(path, trials.read(path, trials.columns(LENGTHS)))
     assert path.read_bytes() == first
     with pytest.raises(UserError, match="has other columns than the plan asks for"):
-        trials.read(path, [1])
+        trials.read(path, trials.columns([1]))
     path.write_text("cell,task\n1")
     with pytest.raises(UserError, match="a.csv"):
-        trials.read(path, LENGTHS)
+        trials.read(path, trials.columns(LENGTHS))

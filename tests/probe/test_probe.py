@@ -40,7 +40,7 @@ def run(folder, *arguments):
 
 
 def test_a_probe_leaves_a_table_a_page_and_a_picture(folder):
-    table = trials.read(folder / "out/trials.csv", [1, 2])
+    table = trials.read(folder / "out/trials.csv", trials.columns([1, 2]))
     assert table["seed"].tolist() == [0, 1, 2] and set(table["cell"]) == {"SimpleRNN"}
     units = table["units"].iloc[0]
     weights = 4 * units + units * units + units + 2 * units + 2  # two symbols, and as many before them
@@ -64,17 +64,17 @@ def test_what_was_trained_is_kept_and_leads_to_the_same_bytes(folder, monkeypatc
 def test_a_trial_does_not_depend_on_how_many_there_are(folder):
     plan = plans.load(folder / "plan.yaml")
     (arm,) = running.arms(plan, "SimpleRNN", CELL, {}, "parameters", ["parity"])
-    rate = trials.read(folder / "out/trials.csv", [1, 2])["rate"].iloc[0]
+    rate = trials.read(folder / "out/trials.csv", trials.columns([1, 2]))["rate"].iloc[0]
     alone = plan.model_copy(update={"trials": 2, "first_seed": 1, "rates": [rate]})
     found = running.run(alone, arm, ComputeSettings(threads=1), TrialCache(folder, megabytes=0), lambda *_: None)
-    whole = trials.read(folder / "out/trials.csv", [1, 2])
+    whole = trials.read(folder / "out/trials.csv", trials.columns([1, 2]))
     trials.write(folder / "alone.csv", found)
-    assert trials.read(folder / "alone.csv", [1, 2]).equals(whole[1:].reset_index(drop=True))
+    assert trials.read(folder / "alone.csv", trials.columns([1, 2])).equals(whole[1:].reset_index(drop=True))
 
 
 def test_recorded_cells_stand_beside_it_on_the_same_seeds(folder, monkeypatch, capsys):
     plan = plans.load(folder / "plan.yaml")
-    mine = trials.read(folder / "out/trials.csv", [1, 2])
+    mine = trials.read(folder / "out/trials.csv", trials.columns([1, 2]))
     other = mine.assign(cell="gru", seed=mine["seed"] + 1)
     monkeypatch.setattr(trials, "RECORDED", folder)
     trials.write(folder / "gru.csv", other)
@@ -111,7 +111,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_trained(folder, arguments,
 def test_recorded_trials_are_verified_by_training_them_anew(folder, monkeypatch):
     plan = plans.load(folder / "plan.yaml")
     plan = plan.model_copy(update={"cells": {"mine": plans.ProbedCell(cell=CELL)}})
-    recorded = trials.read(folder / "out/trials.csv", [1, 2]).assign(cell="mine")
+    recorded = trials.read(folder / "out/trials.csv", trials.columns([1, 2])).assign(cell="mine")
     monkeypatch.setattr(trials, "RECORDED", folder)
     verify = lambda: verifying.verify(plan, 5, 0, ComputeSettings(threads=1))
     trials.write(folder / "mine.csv", recorded)

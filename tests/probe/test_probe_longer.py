@@ -49,7 +49,7 @@ def test_the_first_trials_go_on_where_too_few_learned_and_nowhere_else(plan, tmp
     within = found["learned_after"].where(found["learned_after"] <= 160)  # a trial is the same one, however long
     assert pd.array(after, "Int64").tolist() == within.tolist()
     trials.write(tmp_path / "x.csv", found)
-    assert longer.read(tmp_path / "x.csv").equals(found)
+    assert trials.read(tmp_path / "x.csv", longer.COLUMNS).equals(found)
 
 
 def test_where_enough_learned_nothing_is_trained(plan, tmp_path):
@@ -58,7 +58,7 @@ def test_where_enough_learned_nothing_is_trained(plan, tmp_path):
     )
     assert len(found) == 0
     trials.write(tmp_path / "x.csv", found)
-    assert longer.read(tmp_path / "x.csv").equals(found)
+    assert trials.read(tmp_path / "x.csv", longer.COLUMNS).equals(found)
     assert longer.summarize(plan, longer.load(plan), found) == []
 
 
@@ -70,9 +70,14 @@ def test_a_cell_is_short_of_time_if_more_learn_with_more(plan):
     assert (a["task"], a["soon"], a["late"], a["trials"], a["short_of_time"]) == ("a", 1, 3, 4, True)
     assert (b["soon"], b["late"], b["short_of_time"]) == (1, 1, False)
     assert 0.4 < a["unseen"] < 0.5  # Wilson's upper limit for 0 of 4
-    page = "\n".join(words._longer([a, b]))
-    assert "| a | gru | 1 of 4 | 3 of 4 | short of time |" in page and "although up to 49 % would" in page
-    assert "| b | gru | 1 of 4 | 1 of 4 | not for lack of time alone |" in page and words._longer([]) == []
+    summary = {
+        "cells": [{"cell": "gru", "learned": 0.5, "score": 0.5}],
+        "first": None,
+        "tasks": {"b": 0, "c": 0, "a": 0},
+    }
+    page = "\n".join(words._longer(summary | {"longer": [a, b]}))
+    assert "| cell | b | a |" in page and "| gru | 1 → 1 | **1 → 3** |" in page and words._longer(summary) == []
+    assert "In 1 of 2 squares more learn" in page and "In 0 none" in page and "although up to 49 % would" in page
 
 
 @pytest.mark.parametrize(
@@ -93,4 +98,4 @@ def test_wrong_settings_are_refused(change, said, plan, tmp_path):
 def test_a_damaged_table_is_refused(content, tmp_path):
     (tmp_path / "x.csv").write_text(content)
     with pytest.raises(UserError, match=r"x\.csv (is damaged|has other columns)"):
-        longer.read(tmp_path / "x.csv")
+        trials.read(tmp_path / "x.csv", longer.COLUMNS)
