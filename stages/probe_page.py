@@ -6,7 +6,7 @@ from pathlib import Path
 
 from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
-from memory_trials.probe import longer, recorded, trials
+from memory_trials.probe import by_hand, longer, recorded, trials
 from memory_trials.probe import plan as plans
 from memory_trials.report import probe, probe_figures
 from memory_trials.settings import load_settings
@@ -22,7 +22,7 @@ def main() -> None:
     summary = recorded.summarize(plan, found, json.loads(files.read_text(TIMES))["probe_time"])
     if summary is None:
         raise UserError(f"{trials.RECORDED} has no trial of a cell of {plans.FILE}: run memory-trials probe")
-    summary |= {"longer": longer.recorded(plan)}
+    summary |= {"longer": longer.recorded(plan), "by_hand": by_hand.recorded(plan)}
     pictures = {name: path.as_posix() for name, path in probe_figures.write(summary, design.PICTURES).items()}
     files.write_text("PROBE.md", probe.page(summary, probe.TITLE, pictures, probe.ABOUT))
     settings = load_settings().tracking

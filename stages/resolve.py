@@ -26,6 +26,7 @@ def main() -> None:
     more = longer.load(plan)
     for name in more.retried:
         contents[f"probe_longer/{name}.json"] = of_probe.of_longer(plan, more, name)
+    contents["probe_by_hand.json"] = of_probe.of_by_hand(plan)
     contents["probe.json"] = of_probe.of_page(plan)
     for name, content in contents.items():
         files.write_json(dependencies.FOLDER / name, content)

@@ -14,8 +14,8 @@ from memory_trials.training import cache
 
 TRAINED = ("memory_trials.probe.running", "memory_trials.probe.trials", *cache.ROOTS["jax"])
 SHOWN = (
-    "memory_trials.probe.longer", "memory_trials.probe.recorded", "memory_trials.report.probe",
-    "memory_trials.report.probe_figures",
+    "memory_trials.probe.by_hand", "memory_trials.probe.longer", "memory_trials.probe.recorded",
+    "memory_trials.report.probe", "memory_trials.report.probe_figures",
 )  # fmt: skip
 
 
@@ -28,6 +28,16 @@ def of_cell(plan: Plan, name: str, size: Size = "parameters") -> dict[str, Any]:
         "code": meaning.digests([*TRAINED, *modules]),
         "plan": plan.model_dump(exclude={"cells", "expected"}, mode="json"),
         "cell": cell.model_dump() | {"sizes": [size]},
+    }
+
+
+def of_by_hand(plan: Plan) -> dict[str, Any]:
+    """Return what models depend on whose weights are set by hand."""
+    cells = sorted({cell.cell for cell in plan.cells.values() if registry.find(cell.cell)})
+    modules = [*map(registry.module_of, cells), *sorted({streams.module_of(each.task) for each in plan.tasks.values()})]
+    return {
+        "code": meaning.digests([*TRAINED, "memory_trials.probe.by_hand", *modules]),
+        "plan": plan.model_dump(exclude={"expected"}, mode="json"),
     }
 
 

@@ -138,7 +138,7 @@ def run(plan: Plan, arm: Arm, compute: ComputeSettings, store: TrialCache, progr
     }  # fmt: skip
     rows = pd.DataFrame(of_all, index=range(count))
     for times in plan.lengths:
-        found = asked(plan, arm, trained, times, compute)
+        found = asked(plan, arm, trained.seeds, trained.weights, times, compute)
         rows[f"right_{times}"], rows[f"accuracy_{times}"], rows[f"bits_{times}"] = found
     kinds = columns(plan.lengths)
     return rows[list(kinds)].astype(kinds)
@@ -153,7 +153,7 @@ def chosen_rate(plan: Plan, arm: Arm, compute: ComputeSettings, store: TrialCach
     def tried(rate: float, report: Progress) -> tuple[float, tuple[int, float]]:
         seeds = (plan.choosing.trials, plan.choosing.first_seed)
         trained = train(plan, arm, rate, *seeds, ONE_THREAD, store, report)
-        _, accuracy, _ = asked(plan, arm, trained, 1, ONE_THREAD)
+        _, accuracy, _ = asked(plan, arm, trained.seeds, trained.weights, 1, ONE_THREAD)
         return rate, (int((learned_after(plan, arm, trained) > 0).sum()), float(accuracy.mean()))
 
     found = dict(trainer.side_by_side(tried, plan.rates, trainer.max_parallel_shards(compute), progress))
@@ -176,9 +176,17 @@ def learned_after(plan: Plan, arm: Arm, trained: Trained) -> np.ndarray:
 
 
 def asked(
-    plan: Plan, arm: Arm, trained: Trained, times: int, compute: ComputeSettings
+    plan: Plan, arm: Arm, seeds: np.ndarray, weights: dict[str, np.ndarray], times: int, compute: ComputeSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ask trials at so many times the length they were trained at, on sequences that are new to them.
+
+    Args:
+        plan: what is asked.
+        arm: of the trials.
+        seeds: of the trials [T].
+        weights: of the trials, by name, each [T, ...].
+        times: the length is so many times the one that cells are trained at.
+        compute: threads; no result depends on it.
 
     Returns:
         Of each trial [T]: how many sequences it answered without a mistake, the share of scored steps that were right,
@@ -187,21 +195,20 @@ def asked(
     stream = plan.stream(arm.task, times)
     model = sized_for(arm.model, stream.shape.longest)
     program = own.StreamProgram(model, plan.training(plan.rates[0], 1, 0), stream.shape)
-    weights = list(trained.weights.values())
     first_criterion = next(iter(stream.criteria.values()))
     tolerance = first_criterion.tolerance if stream.shape.real_target else None
-    sums = np.zeros((len(trained.seeds), 4))
+    sums = np.zeros((len(seeds), 4))
 
     def ask(some: slice, _: Progress) -> None:
-        state = program.start([array[some] for array in weights])
+        state = program.start([array[some] for array in weights.values()])
         for first in range(0, plan.test_sequences, ASKED_AT_ONCE):
             count = min(ASKED_AT_ONCE, plan.test_sequences - first)
-            drawn = stream.draw(trained.seeds[some], "test", first, count)
+            drawn = stream.draw(seeds[some], "test", first, count)
             scored, right, bits = program.answer(state, drawn, tolerance)
             parts = (right == scored, scored, right, bits)
             sums[some] += np.stack([part.sum(axis=1, dtype=float) for part in parts], axis=1)
 
-    shards = [slice(first, first + LANES) for first in range(0, len(trained.seeds), LANES)]
+    shards = [slice(first, first + LANES) for first in range(0, len(seeds), LANES)]
     trainer.side_by_side(ask, shards, trainer.max_parallel_shards(compute), lambda *_: None)
     whole, scored, right, bits = sums.T
     return whole.astype(np.int64), right / scored, bits / scored
