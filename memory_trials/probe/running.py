@@ -67,8 +67,8 @@ def arms(plan: Plan, name: str, cell: str, options: dict[str, Any], size: Size, 
             return found.total, found.state
 
         units = nearest(lambda units: measured(units)[size == "state"], wanted)
-        parameters, state = measured(units)
         model = sized_for(plan.model(task, cell, options, units), shape.longest)
+        _, parameters, state = own.sizes(model, shape.inputs, shape.outputs)
         if not registry.find(cell) and not own.calls_tensorflow(cell):
             own.weight_names(model, shape.inputs, shape.outputs)  # which looks for all that is wrong with it
         found.append(Arm(name, task, size, model, parameters, state))
