@@ -31,6 +31,8 @@ from memory_trials.errors import UserError
 
 # One thread computes one shard: operations are neither split over cores nor handed from thread to thread.
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
+# In the environment: JAX may use a GPU. Without it, it leaves one alone, since that rounds differently.
+GPU = "MEMORY_TRIALS_GPU"
 
 
 class _Process:
@@ -41,6 +43,7 @@ class _Process:
         path = os.pathsep.join(dict.fromkeys([root, *_path()]))
         environment = os.environ | {"MEMORY_TRIALS_BACKEND": "jax", "KERAS_BACKEND": "jax", "PYTHONPATH": path}
         environment |= {"XLA_FLAGS": f"{XLA_FLAGS} {os.environ.get('MEMORY_TRIALS_XLA_FLAGS', '')}"}
+        environment["JAX_PLATFORMS"] = "" if environment.get(GPU) else "cpu"  # "": whatever there is
         for name in [name for name in environment if name.startswith("JAX_ENABLE") or name == "JAX_DEBUG_NANS"]:
             del environment[name]  # results do not depend on what the caller's JAX is told
         command = [sys.executable, "-c", "from memory_trials.engines import worker; worker.serve()"]
@@ -113,6 +116,23 @@ def started() -> _Process:
         return _current
 
 
+def use_gpu(wanted: bool) -> None:
+    """Compute on a GPU from now on, or on CPUs alone, as at first. A worker that does otherwise is ended.
+
+    Raises:
+        UserError: JAX finds no GPU.
+    """
+    if wanted != bool(os.environ.get(GPU)):
+        end()
+        os.environ[GPU] = "1" if wanted else ""
+    if wanted and (found := call(f"{__name__}:_platform")) == "cpu":
+        use_gpu(False)
+        raise UserError(
+            f"compute.gpus_per_shard is above 0, and JAX finds only a {found.upper()} here: set it to 0, or install a "
+            "jaxlib for this machine's GPU"
+        )
+
+
 def running() -> bool:
     """Return whether there is a worker."""
     return _current is not None and _current.alive
@@ -175,6 +195,12 @@ def _answered(name: str, arguments: tuple) -> tuple[str, Any]:
         return "user", str(error)
     except BaseException:
         return "other", traceback.format_exc()
+
+
+def _platform() -> str:
+    import jax
+
+    return jax.default_backend()
 
 
 def _keep_compiled() -> None:

@@ -36,7 +36,7 @@ import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
 from memory_trials.cells import registry
-from memory_trials.engines import compiler
+from memory_trials.engines import compiler, worker
 from memory_trials.engines.compiler import Library
 from memory_trials.errors import UserError
 from memory_trials.settings import ComputeSettings
@@ -146,8 +146,10 @@ def _connect(compute: ComputeSettings) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
     environment: dict[str, dict[str, str] | str] = {
-        # shards may share a GPU; without GPUs for shards, TensorFlow must not find one
-        "env_vars": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if compute.gpus_per_shard else {"CUDA_VISIBLE_DEVICES": ""},
+        # shards may share a GPU; without GPUs for shards, none must be found
+        "env_vars": {worker.GPU: "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        if compute.gpus_per_shard
+        else {worker.GPU: "", "CUDA_VISIBLE_DEVICES": ""},
     }
     if not address:  # Ray starts its workers by a shell, and quotes all but this
         environment["py_executable"] = shlex.quote(sys.executable)

@@ -15,7 +15,8 @@ from typing import TypeVar
 import numpy as np
 
 from memory_trials import files
-from memory_trials.engines import own
+from memory_trials.engines import own, worker
+from memory_trials.errors import UserError
 from memory_trials.models import initializers, weights
 from memory_trials.settings import ComputeSettings, TrainingSettings
 from memory_trials.training import cache, shards
@@ -53,12 +54,30 @@ def train(
         All trials of the job, in the order of their seeds.
     """
     engine = engine_of(job)
-    on_gpu = compute.backend == "ray" and bool(compute.gpus_per_shard)
-    entry = cache.Entry(store, key(job, engine, on_gpu))
+    entry = cache.Entry(store, key(job, engine, _uses_gpu(engine, compute)))
     whole = all_trials(entry, job.training, partial(_train_missing, job, engine, entry, compute, progress), progress)
     learned, margin, memory = (whole[name] for name in FOUND)
     weights, met = files.section(whole, "weights/"), files.section(whole, "met_criterion_at/")
     return Trained(whole["seeds"], weights, whole["losses"], job.checks, learned, margin, memory, met)
+
+
+def _uses_gpu(engine: str, compute: ComputeSettings) -> bool:
+    """Whether shards are trained on a GPU; `UserError` where that is asked for, and there is none that they can use."""
+    wanted, asked = bool(compute.gpus_per_shard), f"compute.gpus_per_shard is {compute.gpus_per_shard:g}"
+    if wanted and engine not in ("jax", "xla"):
+        raise UserError(f"{asked}, and this cell is trained in C, on CPUs: set it to 0, or training.engine to jax")
+    if compute.backend == "ray":
+        return wanted
+    if engine == "jax":
+        worker.use_gpu(wanted)
+    if engine == "xla":  # in this process, on whatever TensorFlow was told to use
+        from memory_trials.models.backend import tf
+
+        found = bool(tf.config.get_visible_devices("GPU"))
+        if wanted and not found:
+            raise UserError(f"{asked}, and TensorFlow finds no GPU here: set it to 0")
+        return found
+    return wanted
 
 
 def all_trials(

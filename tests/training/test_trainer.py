@@ -9,6 +9,7 @@ import pytest
 from memory_trials.errors import UserError
 from memory_trials.evaluation.predictions import answers
 from memory_trials.evaluation.statistics import verdicts
+from memory_trials.models.backend import tf
 from memory_trials.models.keras_model import make_model
 from memory_trials.settings import ComputeSettings, EncodingSettings, ModelSettings, ProblemSettings, TrainingSettings
 from memory_trials.tasks.encoding import make_table, one_hot
@@ -314,3 +315,28 @@ def arm_with_progress(progress):
 )
 def test_shards_are_even_and_enough_for_the_threads(trials, largest, threads, size):
     assert shard_size(trials, largest, threads) == size
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (
+            "auto",
+            "compute.gpus_per_shard is 1, and this cell is trained in C, on CPUs: set it to 0, or training.engine",
+        ),
+        ("jax", "compute.gpus_per_shard is above 0, and JAX finds only a CPU here: set it to 0"),
+        ("tensorflow", "compute.gpus_per_shard is 1, and TensorFlow finds no GPU here: set it to 0"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used_is_told(engine, said):
+    with pytest.raises(UserError, match=said):
+        arm(trials=1, epochs=1, engine=engine, compute={"gpus_per_shard": 1})
+
+
+def test_a_gpu_that_tensorflow_uses_counts_in_the_key(monkeypatch):
+    found, real = [], trainer.key
+    monkeypatch.setattr(trainer, "key", lambda job, engine, on_gpu: found.append(on_gpu) or real(job, engine, on_gpu))
+    for devices in ([], ["GPU:0"]):
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind, devices=devices: devices)
+        arm(trials=1, epochs=1, engine="tensorflow")
+    assert found == [False, True]
