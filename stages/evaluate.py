@@ -1,11 +1,10 @@
 """DVC stage evaluate: what each trial predicts -> verdicts, rates, tables, pictures."""
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from memory_trials import files
+from memory_trials import files, machine
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.evaluation import results
 from memory_trials.integrity import digests
@@ -48,7 +47,7 @@ def compare(arms: list[design.Arm]) -> str:
         summary = answers.summarize(arms[0].study, study, arms, outcomes, until)
         files.write_text(path, answers.summary_text(summary))
         return summary["answer"]
-    with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+    with ProcessPoolExecutor(max_workers=machine.cores()) as pool:
         outcomes = list(counted(pool.map(evaluate, arms), len(arms), "arms evaluated"))
         design.keep_only([arm.files.folder for arm in arms])
         summary = answers.summarize(arms[0].study, study, arms, outcomes)

@@ -7,7 +7,6 @@ prints a Markdown summary, and exits with 1 where a trial differs, naming the fi
 """
 
 import contextlib
-import os
 import platform
 import random
 import threading
@@ -24,6 +23,7 @@ from typing import Any
 from memory_trials.engines import compiler
 from memory_trials.errors import UserError
 from memory_trials.integrity import digests
+from memory_trials.machine import cores
 from memory_trials.progress import Tally
 from memory_trials.settings import ComputeSettings
 from memory_trials.studies import answers, design
@@ -216,7 +216,7 @@ def verify(
                 different.extend(record.named(index) for index in wrong)
                 done(record, trials, time.monotonic() - started)
 
-    workers = len(os.sched_getaffinity(0))
+    workers = cores()
     with ThreadPoolExecutor(workers) as pool:
         for worker in [pool.submit(work) for _ in range(workers)]:
             worker.result()

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from memory_trials import machine
 from memory_trials.errors import UserError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -61,7 +62,7 @@ with _quick_and_quiet():
 
     tf: Any = None if ON_JAX else importlib.import_module("tensorflow")
 
-CORES = len(os.sched_getaffinity(0))
+CORES = machine.cores()
 if not ON_JAX:
     tf.get_logger().setLevel("ERROR")  # it warns of repeated tracing, which each new arm needs
     with contextlib.suppress(RuntimeError):  # a program that has used TensorFlow before keeps the threads that it has

@@ -35,6 +35,7 @@ if not os.environ.get("RAY_ADDRESS"):
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
+from memory_trials import machine
 from memory_trials.cells import registry
 from memory_trials.engines import compiler, worker
 from memory_trials.engines.compiler import Library
@@ -144,7 +145,7 @@ def _connect(compute: ComputeSettings) -> None:
     """To the cluster that RAY_ADDRESS names, or to one that is started on this machine."""
     address = os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    here = {"num_cpus": compute.threads or len(os.sched_getaffinity(0)), "include_dashboard": False}
+    here = {"num_cpus": compute.threads or machine.cores(), "include_dashboard": False}
     environment: dict[str, dict[str, str] | str] = {
         # shards may share a GPU; without GPUs for shards, none must be found
         "env_vars": {worker.GPU: "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

@@ -4,7 +4,6 @@ A trial's result does not depend on the shard, the threads, or how its epochs ar
 (`training.cache`) has of a job is taken from it, and training may end at any moment and go on later.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, as_completed, wait
@@ -14,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from memory_trials import files
+from memory_trials import files, machine
 from memory_trials.engines import own, worker
 from memory_trials.errors import UserError
 from memory_trials.models import initializers, weights
@@ -151,7 +150,7 @@ def max_parallel_shards(compute: ComputeSettings) -> int:
         from memory_trials.training import cluster  # Ray takes seconds to import, and need not be installed
 
         return cluster.slots(compute)
-    return compute.threads or len(os.sched_getaffinity(0))
+    return compute.threads or machine.cores()
 
 
 def side_by_side(
