@@ -8,7 +8,7 @@ from memory_trials import files
 from memory_trials.errors import UserError, exit_on_user_error
 from memory_trials.probe import by_hand, longer, recorded, trials
 from memory_trials.probe import plan as plans
-from memory_trials.report import probe, probe_figures
+from memory_trials.report import probe_figures, probe_page
 from memory_trials.settings import load_settings
 from memory_trials.studies import design
 from memory_trials.tracking import probe as publisher
@@ -24,7 +24,7 @@ def main() -> None:
         raise UserError(f"{trials.RECORDED} has no trial of a cell of {plans.FILE}: run memory-trials probe")
     summary |= {"longer": longer.recorded(plan), "by_hand": by_hand.recorded(plan)}
     pictures = {name: path.as_posix() for name, path in probe_figures.write(summary, design.PICTURES).items()}
-    files.write_text("PROBE.md", probe.page(summary, probe.TITLE, pictures, probe.ABOUT))
+    files.write_text("PROBE.md", probe_page.page(summary, probe_page.TITLE, pictures, probe_page.ABOUT))
     settings = load_settings().tracking
     if settings.enabled:
         try:

@@ -63,7 +63,7 @@ def probe(
     from memory_trials.probe import plan as plans
     from memory_trials.probe import trials as tables
     from memory_trials.report import probe as words
-    from memory_trials.report import probe_figures
+    from memory_trials.report import probe_figures, probe_page
     from memory_trials.settings import ComputeSettings
 
     asked = plans.load(plan)
@@ -79,7 +79,7 @@ def probe(
     tables.write(out / "trials.csv", mine)
     summary = findings.summarize(asked, whole, name)
     pictures = {each: path.name for each, path in probe_figures.write(summary, out).items()}
-    files.write_text(out / "probe.md", words.page(summary, f"How often does {name} learn to remember?", pictures))
+    files.write_text(out / "probe.md", probe_page.page(summary, f"How often does {name} learn to remember?", pictures))
     if as_json:
         print_json(summary)
         return

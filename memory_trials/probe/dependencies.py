@@ -15,7 +15,7 @@ from memory_trials.training import cache
 TRAINED = ("memory_trials.probe.running", "memory_trials.probe.trials", *cache.ROOTS["jax"])
 SHOWN = (
     "memory_trials.probe.by_hand", "memory_trials.probe.longer", "memory_trials.probe.recorded",
-    "memory_trials.report.probe", "memory_trials.report.probe_figures",
+    "memory_trials.report.probe_figures", "memory_trials.report.probe_page",
 )  # fmt: skip
 
 

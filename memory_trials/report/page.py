@@ -22,8 +22,17 @@ from memory_trials.evaluation import results
 from memory_trials.probe import plan as plans
 from memory_trials.probe import recorded, trials
 from memory_trials.progress import counted
-from memory_trials.report import drawing, figures, microscope, paper, probe_figures, study_figures, style, wording
-from memory_trials.report import probe as probe_words
+from memory_trials.report import (
+    drawing,
+    figures,
+    microscope,
+    paper,
+    probe_figures,
+    probe_page,
+    study_figures,
+    style,
+    wording,
+)
 from memory_trials.studies import answers, design, schema
 from memory_trials.training.trained import read_trained
 
@@ -112,10 +121,10 @@ def _probe(charts: dict[str, dict]) -> dict | None:
     shown = probe_figures.charts(summary)
     least = probe_figures.CELL_WIDTH * len(summary["tasks"]) + 110  # names of cells
     return {
-        "title": probe_words.TITLE,
-        "sentences": probe_words.sentences(summary),
+        "title": probe_page.TITLE,
+        "sentences": probe_page.sentences(summary),
         "charts": _added(charts, "probe", {name: shown[name] for name in PROBE if name in shown}, least=least),
-        "tables": probe_words.tables(summary),
+        "tables": probe_page.tables(summary),
     }
 
 

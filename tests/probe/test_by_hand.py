@@ -6,7 +6,7 @@ import pytest
 from memory_trials.errors import UserError
 from memory_trials.probe import by_hand, forms, machines, running, trials
 from memory_trials.probe import plan as plans
-from memory_trials.report import probe as words
+from memory_trials.report import probe_page
 from memory_trials.settings import ComputeSettings
 from tests.conftest import ROOT
 
@@ -101,11 +101,11 @@ def test_the_page_sets_it_beside_the_trials():
         "cells": [{"cell": "lstm", "learned": 0.5, "score": 0.5}], "first": None, "tasks": {"parity": 0},
         "lengths": [1, 2], "squares": [square], "by_hand": [row], "expected": [claim | {"agrees": False}],
     }  # fmt: skip
-    page = "\n".join(words._by_hand(summary))
+    page = "\n".join(probe_page._by_hand(summary))
     assert "| parity | lstm | so | 100, 99 | 35 % | 0 % |" in page and "1 of 1 do the task at 2 times" in page
-    assert "| 0 of 100 | it can, by hand |" in "\n".join(words._claims(summary))
-    assert words._by_hand(summary | {"by_hand": []}) == []
-    assert "not shown" in "\n".join(words._claims(summary | {"by_hand": [row | {"holds": 1}]}))
+    assert "| 0 of 100 | it can, by hand |" in "\n".join(probe_page._claims(summary))
+    assert probe_page._by_hand(summary | {"by_hand": []}) == []
+    assert "not shown" in "\n".join(probe_page._claims(summary | {"by_hand": [row | {"holds": 1}]}))
 
 
 def test_the_recorded_table_is_of_all_that_is_known():

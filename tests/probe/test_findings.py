@@ -10,6 +10,7 @@ from memory_trials.errors import UserError
 from memory_trials.probe import findings, recorded, trials
 from memory_trials.probe import plan as plans
 from memory_trials.report import probe as words
+from memory_trials.report import probe_page
 from tests.conftest import ROOT
 
 CONTENT = yaml.safe_load((ROOT / plans.FILE).read_text())
@@ -91,7 +92,7 @@ def test_how_often_few_seeds_mislead_is_said_where_all_cells_have_the_same_seeds
 
 
 def test_the_page_says_what_was_found():
-    page = words.page(findings.summarize(PLAN, TABLE), "The probe", PICTURES, "About it.")
+    page = probe_page.page(findings.summarize(PLAN, TABLE), "The probe", PICTURES, "About it.")
     assert page.startswith("# The probe\n\nAbout it.\n\n![How often each cell learns each task](learned.png)\n")
     assert "| a | 100 (84-100) | 15 (5-36) ≈ |" in page and "| b | 25 (11-47) | 20 (8-42) |" in page
     assert "1 of 2 comparisons of two cells on a task is decided" in page
@@ -117,7 +118,9 @@ def test_the_page_says_what_was_found():
 def test_cells_with_states_of_one_size_have_a_section_of_their_own():
     of_state = TABLE.assign(size="state", state=TABLE["cell"].map({"a": 63, "b": 65}), parameters=1200)
     summary = recorded.summarize(PLAN, pd.concat([TABLE, of_state]))
-    page = words.page(summary, "The probe", PICTURES | {"by_state_learned": "by_state.png"}).partition("\n## And")[2]
+    page = probe_page.page(summary, "The probe", PICTURES | {"by_state_learned": "by_state.png"}).partition("\n## And")[
+        2
+    ]
     assert "states of one size?\n\nThe same cells with 63 to 65 numbers in their state, and 1,200 weights.\n" in page
     assert "](by_state.png)\n\n- 2 cells on 2 tasks, 20 trials each." in page
     assert recorded.summarize(PLAN, TABLE)["by_state"] is None and recorded.summarize(PLAN, of_state) is None
@@ -142,7 +145,7 @@ def test_a_target_that_is_a_number_has_no_bits():
     table = pd.concat([rows("a", "adding", 3).assign(bits_1=np.nan, bits_2=np.nan), rows("a", "induction", 0)])
     summary = findings.summarize(ADDING, table)
     assert words.square(summary, "a", "adding")["memory"] is None
-    page = words.page(summary, "The probe", PICTURES)
+    page = probe_page.page(summary, "The probe", PICTURES)
     assert "| cell | adding | induction, of 4 bits |" in page and "| a | — | 3.90 (3.90 to 3.90) |" in page
     assert "In 1 square no trial learns, but its outputs know at least half of the bits" in page
     assert "a on induction 3.90 of 4 bits." in page and "**induction**: no trial learns it; the best mean" in page

@@ -7,7 +7,7 @@ import yaml
 from memory_trials.errors import UserError
 from memory_trials.probe import longer, running, trials
 from memory_trials.probe import plan as plans
-from memory_trials.report import probe as words
+from memory_trials.report import probe_page
 from memory_trials.settings import ComputeSettings
 from memory_trials.training.cache import TrialCache
 from tests.conftest import ROOT
@@ -75,8 +75,8 @@ def test_a_cell_is_short_of_time_if_more_learn_with_more(plan):
         "first": None,
         "tasks": {"b": 0, "c": 0, "a": 0},
     }
-    page = "\n".join(words._longer(summary | {"longer": [a, b]}))
-    assert "| cell | b | a |" in page and "| gru | 1 → 1 | **1 → 3** |" in page and words._longer(summary) == []
+    page = "\n".join(probe_page._longer(summary | {"longer": [a, b]}))
+    assert "| cell | b | a |" in page and "| gru | 1 → 1 | **1 → 3** |" in page and probe_page._longer(summary) == []
     assert "In 1 of 2 squares more learn" in page and "In 0 none" in page and "although up to 49 % would" in page
 
 
