@@ -56,7 +56,7 @@ def sentences(summary: Summary) -> list[str]:
     else:
         found = [of_all(summary), *best(summary), *farthest(summary)]
     return [
-        *found, *_known_without_learning(summary), *recall(summary), *_decided(summary["compared"]),
+        *found, *_known_without_learning(summary), *_able(summary), *recall(summary), *_decided(summary["compared"]),
         *_few_seeds(summary["misleading"]),
     ]  # fmt: skip
 
@@ -121,6 +121,20 @@ def _known_without_learning(summary: Summary) -> list[str]:
     return [
         f"In {say_count(len(much), 'square')} no trial learns, but {whose} outputs know at least half of the bits "
         f"there are to remember: {such}{'; '.join(named)}."
+    ]
+
+
+def _able(summary: Summary) -> list[str]:
+    """Say how many models could do what their trials do not, as `probe.by_hand.recorded` has it."""
+    far = summary["lengths"][-1]
+    able = [row for row in summary.get("by_hand") or [] if row["holds"] == far]
+    rates = [found["holds"][far]["rate"] for row in able if (found := square(summary, row["cell"], row["task"]))]
+    if not rates or max(rates) >= 0.5:
+        return []
+    few = "no trial does" if not max(rates) else f"at most {say_percent(max(rates))} of trials do"
+    return [
+        f"In {say_count(len(rates), 'square')}, weights set by hand solve the task at {far} times the length, where "
+        f"{few}: the cell could, but training does not find such weights."
     ]
 
 

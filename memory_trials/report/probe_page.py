@@ -149,8 +149,8 @@ def _by_hand(summary: Summary) -> list[str]:
     able = sum(row["holds"] == far for row in rows)
     about = (
         "Where few trials learn a task, or hold it, and a solution is easy to write down, weights were set by hand in "
-        f"the same models, which were asked as trials are. {able} of {len(rows)} do the task at {far} times the "
-        "length: there it is not the cell that is unable, but training that does not find the weights."
+        f"the same models, which were asked as trials are. {able} of {len(rows)} solve the task at {far} times the "
+        "length: there the cell could, but training does not find such weights."
     )
     return ["## Could it, with other weights?", "", about, "", *_markdown(table), ""]
 

@@ -6,6 +6,7 @@ import pytest
 from memory_trials.errors import UserError
 from memory_trials.probe import by_hand, forms, machines, running, trials
 from memory_trials.probe import plan as plans
+from memory_trials.report import probe as words
 from memory_trials.report import probe_page
 from memory_trials.settings import ComputeSettings
 from tests.conftest import ROOT
@@ -102,9 +103,14 @@ def test_the_page_sets_it_beside_the_trials():
         "lengths": [1, 2], "squares": [square], "by_hand": [row], "expected": [claim | {"agrees": False}],
     }  # fmt: skip
     page = "\n".join(probe_page._by_hand(summary))
-    assert "| parity | lstm | so | 100, 99 | 35 % | 0 % |" in page and "1 of 1 do the task at 2 times" in page
+    assert "| parity | lstm | so | 100, 99 | 35 % | 0 % |" in page and "1 of 1 solve the task at 2 times" in page
     assert "| 0 of 100 | it can, by hand |" in "\n".join(probe_page._claims(summary))
-    assert probe_page._by_hand(summary | {"by_hand": []}) == []
+    assert probe_page._by_hand(summary | {"by_hand": []}) == [] == words._able(summary | {"by_hand": []})
+    assert words._able(summary)[0].startswith(
+        "In 1 square, weights set by hand solve the task at 2 times the length, where no trial does: the cell could"
+    )
+    square["holds"][2]["rate"] = 0.2
+    assert "where at most 20 % of trials do" in words._able(summary)[0]
     assert "not shown" in "\n".join(probe_page._claims(summary | {"by_hand": [row | {"holds": 1}]}))
 
 
