@@ -1,6 +1,6 @@
 """Settings of endless streams: one model for each task. tasks/streams.py says what the tasks are."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -202,24 +202,10 @@ class AnBn(StreamSettings):
     length: Annotated[int, Field(ge=2, le=50_000)] = 12
 
 
-AnyStream = Annotated[
-    Reber
-    | Keys
-    | Distractors
-    | TwoSequence
-    | Adding
-    | Multiplication
-    | TemporalOrder
-    | AssociativeRecall
-    | Parity
-    | CycleNavigation
-    | SelectiveCopying
-    | CopyingMemory
-    | Induction
-    | FlipFlop
-    | AnBn,
-    Field(discriminator="task"),
-]
+if TYPE_CHECKING:
+    AnyStream = StreamSettings
+else:
+    AnyStream = Annotated[Union[tuple(StreamSettings.__subclasses__())], Field(discriminator="task")]  # noqa: UP007
 TAKES: dict[str, dict[str, Any]] = {
     model.model_fields["task"].annotation.__args__[0]: model.taken()  # type: ignore[union-attr]
     for model in StreamSettings.__subclasses__()
