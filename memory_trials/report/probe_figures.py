@@ -257,7 +257,7 @@ def _recall(summary: Summary, key: str) -> alt.LayerChart:
     """The mean score on tasks of recall against a cost by which cells differ."""
     found = sorted(recalling(summary), key=lambda row: -row["recall"]["mean"])
     sizes = [row["recall"][key] for row in found]
-    across = [min(sizes) / 1.6, max(sizes) * 1.6]
+    across = [min(sizes) / 1.6, max(sizes) * 2.4]  # on the right is room for a name
     ticks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
     ticks = [tick for tick in ticks if across[0] <= tick <= across[1]]
     down = [min(0.0, *(row["recall"]["low"] for row in found)), 1.0]
