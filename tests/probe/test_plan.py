@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_trials.engines import own
 from memory_trials.errors import UserError
 from memory_trials.probe import plan as plans
 from memory_trials.probe import running
@@ -89,6 +90,16 @@ def test_a_size_that_no_number_of_units_gives_is_refused():
 def test_a_cell_that_does_not_grow_is_refused():
     with pytest.raises(UserError, match="the cell does not grow with units"):
         running.nearest(lambda count: 5, 100)
+
+
+def test_a_cell_is_tried_once_its_size_is_found_and_before_anything_is_trained(tmp_path):
+    plan, cell = loaded(tmp_path), "tests.people.cells.counted_calls.Cell"
+    shape = plan.stream("parity").shape
+    assert own.sizes(plan.model("parity", cell, {}, 8), shape.inputs, shape.outputs).state == 8
+    with pytest.raises(
+        UserError, match=f"^model.cell {cell}, call: it computes something else when it is called again"
+    ):
+        running.arms(plan, "counted", cell, {}, "state", ["parity"])
 
 
 def test_attention_looks_back_over_whatever_is_asked(tmp_path):
