@@ -211,5 +211,5 @@ def test_each_module_that_is_left_out_gives_its_reason():
     assert all(isinstance(reason, str) and len(reason) > 15 for reason in found.values())
     assert found.keys() == {
         "engines/lapack.py", "errors.py", "files.py", "machine.py", "parameter_files.py", "progress.py", "sections.py", "settings.py", "stream_settings.py", "studies/design.py", "studies/schema.py", "tracking/tracker.py",
-        "training/cache.py", "training/cluster.py", "training/shards.py", "training/trainer.py",
+        "training/cache.py", "training/devices.py", "training/cluster.py", "training/shards.py", "training/trainer.py",
     }  # fmt: skip

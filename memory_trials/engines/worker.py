@@ -116,21 +116,18 @@ def started() -> _Process:
         return _current
 
 
-def use_gpu(wanted: bool) -> None:
-    """Compute on a GPU from now on, or on CPUs alone, as at first. A worker that does otherwise is ended.
+def use_gpu(wanted: bool) -> bool:
+    """Compute on a GPU from now on, or on CPUs alone, as at first; a worker that does otherwise is ended.
 
-    Raises:
-        UserError: JAX finds no GPU.
+    Returns:
+        Whether there is one, and it is used.
     """
     if wanted != bool(os.environ.get(GPU)):
         end()
         os.environ[GPU] = "1" if wanted else ""
-    if wanted and (found := call(f"{__name__}:_platform")) == "cpu":
+    if wanted and call(f"{__name__}:_platform") == "cpu":
         use_gpu(False)
-        raise UserError(
-            f"compute.gpus_per_shard is above 0, and JAX finds only a {found.upper()} here: set it to 0, or install a "
-            "jaxlib for this machine's GPU"
-        )
+    return bool(os.environ.get(GPU))
 
 
 def running() -> bool:

@@ -41,7 +41,7 @@ from memory_trials.engines import compiler, worker
 from memory_trials.engines.compiler import Library
 from memory_trials.errors import UserError
 from memory_trials.settings import ComputeSettings
-from memory_trials.training import cache, shards
+from memory_trials.training import cache, devices, shards
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.job import TrainingJob, library, make_program
 from memory_trials.training.shards import Progress
@@ -238,6 +238,7 @@ def _program(name: str, content: list):
         for what in there:
             if here[what] != there[what]:
                 raise UserError(_difference(what, there[what], here[what], job.model.cell))
+        devices.uses_gpu(engine, bool(os.environ.get(worker.GPU)))
         if compiled := library(engine):
             _install(compiled, *sent)
         while len(_programs) >= PROGRAMS:

@@ -14,11 +14,10 @@ from typing import TypeVar
 import numpy as np
 
 from memory_trials import files, machine
-from memory_trials.engines import own, worker
-from memory_trials.errors import UserError
+from memory_trials.engines import own
 from memory_trials.models import initializers, weights
 from memory_trials.settings import ComputeSettings, TrainingSettings
-from memory_trials.training import cache, shards
+from memory_trials.training import cache, devices, shards
 from memory_trials.training.cache import TrialBatch
 from memory_trials.training.job import TrainingJob, engine_of, first_call, key, make_program, size_for
 from memory_trials.training.shards import Progress
@@ -53,30 +52,14 @@ def train(
         All trials of the job, in the order of their seeds.
     """
     engine = engine_of(job)
-    entry = cache.Entry(store, key(job, engine, _uses_gpu(engine, compute)))
+    devices.check(engine, compute.gpus_per_shard)
+    wanted = bool(compute.gpus_per_shard)  # with ray, each node looks for its own
+    on_gpu = wanted if compute.backend == "ray" else devices.uses_gpu(engine, wanted)
+    entry = cache.Entry(store, key(job, engine, on_gpu))
     whole = all_trials(entry, job.training, partial(_train_missing, job, engine, entry, compute, progress), progress)
     learned, margin, memory = (whole[name] for name in FOUND)
     weights, met = files.section(whole, "weights/"), files.section(whole, "met_criterion_at/")
     return Trained(whole["seeds"], weights, whole["losses"], job.checks, learned, margin, memory, met)
-
-
-def _uses_gpu(engine: str, compute: ComputeSettings) -> bool:
-    """Whether shards are trained on a GPU; `UserError` where that is asked for, and there is none that they can use."""
-    wanted, asked = bool(compute.gpus_per_shard), f"compute.gpus_per_shard is {compute.gpus_per_shard:g}"
-    if wanted and engine not in ("jax", "xla"):
-        raise UserError(f"{asked}, and this cell is trained in C, on CPUs: set it to 0, or training.engine to jax")
-    if compute.backend == "ray":
-        return wanted
-    if engine == "jax":
-        worker.use_gpu(wanted)
-    if engine == "xla":  # in this process, on whatever TensorFlow was told to use
-        from memory_trials.models.backend import tf
-
-        found = bool(tf.config.get_visible_devices("GPU"))
-        if wanted and not found:
-            raise UserError(f"{asked}, and TensorFlow finds no GPU here: set it to 0")
-        return found
-    return wanted
 
 
 def all_trials(

@@ -324,8 +324,8 @@ def test_shards_are_even_and_enough_for_the_threads(trials, largest, threads, si
             "auto",
             "compute.gpus_per_shard is 1, and this cell is trained in C, on CPUs: set it to 0, or training.engine",
         ),
-        ("jax", "compute.gpus_per_shard is above 0, and JAX finds only a CPU here: set it to 0"),
-        ("tensorflow", "compute.gpus_per_shard is 1, and TensorFlow finds no GPU here: set it to 0"),
+        ("jax", "compute.gpus_per_shard is above 0, and JAX finds no GPU on this machine: set it to 0, or install"),
+        ("tensorflow", "compute.gpus_per_shard is above 0, and TensorFlow finds no GPU on this machine: set it to 0"),
     ],
 )
 def test_a_gpu_that_cannot_be_used_is_told(engine, said):
