@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib.util
 import json
 import pickle
 import sys
 import threading
+import weakref
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -208,6 +210,9 @@ class State:
         return dict(self.held)
 
 
+_registered: weakref.WeakKeyDictionary[Any, dict[bytes, tuple]] = weakref.WeakKeyDictionary()  # in which worker
+
+
 class _Remote:
     """A program in the worker: what it is made of, and what all of them can do."""
 
@@ -218,10 +223,11 @@ class _Remote:
 
     def _register(self) -> None:
         self._process = worker.started()
-        self.names, self.capacity, self._number = self._process.call(f"{__name__}:_program", (self._made_of,))
-
-    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
-        return State(self._call("start", weights))
+        of_process = _registered.setdefault(self._process, {})
+        made_of = hashlib.sha256(self._made_of).digest()
+        if made_of not in of_process:
+            of_process[made_of] = self._process.call(f"{__name__}:_program", (self._made_of,))
+        self.names, self.capacity, self._number = of_process[made_of]
 
     def resume(self, arrays: dict[str, Shaped[np.ndarray, "T ..."]]) -> State:
         return State(dict(arrays))
@@ -246,6 +252,10 @@ class Program(_Remote):
         self.table = table
         super().__init__(model, settings, interval, table)
 
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
+        """Return a state of weights alone, to which the first run adds what else there is."""
+        return State({str(index): array for index, array in enumerate(weights)})
+
     def run(
         self, state: State, checks: Int[np.ndarray, " C"], order: Int[np.ndarray, "T E U"] | None
     ) -> tuple[Float32[np.ndarray, "T E"], dict[str, Shaped[np.ndarray, "T C"]]]:
@@ -259,6 +269,9 @@ class StreamProgram(_Remote):
     def __init__(self, model: ModelSettings, settings: TrainingSettings, shape: Shape):
         self.shape = shape
         super().__init__(model, settings, 0, shape)
+
+    def start(self, weights: list[Float32[np.ndarray, "T ..."]]) -> State:
+        return State(self._call("start", weights))
 
     def train(self, state: State, sequences: Sequences, dormant: bool = False) -> Errors:
         if dormant:
@@ -416,6 +429,6 @@ def _of_program(number: int, method: str, arguments: tuple) -> Any:
         if method == "start":
             return program.start(*arguments).arrays()
         arrays, *others = arguments
-        state = program.resume(arrays)
+        state = program.resume(arrays) if "steps" in arrays else program.start(list(arrays.values()))
         result = getattr(program, method)(state, *others)
         return state.arrays() if method in ("train", "run") else {}, result

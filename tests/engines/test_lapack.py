@@ -46,5 +46,5 @@ def test_such_programs_run_one_at_a_time_and_others_side_by_side(monkeypatch, ca
     monkeypatch.setattr(own, "_programs", {0: Program(), 1: Program()})
     monkeypatch.setattr(own, "_turns", {number: lapack.turn(called) for number in (0, 1)})
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda number: own._of_program(number, "test", ({},)), (0, 1)))
+        list(pool.map(lambda number: own._of_program(number, "test", ({"steps": 0},)), (0, 1)))
     assert together == [not called] * 2
