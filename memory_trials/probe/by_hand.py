@@ -23,6 +23,7 @@ from memory_trials.stream_settings import StreamSettings
 from memory_trials.tasks.interface import LEARNED
 
 RECORDED = trials.RECORDED / "by_hand.csv"
+HISTORY = 2  # symbols in an input vector: the present one, and the one before it
 
 
 class Solution(NamedTuple):
@@ -78,9 +79,11 @@ def set_weights(plan: Plan, arm: Arm) -> Weights:
     """Return weights by name, in their order, with which an arm's model solves its task.
 
     Raises:
-        UserError: no solution is known here, or it needs more units than the model has.
+        UserError: no solution is known here, or it needs more units or another history than there are.
     """
     found, stream = solution(plan, arm.cell, arm.task), plan.stream(arm.task)
+    if stream.shape.history != HISTORY:
+        raise UserError(f"weights set by hand need a history of {HISTORY}, and the plan's is {stream.shape.history}")
     if found is None:
         raise UserError(f"no weights are known by which {arm.cell} does {arm.task}")
     weights = found.weights(stream.settings, stream.shape.inputs, arm.model.units)

@@ -74,6 +74,8 @@ def test_too_few_units_are_refused_and_so_is_what_is_not_known():
     (arm,) = running.arms(small, "lru", "lru", {}, "parameters", ["parity"])
     with pytest.raises(UserError, match="^no weights are known by which lru does parity$"):
         by_hand.set_weights(small, arm)
+    with pytest.raises(UserError, match="^weights set by hand need a history of 2, and the plan's is 1$"):
+        by_hand.set_weights(small.model_copy(update={"history": 1}), arm)
 
 
 def test_what_is_recorded_is_read_by_the_rule_for_trials(tmp_path, monkeypatch):
