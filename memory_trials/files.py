@@ -160,7 +160,8 @@ def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray]
         UserError: it would have more than `LARGEST` bytes.
     """
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
-    named = {"format": np.array(format), "settings": np.array(text)} | dict(arrays)
+    named = {"format": np.array(format), "settings": np.array(text)}
+    named |= {name: np.asanyarray(array) for name, array in arrays.items()}
     if sum(array.nbytes for array in named.values()) > LARGEST - MARGIN:
         raise UserError(f"{path} would have more than {LARGEST >> 30} GB: train fewer trials")
     write_bytes(path, _zipped({f"{name}.npy": _npy(array) for name, array in named.items()}))
@@ -168,7 +169,7 @@ def write_arrays(path: str | Path, format: str, arrays: Mapping[str, np.ndarray]
 
 def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 

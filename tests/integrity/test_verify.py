@@ -259,7 +259,7 @@ def test_trials_of_a_stream_are_trained_as_those_of_a_table():
 
 
 def test_as_many_trials_are_trained_at_once_as_there_are_processors(monkeypatch):
-    monkeypatch.setattr(verify.os, "sched_getaffinity", lambda process: range(3))
+    monkeypatch.setattr(verify, "cores", lambda: 3)
     at_work, together = [], threading.Barrier(3, timeout=10)
 
     def that_differ(record, trials):
