@@ -6,7 +6,7 @@ Everything follows from the table of trials (`probe.trials`), and the chance of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,16 @@ CONFIDENCE = 0.95
 RECALL = ("associative_recall", "selective_copying", "copying_memory", "induction")  # symbols that come again later
 
 
-def summarize(plan: Plan, trials: pd.DataFrame, first: str | None = None) -> dict[str, Any]:
+def summarize(
+    plan: Plan, trials: pd.DataFrame, first: str | None = None, without: Collection[str] = ()
+) -> dict[str, Any]:
     """Work out all that is said about a probe.
 
     Args:
         plan: what was asked.
         trials: as `trials.read` returns them, of one or more cells, all matched by the same size.
         first: the cell that all others are compared with; None: every two are compared.
+        without: what is left out because it takes seconds and is not shown: bands, misleading.
 
     Returns:
         squares: for each cell and task, trials, learned with its interval, the median of the sequences until then over
@@ -43,7 +46,8 @@ def summarize(plan: Plan, trials: pd.DataFrame, first: str | None = None) -> dic
         whether that agrees: one trial shows that a cell can. misleading: as `ranking.misleading` has it, in the mean
         over all pairs of cells on one task, of their scores.
     """
-    squares = [_square(plan, cell, task, rows) for (cell, task), rows in trials.groupby(["cell", "task"], sort=False)]
+    groups = trials.groupby(["cell", "task"], sort=False)
+    squares = [_square(plan, cell, task, rows, "bands" not in without) for (cell, task), rows in groups]
     cells = list(dict.fromkeys(trials["cell"]))
     tasks = [task for task in plan.tasks if task in set(trials["task"])]
     return {
@@ -59,19 +63,16 @@ def summarize(plan: Plan, trials: pd.DataFrame, first: str | None = None) -> dic
         "squares": squares,
         "compared": _compared(trials, tasks, cells, first),
         "expected": _expected(plan, squares),
-        "misleading": _misleading(plan, trials, tasks),
+        "misleading": None if "misleading" in without else _misleading(plan, trials, tasks),
     }
 
 
-def _square(plan: Plan, cell: str, task: str, rows: pd.DataFrame) -> dict[str, Any]:
+def _square(plan: Plan, cell: str, task: str, rows: pd.DataFrame, bands: bool) -> dict[str, Any]:
     count = len(rows)
     learned = rows["learned_after"].notna().to_numpy()
     rate, low, high = statistics.success_rate(int(learned.sum()), count, CONFIDENCE)
     accuracy = {times: rows[f"accuracy_{times}"].to_numpy() for times in plan.lengths}
-    scores = {
-        times: ranking.mean_interval(_score(of_all, plan.chance(task, times)), CONFIDENCE)
-        for times, of_all in accuracy.items()
-    }
+    scores = {times: _score(of_all, plan.chance(task, times)) for times, of_all in accuracy.items()}
     return {
         "cell": cell,
         "task": task,
@@ -84,8 +85,8 @@ def _square(plan: Plan, cell: str, task: str, rows: pd.DataFrame) -> dict[str, A
         "learned": {"rate": rate, "low": low, "high": high},
         "sequences_until_learned": float(rows["learned_after"][learned].median()) if learned.any() else None,
         "accuracy": {times: float(of_all.mean()) for times, of_all in accuracy.items()},
-        "scores": {times: mean for times, (mean, *_) in scores.items()},
-        "bands": {times: {"low": low, "high": high} for times, (_, low, high) in scores.items()},
+        "scores": {times: float(of_all.mean()) for times, of_all in scores.items()},
+        "bands": {times: _mean(of_all) for times, of_all in scores.items()} if bands else {},
         "holds": {times: _holds(plan, rows, times) for times in plan.lengths},
         "memory": _memory(plan, task, rows),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from memory_trials.probe import findings, trials
 from memory_trials.probe.plan import SIZES, Plan, Size
 
+BY_STATE_HAS_NO = ("bands", "misleading")  # which no picture or sentence shows
 PLACES: dict[Size, str] = {"parameters": "{}", "state": "by_state/{}"}  # in the folder of recorded trials
 
 
@@ -35,13 +36,16 @@ def read(plan: Plan, cells: Iterable[str], sizes: Iterable[Size] = SIZES) -> pd.
     return trials.recorded(plan.lengths, [PLACES[size].format(cell) for size in sizes for cell in names])
 
 
-def summarize(plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] | None = None) -> dict[str, Any] | None:
+def summarize(
+    plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] | None = None, without: Collection[str] = ()
+) -> dict[str, Any] | None:
     """Work out all that is said about the recorded cells; None where none is recorded.
 
     Args:
         plan: by which they were recorded.
         rows: as `read` returns them, of all sizes.
         times: how long cells take to train at their size, relative to one of them, as far as that is known.
+        without: as `findings.summarize` has it.
 
     Returns:
         As `findings.summarize` has it, of the cells matched by parameters, with the time of each beside its recall; and
@@ -50,8 +54,8 @@ def summarize(plan: Plan, rows: pd.DataFrame, times: Mapping[str, float] | None 
     of_size = {size: rows[rows["size"] == size] for size in SIZES}
     if of_size["parameters"].empty:
         return None
-    by_state = None if of_size["state"].empty else findings.summarize(plan, of_size["state"])
-    summary = findings.summarize(plan, of_size["parameters"])
+    by_state = None if of_size["state"].empty else findings.summarize(plan, of_size["state"], None, BY_STATE_HAS_NO)
+    summary = findings.summarize(plan, of_size["parameters"], None, without)
     for row in summary["cells"]:
         if times and row["recall"] and row["cell"] in times:
             row["recall"]["time"] = times[row["cell"]]

@@ -115,10 +115,10 @@ def _probe(charts: dict[str, dict]) -> dict | None:
     if not trials.RECORDED.is_dir():
         return None
     plan = plans.load()
-    summary = recorded.summarize(plan, recorded.read(plan, plan.cells))
+    summary = recorded.summarize(plan, recorded.read(plan, plan.cells), None, ("bands",))
     if summary is None:
         return None
-    shown = probe_figures.charts(summary)
+    shown = probe_figures.charts(summary, PROBE)
     least = probe_figures.CELL_WIDTH * len(summary["tasks"]) + 110  # names of cells
     return {
         "title": probe_page.TITLE,

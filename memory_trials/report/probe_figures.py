@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,14 +51,15 @@ def write(summary: Summary, folder: Path) -> dict[str, Path]:
     return {name: folder / FILES[name] for name in drawn}
 
 
-def charts(summary: Summary) -> dict[str, alt.LayerChart]:
-    """Return the pictures of a page by name; recall only where two cells were tried on the tasks that ask for it, time
-    only where all were timed, those of states of one size only where there are such trials."""
-    drawn = {"learned": _learned(summary), "holds": _holds(summary), "scores": _scores(summary)} | _if_recalled(summary)
+def charts(summary: Summary, names: Collection[str] = tuple(FILES)) -> dict[str, alt.LayerChart]:
+    """Return the pictures of a page with these names: recall only where two cells were tried on the tasks that ask for
+    it, time only where all were timed, those of states of one size only where there are such trials."""
+    of_all = {"learned": _learned, "holds": _holds, "scores": _scores}
+    drawn = {name: draw(summary) for name, draw in of_all.items() if name in names} | _if_recalled(summary)
     if by_state := summary.get("by_state"):
         of_state = {"learned": _learned(by_state)} | _if_recalled(by_state)
         drawn |= {f"by_state_{name}": chart for name, chart in of_state.items()}
-    return drawn
+    return {name: chart for name, chart in drawn.items() if name in names}
 
 
 def _if_recalled(summary: Summary) -> dict[str, alt.LayerChart]:
