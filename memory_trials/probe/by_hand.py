@@ -13,14 +13,13 @@ import pandas as pd
 
 from memory_trials.engines import own
 from memory_trials.errors import UserError
-from memory_trials.probe import forms, machines, running, trials
+from memory_trials.probe import findings, forms, machines, running, trials
 from memory_trials.probe.forms import Weights
 from memory_trials.probe.machines import Machine
 from memory_trials.probe.plan import Plan, ProbedCell
 from memory_trials.probe.running import Arm
 from memory_trials.settings import ComputeSettings
 from memory_trials.stream_settings import StreamSettings
-from memory_trials.tasks.interface import LEARNED
 
 RECORDED = trials.RECORDED / "by_hand.csv"
 HISTORY = 2  # symbols in an input vector: the present one, and the one before it
@@ -127,9 +126,7 @@ def recorded(plan: Plan) -> list[dict[str, Any]]:
     at each length, and `holds`, up to how many times the length, by the rule for trials; 0: nowhere."""
     if not RECORDED.is_file():
         return []
-    (learned,) = LEARNED.values()
-    allowed = learned.wrong * plan.test_sequences // learned.sequences
-    found = []
+    found, allowed = [], findings.wrong_allowed(plan)
     for row in trials.read(RECORDED, columns(plan.lengths)).to_dict("records"):
         right = {times: row.pop(f"right_{times}") for times in plan.lengths}
         fails = [times for times in plan.lengths if right[times] < plan.test_sequences - allowed]

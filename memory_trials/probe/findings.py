@@ -112,10 +112,16 @@ def _holds(plan: Plan, rows: pd.DataFrame, times: int) -> dict[str, float]:
     return {"rate": rate, "low": low, "high": high}
 
 
+def wrong_allowed(plan: Plan) -> int:
+    """Return how many test sequences may be answered wrongly at a length that is held: what is asked of a trial that
+    has learned is asked at longer lengths too."""
+    (learned,) = LEARNED.values()
+    return learned.wrong * plan.test_sequences // learned.sequences
+
+
 def holds_to(plan: Plan, rows: pd.DataFrame) -> np.ndarray:
     """Return up to how many times the length each trial holds what it has learned; 0: not even where it was trained."""
-    (learned,) = LEARNED.values()  # what is asked of a trial that has learned is asked at longer lengths too
-    allowed = learned.wrong * plan.test_sequences // learned.sequences
+    allowed = wrong_allowed(plan)
     going = rows["learned_after"].notna().to_numpy(copy=True)
     found = np.zeros(len(rows), int)
     for times in plan.lengths:

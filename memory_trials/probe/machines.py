@@ -44,12 +44,11 @@ def places(settings: StreamSettings) -> Machine:
     moves = cycle_navigation.MOVES
     pairs = [(place, move) for place in range(cycle_navigation.PLACES) for move in range(len(moves))]
     to = [(place + moves[move]) % cycle_navigation.PLACES for place, move in pairs]
-    units = []
-    for place, move in pairs:
-        there = {number: 1.0 for number, end in enumerate(to) if end == place}
-        units.append(Unit(x={move: 1.0}, units=there, bias=-1.0, first=0.0 if place == 0 else -1.0))
-    ends = [{number: 1.0 for number, end in enumerate(to) if end == place} for place in range(cycle_navigation.PLACES)]
-    return Machine(units, [Unit(units=there) for there in ends])
+    there = [{number: 1.0 for number, end in enumerate(to) if end == place} for place in range(cycle_navigation.PLACES)]
+    units = [
+        Unit(x={move: 1.0}, units=there[place], bias=-1.0, first=0.0 if place == 0 else -1.0) for place, move in pairs
+    ]
+    return Machine(units, [Unit(units=leading) for leading in there])
 
 
 def _register(symbols: int, tokens: int, gate: Unit) -> Machine:
